@@ -1,0 +1,1 @@
+"""YAML files to a `Config`, or to every problem of every file with its line."""

@@ -1,0 +1,1 @@
+"""Zones, delegation by CNAME, propagation and dynamic update: the only room that imports dnspython."""

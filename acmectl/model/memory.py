@@ -1,0 +1,111 @@
+"""What a host remembers between runs; all of it may be lost without losing a key or a certificate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from acmectl.model.names import Identifier
+from acmectl.model.orders import AuthorizationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedAuthorization:
+    """An authorization that this host saw at the CA. One row per URL.
+
+    `expires_at` was said by the CA, or is a lower bound (the moment before validation, plus the lifetime seen at a
+    sibling of the same order); it is never later than the truth. `lifetime` is `expires` minus `validated` where
+    both were seen: the reuse period L of CA policy.
+    """
+
+    account: str
+    profile: str | None
+    identifier: Identifier
+    url: str
+    status: AuthorizationStatus
+    expires_at: datetime | None
+    validated_at: datetime | None
+    lifetime: timedelta | None
+    challenge_type: str | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedOrder:
+    """The order that a follower holds for one certificate. Remembered before anything else is done with it.
+
+    `first_pending_at` is when this URL was first seen pending, None while it never was. `draft` is the
+    generation whose key the order was (or is about to be) finalized with.
+    """
+
+    label: str
+    url: str
+    account: str
+    profile: str | None
+    names: frozenset[Identifier]
+    first_seen_at: datetime
+    first_pending_at: datetime | None = None
+    draft: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """That this host gave up a stuck pending order of a certificate, by deactivating one authorization."""
+
+    label: str
+    order_url: str
+    authorization_url: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Consecutive failures of one subject.
+
+    `kind` is `name` (key: account, profile and identifier, as
+    `failure_key` joins them), `certificate` (key: label) or `account` (key: account name).
+
+    `retry_at` is the earliest moment of the next attempt, None when a person must act first.
+    """
+
+    kind: str
+    key: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+    retry_at: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """How far one target of one certificate is.
+
+    The wanted state is `installed_generation == current`, no error.
+
+    `target` is the target's position or name in the configuration, `digest` a hash of its options: a changed target is deployed anew.
+    """
+
+    label: str
+    target: str
+    digest: str
+    installed_generation: int | None
+    deployed_at: datetime | None
+    attempts: int
+    retry_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the log that `acmectl` keeps in its state: who (a name or a label), what, and the words."""
+
+    at: datetime
+    subject: str
+    kind: str
+    text: str
+
+
+def failure_key(account: str, profile: str | None, identifier: Identifier) -> str:
+    """The key of a failure of kind `name`: one name under two accounts or profiles fails separately."""
+    return f"{account}/{profile or '-'}/{identifier}"

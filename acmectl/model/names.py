@@ -1,0 +1,95 @@
+"""Identifiers: the names that certificates are for, in the one form in which acmectl compares, stores and sends them.
+
+That form is the A-label form in lower case without a trailing dot (RFC 8555 section 7.1.4 wants A-labels in orders,
+and CAs compare the bytes). A wildcard is an identifier of its own beside its base name; both prove themselves in the
+same TXT record set.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from acmectl.errors import InvalidName
+
+_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)\Z")
+_ADDRESS = re.compile(r"[0-9.]+\Z|.*:")
+_MAX_NAME = 253  # RFC 1035 section 2.3.4: 255 octets on the wire
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identifier:
+    """A DNS identifier (RFC 8555 section 7.1.3), `example.com` or `*.example.com`; make it with `parse`."""
+
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Identifier:
+        """The identifier that a person means by `text`; international names become A-labels (IDNA 2008, UTS 46).
+
+        Raises InvalidName with the reason and, where there is one, the fix.
+        """
+        name = text.strip().removesuffix(".")
+        wildcard = name.startswith("*.")
+        base = _ascii(name[2:] if wildcard else name, text).lower()
+        _check(base, text)
+        return cls(f"*.{base}" if wildcard else base)
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether this is `*.` and a base name."""
+        return self.value.startswith("*.")
+
+    @property
+    def base(self) -> str:
+        """The name that authorizations of this identifier carry: without `*.` (RFC 8555 section 7.1.4)."""
+        return self.value.removeprefix("*.")
+
+    @property
+    def challenge_record(self) -> str:
+        """The owner name of the TXT records for dns-01 (RFC 8555 section 8.4), shared by wildcard and base name."""
+        return f"_acme-challenge.{self.base}"
+
+    def covers(self, other: Identifier) -> bool:
+        """Whether a wildcard stands for `other`: exactly one label more (CAs refuse both in one order)."""
+        return self.is_wildcard and not other.is_wildcard and other.value.partition(".")[2] == self.base
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def _ascii(name: str, text: str) -> str:
+    if name.isascii():
+        return name
+    import idna  # only where a name needs it: 10 ms of start-up
+
+    try:
+        return idna.encode(name, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise InvalidName(f"`{text}` is no international domain name: {error}") from error
+
+
+def _check(base: str, text: str) -> None:
+    if not base:
+        raise InvalidName("an empty text is no host name")
+    if _ADDRESS.match(base):
+        raise InvalidName(f"`{text}` is an address, not a host name")
+    if "*" in base:
+        raise InvalidName(f"`{text}` has a `*` in the wrong place", hint="only `*.` at the start, for one whole label")
+    if len(base) > _MAX_NAME:
+        raise InvalidName(f"`{text}` is longer than {_MAX_NAME} characters")
+    if "." not in base:
+        raise InvalidName(f"`{text}` has only one label", hint="write the full name, such as `mail.example.com`")
+    for label in base.split("."):
+        if not _LABEL.match(label):
+            raise InvalidName(f"`{text}` is no host name: the label `{label}` {_reason(label)}")
+
+
+def _reason(label: str) -> str:
+    if not label:
+        return "is empty"
+    if len(label) > 63:
+        return "is longer than 63 characters"
+    if label.startswith("-") or label.endswith("-"):
+        return "starts or ends with a hyphen"
+    return "has characters other than letters, digits and hyphens"

@@ -1,0 +1,1 @@
+"""Where things lie: the only writer of the state directory."""
