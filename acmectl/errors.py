@@ -3,6 +3,7 @@
     AcmectlError                 message, hint, exit status
     ├── UsageError               (2) the command line asks for something that cannot be done
     ├── ConfigurationError       (2) the configuration, with every problem of every file
+    ├── Interrupted              a wait that ended because the run ends (Ctrl-C, SIGTERM)
     ├── LockHeld                 (3) another run works on the same state directory
     ├── InvalidName              a text that is no host name
     ├── KeyMaterialError         a private key, CSR or certificate that cannot be used
@@ -87,6 +88,10 @@ class ConfigurationError(AcmectlError):
         count = len(problems)
         super().__init__(f"{count} problem{'s' * (count != 1)} in the configuration")
         self.problems = problems
+
+
+class Interrupted(AcmectlError):
+    """A wait in a thread that ended early because the whole run is ending."""
 
 
 class LockHeld(AcmectlError):

@@ -34,8 +34,9 @@ class RememberedAuthorization:
 class RememberedOrder:
     """The order that a follower holds for one certificate. Remembered before anything else is done with it.
 
-    `first_pending_at` is when this URL was first seen pending, None while it never was. `draft` is the
-    generation whose key the order was (or is about to be) finalized with.
+    `first_pending_at` is when this URL was first seen pending, None while it never was; `waiting_since` is when the
+    certificate began to wait, and outlives the URLs that replace each other. `draft` is the generation whose key
+    the order was (or is about to be) finalized with.
     """
 
     label: str
@@ -45,6 +46,7 @@ class RememberedOrder:
     names: frozenset[Identifier]
     first_seen_at: datetime
     first_pending_at: datetime | None = None
+    waiting_since: datetime | None = None
     draft: int | None = None
 
 

@@ -1,0 +1,49 @@
+"""Remembered failures -> when to try again: after 1, 10 and 100 minutes, then daily, as Let's Encrypt asks of clients.
+
+"Daily" is 23 hours, so that a cron job that runs each day, some seconds earlier or later, is never just too early.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from acmectl.model.memory import Failure
+
+PAUSES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(hours=23))
+
+
+def pause_after(count: int) -> timedelta:
+    """How long to leave a subject alone after `count` failures in a row (1 or more)."""
+    return PAUSES[min(count, len(PAUSES)) - 1]
+
+
+def failed(
+    previous: Failure | None,
+    *,
+    kind: str,
+    key: str,
+    reason: str,
+    now: datetime,
+    retry_after: timedelta | None = None,
+    paused: bool = False,
+) -> Failure:
+    """The failure to remember after one more; a Retry-After of the CA is obeyed where it is later.
+
+    `paused` says that a person must act first (429 without Retry-After, CA-side pause): there is no next attempt.
+    """
+    count = previous.count + 1 if previous else 1
+    pause = max(pause_after(count), retry_after or timedelta())
+    return Failure(
+        kind=kind,
+        key=key,
+        count=count,
+        first_at=previous.first_at if previous else now,
+        last_at=now,
+        retry_at=None if paused else now + pause,
+        reason=reason,
+    )
+
+
+def may_try(failure: Failure | None, now: datetime) -> bool:
+    """Whether the next attempt is allowed at `now`."""
+    return failure is None or (failure.retry_at is not None and failure.retry_at <= now)

@@ -1,0 +1,98 @@
+"""Names -> orders: how due names are packed, and how a refused name is found without losing the others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+from acmectl.errors import InvalidName, Problem
+from acmectl.model.names import Identifier
+from acmectl.policy.refresh import Wanted
+
+MAX_NAMES = 100  # Let's Encrypt classic; the short profiles take 25
+
+# Refusals that are about the account or the request as a whole: smaller orders would be refused alike.
+_WHOLE = frozenset({
+    "accountDoesNotExist", "badNonce", "externalAccountRequired", "invalidProfile", "rateLimited", "serverInternal",
+    "unauthorized", "userActionRequired",
+})  # fmt: skip
+_QUOTED = re.compile(r"[\"“'`]([^\"”'`\s]+)[\"”'`]")
+
+
+def pack(wanted: Iterable[Wanted], *, limit: int = MAX_NAMES) -> tuple[tuple[Wanted, ...], ...]:
+    """Orders of at most `limit` names, each of one account and profile.
+
+    Names of one solver and one zone come together, so that a zone's changes travel in few messages. A wildcard is never in
+    one order with a name that it covers (CAs refuse that); its base name may be.
+    """
+    orders: list[list[Wanted]] = []
+    for name in sorted(wanted, key=_together):
+        home = next((order for order in reversed(orders) if _fits(order, name, limit)), None)
+        if home is None:
+            orders.append([name])
+        else:
+            home.append(name)
+    return tuple(tuple(order) for order in orders)
+
+
+def halves(names: Sequence[Wanted]) -> tuple[tuple[Wanted, ...], tuple[Wanted, ...]]:
+    """Two orders in place of one that was refused without a name."""
+    middle = len(names) // 2
+    return tuple(names[:middle]), tuple(names[middle:])
+
+
+def refused_names(problem: Problem, names: Collection[Identifier]) -> dict[Identifier, Problem]:
+    """Which of `names` a problem is about, by its subproblems (RFC 8555 section 6.7.1), else by what its detail quotes.
+
+    Boulder names a single refused identifier, and one over its failure limit, only in the detail.
+    """
+    by_value = {name.value: name for name in names}
+    found = {
+        by_value[sub.identifier.lower()]: sub
+        for sub in problem.subproblems
+        if sub.identifier and sub.identifier.lower() in by_value
+    }
+    if found:
+        return found
+    quoted = {value.lower().removesuffix(".") for value in _QUOTED.findall(problem.detail)}
+    return {name: problem for value, name in by_value.items() if value in quoted}
+
+
+def covered_by_domain(problem: Problem, names: Collection[Identifier]) -> dict[Identifier, Problem]:
+    """The names below a registered domain that a 429 quotes (`50 certificates per registered domain`)."""
+    quoted = {domain for value in _QUOTED.findall(problem.detail) if (domain := _domain(value))}
+    return {name: problem for name in names if any(_below(name.base, domain) for domain in quoted)}
+
+
+def is_about_names(problem: Problem) -> bool:
+    """Whether a smaller order could be accepted where this one was refused."""
+    return problem.type not in _WHOLE
+
+
+def _fits(order: Sequence[Wanted], name: Wanted, limit: int) -> bool:
+    first = order[0]
+    return (
+        len(order) < limit
+        and (first.account, first.profile) == (name.account, name.profile)
+        and not any(_clash(other.identifier, name.identifier) for other in order)
+    )
+
+
+def _clash(one: Identifier, other: Identifier) -> bool:
+    return one.covers(other) or other.covers(one)
+
+
+def _together(wanted: Wanted) -> tuple[str, str, str, tuple[str, ...], bool]:
+    labels = tuple(reversed(wanted.identifier.base.split(".")))
+    return wanted.account, wanted.profile or "", wanted.solver, labels, wanted.identifier.is_wildcard
+
+
+def _domain(text: str) -> str | None:
+    try:
+        return Identifier.parse(text).base
+    except InvalidName:
+        return None
+
+
+def _below(name: str, domain: str) -> bool:
+    return name == domain or name.endswith(f".{domain}")

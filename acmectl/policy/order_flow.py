@@ -1,0 +1,100 @@
+"""What a follower does next with the order it holds: one row a state, RFC 8555 section 7.1.6 and how CAs differ from it.
+
+A follower never answers a challenge. So an order that is born `pending` stays so, on Boulder even after all its names
+were validated through other orders, and newOrder hands this same dead order out for up to seven days. The way out
+is to deactivate one of its pending authorizations ("release"); the next newOrder is then born from what is valid. It costs one
+failed validation of that name, a budget that all hosts of the account share: so only after a grace period, only when newOrder
+really returned the same URL, and after the first day at most once a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from acmectl.model.certificates import CertificateSpec
+from acmectl.model.memory import Release, RememberedOrder
+from acmectl.model.orders import Authorization, AuthorizationStatus, Order, OrderStatus
+
+_DAY = timedelta(days=1)
+
+
+class Step(StrEnum):
+    """What comes next."""
+
+    ORDER = "order"
+    RESUME = "resume"
+    FORGET = "forget"
+    WAIT = "wait"
+    RELEASE = "release"
+    FINALIZE = "finalize"
+    POLL = "poll"
+    DOWNLOAD = "download"
+    REORDER = "reorder"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with a pending order, and why; `releasable` are the authorizations of which one is to be deactivated."""
+
+    step: Step
+    reason: str
+    releasable: tuple[Authorization, ...] = ()
+
+
+def first_step(remembered: RememberedOrder | None, spec: CertificateSpec) -> Step:
+    """Before any request: resume an order that was (about to be) finalized, drop it when it is not wanted any more."""
+    if remembered is None:
+        return Step.ORDER
+    if (remembered.names, remembered.account, remembered.profile) != (spec.names, spec.account, spec.profile):
+        return Step.FORGET
+    return Step.ORDER if remembered.draft is None else Step.RESUME
+
+
+def after_answer(order: Order, *, finalized: bool) -> Step:
+    """What an order's state asks for; `finalized` says whether this host may have sent the finalize request."""
+    match order.status:
+        case OrderStatus.PENDING:
+            return Step.WAIT
+        case OrderStatus.READY:
+            return Step.FINALIZE
+        case OrderStatus.PROCESSING:
+            return Step.POLL if finalized else Step.REORDER
+        case OrderStatus.VALID:
+            return Step.DOWNLOAD if finalized else Step.REORDER
+        case OrderStatus.INVALID:
+            return Step.REORDER
+        case unreachable:
+            assert_never(unreachable)
+
+
+def while_pending(
+    order: Order,
+    authorizations: Sequence[Authorization],
+    remembered: RememberedOrder | None,
+    releases: Sequence[Release],
+    *,
+    now: datetime,
+    grace: timedelta,
+) -> Verdict:
+    """Wait, or give the stuck order up. `remembered` is what was known before newOrder handed out `order`."""
+    if remembered is None or remembered.url != order.url or remembered.first_pending_at is None:
+        return Verdict(Step.WAIT, "first seen")
+    if now - remembered.first_pending_at < grace:
+        return Verdict(Step.WAIT, "within the grace period")
+    if _released_enough(remembered, releases, now):
+        return Verdict(Step.WAIT, "released within the last day already")
+    pending = tuple(a for a in authorizations if a.status is AuthorizationStatus.PENDING)
+    if any(a.is_processing for a in pending):
+        return Verdict(Step.WAIT, "the CA is validating a name of it right now")
+    if not pending:
+        return Verdict(Step.WAIT, "all its authorizations are decided")
+    return Verdict(Step.RELEASE, "the CA hands out the same pending order again", pending)
+
+
+def _released_enough(remembered: RememberedOrder, releases: Sequence[Release], now: datetime) -> bool:
+    since = remembered.waiting_since or remembered.first_seen_at
+    return now - since >= _DAY and any(now - release.at < _DAY for release in releases)

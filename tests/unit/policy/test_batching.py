@@ -1,0 +1,111 @@
+"""Names -> orders, and which names a refusal is about."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from acmectl.errors import Problem
+from acmectl.model.names import Identifier
+from acmectl.policy import batching
+from acmectl.policy.refresh import Wanted
+
+
+def wanted(*names: str, account: str = "default", profile: str | None = None, solver: str = "dns") -> list[Wanted]:
+    return [Wanted(Identifier(name), account, profile, solver) for name in names]
+
+
+def packed(names: list[Wanted], limit: int = 100) -> list[list[str]]:
+    return [[w.identifier.value for w in order] for order in batching.pack(names, limit=limit)]
+
+
+def test_names_of_one_zone_travel_together() -> None:
+    names = wanted("a.one.test", "a.two.test", "b.one.test", "one.test", "b.two.test")
+    assert packed(names, limit=3) == [["one.test", "a.one.test", "b.one.test"], ["a.two.test", "b.two.test"]]
+
+
+def test_a_wildcard_is_with_its_base_but_never_with_a_name_that_it_covers() -> None:
+    orders = packed(wanted("*.one.test", "one.test", "www.one.test"))
+    assert orders == [["one.test", "*.one.test"], ["www.one.test"]]
+
+
+def test_accounts_and_profiles_never_share_an_order() -> None:
+    names = wanted("a.test") + wanted("b.test", account="mail") + wanted("c.test", profile="tlsserver")
+    assert sorted(packed(names)) == [["a.test"], ["b.test"], ["c.test"]]
+
+
+@given(
+    st.lists(
+        st.builds(
+            Wanted,
+            st.sampled_from(
+                [Identifier(w + n + z) for w in ("", "*.") for n in ("", "a.", "b.") for z in ("x.test", "y.test")]
+            ),
+            st.sampled_from(["default", "mail"]),
+            st.sampled_from([None, "classic"]),
+            st.sampled_from(["dns", "web"]),
+        ),
+        unique=True,
+    ),
+    st.integers(min_value=1, max_value=5),
+)
+def test_every_name_is_in_exactly_one_order_that_a_ca_accepts(names: list[Wanted], limit: int) -> None:
+    orders = batching.pack(names, limit=limit)
+    assert sorted(map(repr, names)) == sorted(repr(w) for order in orders for w in order)
+    for order in orders:
+        assert 1 <= len(order) <= limit
+        assert len({(w.account, w.profile) for w in order}) == 1
+        identifiers = [w.identifier for w in order]
+        assert not any(a.covers(b) for a in identifiers for b in identifiers)
+
+
+def test_halves_lose_nothing() -> None:
+    names = wanted("a.test", "b.test", "c.test")
+    first, second = batching.halves(names)
+    assert [*first, *second] == names
+    assert first
+    assert second
+
+
+NAMES = [Identifier("a.test"), Identifier("b.test"), Identifier("*.c.test")]
+
+
+def refused(problem: Problem) -> set[str]:
+    return {name.value for name in batching.refused_names(problem, NAMES)}
+
+
+def test_subproblems_say_which_names_are_refused_and_why() -> None:
+    sub = Problem("malformed", "no such top level domain", identifier="B.test")
+    problem = Problem(
+        "rejectedIdentifier", "see subproblems", 400, subproblems=(sub, Problem("caa", "", identifier="x.test"))
+    )
+    assert batching.refused_names(problem, NAMES) == {Identifier("b.test"): sub}
+
+
+@pytest.mark.parametrize(
+    ("detail", "names"),
+    [
+        ('Cannot issue for "a.test": forbidden', {"a.test"}),
+        ('too many failed authorizations (5) for "b.test" in the last 1h0m0s, retry after 2026', {"b.test"}),
+        ('Domain name "*.c.test" is redundant', {"*.c.test"}),
+        ('Cannot issue for "x.test": forbidden', set()),
+        ("service busy", set()),
+    ],
+)
+def test_a_detail_that_quotes_a_name_says_which_is_refused(detail: str, names: set[str]) -> None:
+    assert refused(Problem("rejectedIdentifier", detail, 400)) == names
+
+
+def test_a_limit_of_a_registered_domain_is_about_the_names_below_it() -> None:
+    problem = Problem(
+        "rateLimited", 'too many certificates (50) already issued for "c.test" in the last 168h, see "not a name"', 429
+    )
+    assert set(batching.covered_by_domain(problem, NAMES)) == {Identifier("*.c.test")}
+    unquoted = Problem("rateLimited", "see `no_name` and `192.0.2.1`", 429)
+    assert batching.covered_by_domain(unquoted, NAMES) == {}
+
+
+def test_a_refusal_of_the_account_is_not_about_names() -> None:
+    assert not batching.is_about_names(Problem("userActionRequired", "terms changed", 403))
+    assert batching.is_about_names(Problem("rejectedIdentifier", "no", 400))

@@ -1,0 +1,112 @@
+"""What a follower does with its order: a row for each state, and when a stuck one is given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from acmectl.model.certificates import CertificateSpec
+from acmectl.model.memory import Release, RememberedOrder
+from acmectl.model.names import Identifier
+from acmectl.model.orders import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order, OrderStatus
+from acmectl.policy import order_flow
+from acmectl.policy.order_flow import Step
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+GRACE = timedelta(minutes=15)
+A, B = Identifier("a.test"), Identifier("b.test")
+SPEC = CertificateSpec("mail", frozenset({A, B}), "default", "classic")
+URL = "https://ca.test/order/1"
+HELD = RememberedOrder("mail", URL, "default", "classic", SPEC.names, NOW, first_pending_at=NOW, waiting_since=NOW)
+
+
+def order(status: OrderStatus, url: str = URL) -> Order:
+    return Order(url, status, SPEC.names, (), "https://ca.test/finalize/1")
+
+
+def authorization(name: Identifier, status: str = "pending", challenge: str = "pending") -> Authorization:
+    challenges = (Challenge("dns-01", "c", "t", ChallengeStatus(challenge)),)
+    return Authorization(f"https://ca.test/{name}", name, AuthorizationStatus(status), None, challenges)
+
+
+def test_without_a_remembered_order_a_new_one_is_asked_for() -> None:
+    assert order_flow.first_step(None, SPEC) is Step.ORDER
+    assert order_flow.first_step(HELD, SPEC) is Step.ORDER
+
+
+def test_an_order_that_was_about_to_be_finalized_is_resumed() -> None:
+    assert order_flow.first_step(replace(HELD, draft=7), SPEC) is Step.RESUME
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [replace(SPEC, names=frozenset({A})), replace(SPEC, profile="tlsserver"), replace(SPEC, account="mail")],
+)
+def test_an_order_that_the_configuration_does_not_want_any_more_is_forgotten(spec: CertificateSpec) -> None:
+    assert order_flow.first_step(replace(HELD, draft=7), spec) is Step.FORGET
+
+
+@pytest.mark.parametrize(
+    ("status", "mine", "others"),
+    [
+        ("pending", Step.WAIT, Step.WAIT),
+        ("ready", Step.FINALIZE, Step.FINALIZE),
+        ("processing", Step.POLL, Step.REORDER),
+        ("valid", Step.DOWNLOAD, Step.REORDER),
+        ("invalid", Step.REORDER, Step.REORDER),
+    ],
+)
+def test_every_state_of_an_order_has_one_next_step(status: str, mine: Step, others: Step) -> None:
+    assert order_flow.after_answer(order(OrderStatus(status)), finalized=True) is mine
+    assert order_flow.after_answer(order(OrderStatus(status)), finalized=False) is others
+
+
+def verdict(
+    *authorizations: Authorization,
+    held: RememberedOrder | None = HELD,
+    releases: tuple[Release, ...] = (),
+    after: timedelta = GRACE,
+    url: str = URL,
+) -> order_flow.Verdict:
+    listed = authorizations or (authorization(A), authorization(B))
+    pending = order(OrderStatus.PENDING, url)
+    return order_flow.while_pending(pending, listed, held, releases, now=NOW + after, grace=GRACE)
+
+
+def test_the_same_pending_order_after_the_grace_period_is_released() -> None:
+    decided = verdict(authorization(A, "valid", "valid"), authorization(B))
+    assert decided.step is Step.RELEASE
+    assert [a.identifier for a in decided.releasable] == [B]
+
+
+@pytest.mark.parametrize(
+    ("why", "given"),
+    [
+        ("first seen", {"held": None}),
+        ("first seen", {"url": "https://ca.test/order/2"}),
+        ("first seen", {"held": replace(HELD, first_pending_at=None)}),
+        ("within the grace period", {"after": GRACE - timedelta(seconds=1)}),
+    ],
+)
+def test_a_pending_order_is_left_alone_until_it_is_certainly_stuck(why: str, given: dict[str, object]) -> None:
+    decided = verdict(**given)  # type: ignore[arg-type]
+    assert (decided.step, decided.reason) == (Step.WAIT, why)
+
+
+def test_an_order_that_a_master_is_proving_right_now_is_left_alone() -> None:
+    assert verdict(authorization(A, challenge="processing"), authorization(B)).step is Step.WAIT
+
+
+def test_an_order_without_pending_authorizations_has_nothing_to_release() -> None:
+    assert verdict(authorization(A, "valid", "valid"), authorization(B, "invalid", "invalid")).step is Step.WAIT
+
+
+def test_after_the_first_day_an_order_is_released_at_most_once_a_day() -> None:
+    day = timedelta(days=1)
+    recently = (Release("mail", "old", "authz", NOW + timedelta(hours=20)),)
+    assert verdict(releases=recently, after=day).step is Step.WAIT
+    assert verdict(releases=recently, after=timedelta(hours=44)).step is Step.RELEASE
+    assert verdict(releases=recently, after=timedelta(hours=23)).step is Step.RELEASE
+    assert verdict(held=replace(HELD, waiting_since=None), releases=recently, after=day).step is Step.WAIT
