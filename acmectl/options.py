@@ -2,6 +2,9 @@
 
 Values come from YAML as `Text`, strings that know in which file and line they were written; that is how a relative path is
 relative to the file that names it, and how an error finds its line. Secrets are named by file, never written into the configuration.
+
+A validator of options refuses a value by raising ValueError, or `InvalidOption` where there is a hint to give; it never
+quotes a value that could be a secret.
 """
 
 from __future__ import annotations
@@ -10,14 +13,17 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Self
+from types import UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
+from acmectl import files
 from acmectl.errors import Place
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+\Z")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+\Z")
+_LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+_-][A-Za-z0-9+/_-]{19,}\Z|.*=\Z")
 
 
 class Text(str):
@@ -33,10 +39,64 @@ class Text(str):
         return self
 
 
+class InvalidOption(ValueError):
+    """A value that cannot be used, and what to write instead."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class Options(BaseModel):
-    """The base of every section's schema: unknown keys are refused, nothing is coerced, nothing can be changed."""
+    """The base of every section's schema: unknown keys are refused, nothing is coerced, nothing can be changed.
+
+    A list of YAML is taken for a field that is a tuple, because frozen options hold tuples.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_to_tuples(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: tuple(item)
+            if isinstance(item, list) and key in cls.model_fields and _takes_tuple(cls.model_fields[key].annotation)
+            else item
+            for key, item in value.items()
+        }
+
+
+def _takes_tuple(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _takes_tuple(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return any(_takes_tuple(part) for part in get_args(annotation))
+    return tuple in (origin, annotation)
+
+
+def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The hint "did you mean" for a word that nobody knows, None where no known word has that likeness (0 to 1)."""
+    import difflib  # only for mistakes
+
+    lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word[:100].lower(), lower, n=1, cutoff=likeness)
+    return f"did you mean `{lower[near[0]]}`?" if near else None
+
+
+def describe(value: Any) -> str:
+    """What kind of value YAML found, in a person's words; never the value itself."""
+    kinds: tuple[tuple[type | tuple[type, ...], str], ...] = (
+        (type(None), "nothing"),
+        (bool, "a truth value"),
+        ((int, float), "a number"),
+        (str, "a text"),
+        ((list, tuple), "a list"),
+        (dict, "a mapping"),
+    )
+    return next((words for kind, words in kinds if isinstance(value, kind)), f"a value of type {type(value).__name__}")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -44,6 +104,8 @@ def parse_duration(text: str) -> timedelta:
     if not isinstance(text, str) or not _DURATION.match(text):
         raise ValueError("not a duration: write a number and a unit, such as `90s`, `15m`, `12h` or `30d`")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhdw])", text))
+    if seconds > 100 * 366 * 86400:
+        raise ValueError("longer than a hundred years")
     return timedelta(seconds=seconds)
 
 
@@ -61,13 +123,50 @@ def _duration(value: Any) -> timedelta:
     return value if isinstance(value, timedelta) else parse_duration(value)
 
 
-def _path(value: Any) -> Path:
+def parse_path(value: Any) -> Path:
+    """A path as a configuration writes it: relative to the file that names it, `~` expanded. Raises ValueError."""
     if isinstance(value, Path):
         return value
-    if not isinstance(value, str) or not value or "\0" in value:
+    if not isinstance(value, str):
+        raise InvalidOption(f"expected a path, found {describe(value)}", hint=_quotes(value))
+    if not value or "\0" in value:
         raise ValueError("not a path")
-    path = Path(value).expanduser()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as cause:  # `~nobody/file`
+        raise ValueError("not a path: there is no home directory of that user") from cause
     return value.place.file.parent.absolute() / path if isinstance(value, Text) else path
+
+
+def _quotes(value: Any) -> str | None:
+    return "write it in quotes" if isinstance(value, int | float) else None
+
+
+def _secret_file(value: Any) -> Path:
+    path = parse_path(value)
+    try:
+        if not path.is_file():
+            raise _no_file(str(value), path)
+        with path.open("rb"):
+            pass
+        if exposure := files.exposure(path):
+            hint = f"`chmod 600 {path}`, and consider it known to others"
+            raise InvalidOption(f"the secret file `{path}` {exposure}", hint=hint)
+    except OSError as cause:
+        raise InvalidOption(
+            f"cannot read the secret file: {files.reason(cause)}", hint=files.hint_for(cause)
+        ) from cause
+    return path
+
+
+def _no_file(text: str, path: Path) -> InvalidOption:
+    """Does not repeat what may be the secret itself, pasted where its file's name should be."""
+    if path.exists():
+        return InvalidOption(f"`{path}` is no regular file")
+    if _LIKE_A_SECRET.match(text):
+        hint = "if this is the secret itself, write it to a file of mode 0600, and name that file here"
+        return InvalidOption("there is no file of that name", hint=hint)
+    return InvalidOption(f"there is no file `{path}`")
 
 
 def _mode(value: Any) -> int:
@@ -86,8 +185,29 @@ def _argv(value: Any) -> tuple[str, ...]:
     return tuple(str(word) for word in words)
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-ConfigPath = Annotated[Path, BeforeValidator(_path)]
-Mode = Annotated[int, BeforeValidator(_mode)]
-Argv = Annotated[tuple[str, ...], BeforeValidator(_argv)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?[smhdw])+$"}),
+]
+"""A length of time as `parse_duration` reads it."""
+
+ConfigPath = Annotated[Path, BeforeValidator(parse_path), WithJsonSchema({"type": "string", "minLength": 1})]
+"""A path; a relative one is relative to the file of the configuration that names it."""
+
+SecretFile = Annotated[Path, BeforeValidator(_secret_file), WithJsonSchema({"type": "string", "minLength": 1})]
+"""The path of a file that holds a secret: a regular file that we can read and others cannot (`files.exposure`)."""
+
+Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})]
+"""Permission bits, written as a quoted octal number."""
+
+Argv = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_argv),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+]
+"""A command: a list of words, run without a shell."""
+
 Port = Annotated[int, Field(ge=1, le=65535)]
+"""A TCP or UDP port."""

@@ -1,0 +1,138 @@
+"""What single keys of a configuration may hold, each as a type that refuses the rest in words of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation, WithJsonSchema
+
+from acmectl import files
+from acmectl.errors import InvalidName, StorageError
+from acmectl.model.authorities import KNOWN_DIRECTORIES
+from acmectl.model.certificates import KeyType
+from acmectl.model.names import Identifier
+from acmectl.options import ConfigPath, Duration, InvalidOption, describe, nearest
+
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_LETTERS = "letters, digits, `.`, `_` and `-`, a letter or digit first, at most 64"
+_PROFILE = re.compile(r"[!-~]{1,64}\Z")
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$&'*+/=^_{|}~.-]{1,64}\Z")  # RFC 5322 dot-atom, without `%`, `?` and backquote
+
+
+def _account(text: str) -> str:
+    if not _ACCOUNT.match(text):
+        raise ValueError(f"not the name of an account: use lower-case {_LETTERS}")
+    return text
+
+
+def _solver_name(text: str) -> str:
+    if not _LABEL.match(text):
+        raise ValueError(f"not the name of a solver: use {_LETTERS}")
+    return text
+
+
+def _label(text: str) -> str:
+    if not _LABEL.match(text):
+        raise ValueError(f"not a label of a certificate: use {_LETTERS}")
+    if text == "current":
+        raise ValueError("not a label of a certificate: `current` is what the link to a generation is called")
+    return text
+
+
+def _some_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def _profile(text: str) -> str:
+    if not _PROFILE.match(text):
+        raise ValueError("not the name of a profile: it has neither spaces nor letters beyond ASCII")
+    return text
+
+
+def _key_type(value: Any) -> KeyType:
+    if not isinstance(value, str) or value not in list(KeyType):
+        known = f"expected one of {', '.join(f'`{key}`' for key in KeyType)}"
+        raise InvalidOption(known, hint=nearest(value, KeyType) if isinstance(value, str) else None)
+    return KeyType(value)
+
+
+def _contact(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected an e-mail address, found {describe(value)}")
+    local, at, domain = value.strip().removeprefix("mailto:").rpartition("@")
+    if not at or not _LOCAL_PART.match(local):
+        raise ValueError("not an e-mail address, such as `hostmaster@example.com`")
+    try:
+        return f"{local}@{Identifier.parse(domain)}"
+    except InvalidName as cause:
+        raise InvalidOption(f"not an e-mail address: {cause.message}", hint=cause.hint) from cause
+
+
+def _directory_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError as cause:
+        raise ValueError("not a URL") from cause
+    if not text.isascii() or not text.isprintable() or " " in text or not host:
+        raise ValueError("not a URL, such as `https://acme.example.com/directory`")
+    if url.username is not None or url.password is not None:
+        raise ValueError(
+            "a URL with a user name or password: a directory needs none, and this file is no place for one"
+        )
+    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
+        raise ValueError("not an `https://` URL: `http://` is for a CA on this host's loopback only")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _known_authority(text: str) -> str:
+    if text not in KNOWN_DIRECTORIES:
+        known = ", ".join(f"`{name}`" for name in KNOWN_DIRECTORIES)
+        hint = nearest(text, KNOWN_DIRECTORIES) or f"known are {known}; for another, `{{directory: URL}}`"
+        raise InvalidOption("no authority is known by that name", hint=hint)
+    return text
+
+
+def _bundle(path: Path) -> Path:
+    try:
+        content = files.read(path, what="the CA bundle")
+    except StorageError as cause:
+        raise InvalidOption(cause.message, hint=cause.hint) from cause
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise InvalidOption(f"no certificate in `{path}`", hint="it must be PEM: `-----BEGIN CERTIFICATE-----`")
+    return path
+
+
+def _positive(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be longer than nothing")
+    return value
+
+
+Account = Annotated[str, AfterValidator(_account)]
+SomeText = Annotated[str, AfterValidator(_some_text)]
+Profile = Annotated[str, AfterValidator(_profile)]
+Names = Annotated[tuple[SkipValidation[str], ...], Field(min_length=1)]  # each is read by `names`, with its own place
+SolverName = Annotated[str, AfterValidator(_solver_name)]
+Label = Annotated[str, AfterValidator(_label)]
+Key = Annotated[KeyType, BeforeValidator(_key_type)]
+Contact = Annotated[str, BeforeValidator(_contact), WithJsonSchema({"type": "string"})]
+KnownAuthority = Annotated[str, AfterValidator(_known_authority)]
+DirectoryURL = Annotated[str, AfterValidator(_directory_url)]
+Bundle = Annotated[ConfigPath, AfterValidator(_bundle)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]

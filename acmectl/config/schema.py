@@ -1,0 +1,147 @@
+"""The shape of a configuration: which keys there are, what each may hold, and what stands for a key that is left out.
+
+References between the parts, and everything about names, are not a matter of shape: see `references` and `names`. A new key
+is a field here, and a field of the value in `values` that `building` fills.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic.json_schema import GenerateJsonSchema
+
+from acmectl.config.fields import (
+    Account,
+    Bundle,
+    Contact,
+    DirectoryURL,
+    Key,
+    KnownAuthority,
+    Label,
+    Names,
+    PositiveDuration,
+    Profile,
+    SolverName,
+    SomeText,
+)
+from acmectl.model.certificates import KeyType
+from acmectl.options import ConfigPath, Duration, InvalidOption, Options, describe, format_duration
+
+_MAX_NAMES = 100  # in one certificate: the most that any of the known CAs takes
+
+
+class AuthoritySchema(Options):
+    """A known name, or the URL of a directory."""
+
+    name: KnownAuthority | None = None
+    directory: DirectoryURL | None = None
+    ca_bundle: Bundle | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> AuthoritySchema:
+        if (self.name is None) == (self.directory is None):
+            raise ValueError("give either `name` (of a known authority) or `directory` (a URL)")
+        return self
+
+
+class AccountSchema(Options):
+    """An account has no settings yet; what matters is its name."""
+
+
+class SectionSchema(Options):
+    """A solver or deploy target: the rest of its keys belongs to its type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: SomeText
+
+
+class AuthorizeSchema(Options):
+    """Names to keep authorized, here or in a file of their own with one name a line."""
+
+    names: Names = ()
+    names_file: ConfigPath | None = None
+    solver: SomeText
+    account: SomeText | None = None
+
+    @model_validator(mode="after")
+    def _some_names(self) -> AuthorizeSchema:
+        if not self.names and self.names_file is None:
+            raise ValueError("give `names` or `names_file`")
+        return self
+
+
+class MasterSchema(Options):
+    """What a master does."""
+
+    every: PositiveDuration = timedelta(days=1)
+    workers: Annotated[int, Field(ge=1, le=64)] = 16
+    authorize: Annotated[tuple[AuthorizeSchema, ...], Field(min_length=1)]
+
+
+class CertificateSchema(Options):
+    """A certificate that this host issues."""
+
+    names: Annotated[Names, Field(max_length=_MAX_NAMES)]
+    key: Key = KeyType.ECDSA_P256
+    account: SomeText | None = None
+    profile: Profile | None = None
+    deploy: tuple[SectionSchema, ...] = ()
+
+
+class FollowerSchema(Options):
+    """How a follower waits, and what it keeps."""
+
+    grace: Duration = timedelta(minutes=15)
+    alarm_at: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    no_certificate_alarm: Duration = timedelta(days=1)
+    keep_generations: Annotated[int, Field(ge=2, le=1000)] = 5
+
+
+def _authority(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"directory" if "://" in value else "name": value}
+    if not isinstance(value, dict):
+        hint = "such as `letsencrypt`, or `{directory: https://...}`"
+        raise InvalidOption(f"expected a text or a mapping, found {describe(value)}", hint=hint)
+    return value
+
+
+class Schema(Options):
+    """A whole configuration."""
+
+    authority: Annotated[
+        AuthoritySchema,
+        BeforeValidator(_authority, json_schema_input_type=str | AuthoritySchema),
+    ]
+    profile: Profile | None = None
+    contact: tuple[Contact, ...] = ()
+    state_directory: ConfigPath = Path("/var/lib/acmectl")
+    accounts: Annotated[dict[Account, AccountSchema | None], Field(min_length=1)] = {"default": AccountSchema()}  # noqa: RUF012  # pydantic copies defaults
+    solvers: dict[SolverName, SectionSchema] = {}  # noqa: RUF012  # as above
+    master: MasterSchema | None = None
+    certificates: dict[Label, CertificateSchema] = {}  # noqa: RUF012  # as above
+    follower: FollowerSchema = FollowerSchema()
+
+    @field_validator("master", mode="before")
+    @classmethod
+    def _not_nothing(cls, value: Any) -> Any:
+        """A `master:` whose keys are all commented out is a mistake, not a host without names to prove."""
+        if value is None:
+            raise InvalidOption("expected a mapping, found nothing", hint="give it a value, or remove the key")
+        return value
+
+
+class _JSONSchema(GenerateJsonSchema):
+    """Shows the default of a duration as it is written, `15m`, and not in ISO 8601."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a configuration file, for editors."""
+    return {"$schema": _JSONSchema.schema_dialect, **Schema.model_json_schema(schema_generator=_JSONSchema)}

@@ -1,0 +1,130 @@
+"""What a configuration says, as frozen values: names are identifiers, durations are timedeltas, paths are absolute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from acmectl.config.section import Section
+from acmectl.errors import ConfigurationError, ConfigurationProblem, Place
+from acmectl.model.certificates import CertificateSpec
+from acmectl.model.names import Identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority: what to call it, the URL of its directory, and who vouches for that server.
+
+    `ca_bundle` is a PEM file of roots to trust instead of the system's, for a CA of one's own.
+    """
+
+    name: str
+    directory_url: str
+    ca_bundle: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    """Names that a master keeps authorized for one account by one solver. No name twice for an account."""
+
+    names: tuple[Identifier, ...]
+    solver: str
+    account: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """The master's part. `every` is how often the person runs it; `workers` bounds its requests and DNS queries at once."""
+
+    authorize: tuple[Authorize, ...]
+    every: timedelta
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate as wanted, and the targets that it is handed to."""
+
+    spec: CertificateSpec
+    deploy: tuple[Section, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """How a follower waits.
+
+    `grace` is how long an order that was seen pending is left alone before it is released. Waiting is an alarm
+    once less than the fraction `alarm_at` of the installed certificate's lifetime is left (0.15: 13 days of 90, one
+    of 160 h), or `no_certificate_alarm` after the first attempt where none is installed. Of the generations of a
+    certificate `keep_generations` stay on the disk.
+    """
+
+    grace: timedelta
+    alarm_at: float
+    no_certificate_alarm: timedelta
+    keep_generations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The sections whose options belong to other rooms, recognised even where other parts of the files are wrong."""
+
+    solvers: Mapping[str, Section]
+    deploy: Mapping[str, tuple[Section, ...]]
+
+    def all(self) -> tuple[Section, ...]:
+        """Every section, the solvers first."""
+        return (*self.solvers.values(), *(section for targets in self.deploy.values() for section in targets))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration in which every reference holds. At least one of `master` and `certificates` is there."""
+
+    authority: Authority
+    profile: str | None
+    contact: tuple[str, ...]
+    state_directory: Path
+    accounts: tuple[str, ...]
+    solvers: Mapping[str, Section]
+    master: Master | None
+    certificates: Mapping[str, Certificate]
+    follower: Follower
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The answer of `load`: the files that were read, and either a configuration or problems.
+
+    `problems` are in the order of files and lines. `sections` are there in both cases, so that what is wrong with the
+    options of solvers and deploy targets can be said in the same answer.
+    """
+
+    files: tuple[Path, ...]
+    config: Config | None
+    sections: Sections
+    problems: tuple[ConfigurationProblem, ...]
+
+    def require(self) -> Config:
+        """The configuration; raises ConfigurationError with all problems where there is none."""
+        if self.config is None:
+            raise ConfigurationError(self.problems)
+        return self.config
+
+    def with_problems(self, more: tuple[ConfigurationProblem, ...]) -> Loaded:
+        """The same, with what other rooms found wrong in their sections; no configuration is left if there is any."""
+        if not more:
+            return self
+        problems = in_order((*self.problems, *more), self.files)
+        return Loaded(self.files, None, self.sections, problems)
+
+
+def in_order(problems: tuple[ConfigurationProblem, ...], files: tuple[Path, ...]) -> tuple[ConfigurationProblem, ...]:
+    """By file, in the order in which they were read, then by line; none twice."""
+    rank = {file: index for index, file in enumerate(files)}
+    unique = dict.fromkeys(problems)
+    return tuple(sorted(unique, key=lambda p: (rank.get(p.place.file, len(rank)), p.place.line or 0)))
