@@ -1,0 +1,67 @@
+"""What we send: the messages of `acme`, and ours where `acme` lacks one or wants more than we have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from acme import messages
+from josepy.interfaces import JSONDeSerializable
+from josepy.json_util import JSONObjectWithFields, encode_b64jose, field
+
+from acmectl.model.names import Identifier
+
+
+class _NewOrder(messages.NewOrder):
+    """`acme` knows `profile`, but not `replaces` (RFC 9773 section 5)."""
+
+    replaces: str | None = field("replaces", omitempty=True)
+
+
+class _Finalization(JSONObjectWithFields):
+    """RFC 8555 section 7.4. `acme` wants the CSR parsed; ours came out of `keys` a moment ago."""
+
+    csr: bytes = field("csr", encoder=encode_b64jose)
+
+
+class _Empty(JSONDeSerializable):
+    """`{}`, the answer to a challenge (RFC 8555 section 7.5.1)."""
+
+    def to_partial_json(self) -> dict[str, str]:
+        """No members."""
+        return {}
+
+    @classmethod
+    def from_json(cls, jobj: object) -> _Empty:  # noqa: ARG003 - the signature is josepy's
+        """Never received."""
+        return cls()
+
+
+def new_order(identifiers: Iterable[Identifier], *, profile: str | None, replaces: str | None) -> JSONDeSerializable:
+    """A new order (RFC 8555 section 7.4); `profile` as in draft-ietf-acme-profiles."""
+    wanted = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=i.value) for i in identifiers]
+    return _NewOrder(identifiers=wanted, profile=profile, replaces=replaces)
+
+
+def finalization(csr_der: bytes) -> JSONDeSerializable:
+    """The CSR for an order that is ready."""
+    return _Finalization(csr=csr_der)
+
+
+def challenge_answer() -> JSONDeSerializable:
+    """That the response to a challenge was published."""
+    return _Empty()
+
+
+def deactivation() -> JSONDeSerializable:
+    """That an authorization is given up (RFC 8555 section 7.5.2)."""
+    return messages.UpdateAuthorization(status=messages.STATUS_DEACTIVATED)
+
+
+def new_account(contact: Iterable[str], *, terms_agreed: bool) -> JSONDeSerializable:
+    """A new account (RFC 8555 section 7.3); `contact` are URLs."""
+    return messages.NewRegistration(contact=tuple(contact), terms_of_service_agreed=terms_agreed or None)
+
+
+def existing_account() -> JSONDeSerializable:
+    """The account of our key, if there is one (RFC 8555 section 7.3.1)."""
+    return messages.NewRegistration(only_return_existing=True)
