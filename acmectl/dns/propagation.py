@@ -1,0 +1,138 @@
+"""Waiting until every authoritative server answers a record, because the CA asks whichever it likes.
+
+Rounds of questions: every server is asked in parallel with the others, several of its names by one worker, each question with a
+time limit of its own; a server that is silent is not asked for the rest of its names before the next round. What was seen once
+is not asked again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dns.flags
+import dns.rcode
+from dns.message import Message
+
+from acmectl.dns.exchange import NoRoute, ask
+from acmectl.dns.records import Record, shown
+from acmectl.dns.resolver import question
+from acmectl.dns.zones import Nameserver
+from acmectl.errors import DNSError
+from acmectl.options import format_duration
+from acmectl.workers import each, pause
+
+_WORKERS = 32
+_QUESTION_SECONDS = 3.0
+_NAMES_PER_TASK = 25
+_HINT = "see `dig @SERVER NAME TXT`; set the servers to wait for with `propagation: {servers: [...]}` of the solver"
+
+_Reasons = dict[tuple[Record, Nameserver], DNSError]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait in all, and the pause between two rounds."""
+
+    timeout: timedelta
+    interval: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    server: Nameserver
+    records: tuple[Record, ...]
+
+
+def wait_until_seen(
+    expected: Mapping[Record, Sequence[Nameserver]], *, patience: Patience, authoritative: bool = True
+) -> dict[Record, DNSError]:
+    """Ask until all servers of each record answer it, or the time is over; returns the reason for each that is not seen.
+
+    `authoritative` demands that a server answers for the zone itself (AA), which is what makes a lame one visible; a
+    configured server may also be a resolver. Everybody is asked once at least. A server without an address that this host has a
+    route to is one that is not seen; one of several addresses without a route is left out.
+    """
+    end = time.monotonic() + patience.timeout.total_seconds()
+    pending = [(record, server) for record, servers in expected.items() for server in servers]
+    while True:
+        reasons = _without_unreachable(_round(pending, authoritative), expected)
+        pending = list(reasons)
+        if not pending or time.monotonic() + patience.interval.total_seconds() > end:
+            return _explain(reasons, patience)
+        pause(patience.interval.total_seconds())
+
+
+def _round(pending: Sequence[tuple[Record, Nameserver]], authoritative: bool) -> _Reasons:  # noqa: FBT001  # handed on
+    done, _ = each(_tasks(pending), lambda task: _ask_all(task, authoritative=authoritative), workers=_WORKERS)
+    return {key: error for reasons in done.values() for key, error in reasons.items()}
+
+
+def _tasks(pending: Sequence[tuple[Record, Nameserver]]) -> list[_Task]:
+    of_server: dict[Nameserver, list[Record]] = defaultdict(list)
+    for record, server in pending:
+        of_server[server].append(record)
+    return [
+        _Task(server, tuple(records[start : start + _NAMES_PER_TASK]))
+        for server, records in of_server.items()
+        for start in range(0, len(records), _NAMES_PER_TASK)
+    ]
+
+
+def _ask_all(task: _Task, *, authoritative: bool) -> _Reasons:
+    """Why each record of the task is not there yet; one silence ends it."""
+    reasons: _Reasons = {}
+    for index, record in enumerate(task.records):
+        try:
+            sent = question(record.owner, record.rdata.rdtype, recurse=not authoritative)
+            answer = ask(sent, task.server.endpoint, seconds=_QUESTION_SECONDS)
+        except DNSError as error:
+            return reasons | {(rest, task.server): error for rest in task.records[index:]}
+        if lack := _lack(answer, record, authoritative=authoritative):
+            reasons[record, task.server] = DNSError(lack)
+    return reasons
+
+
+def _lack(answer: Message, record: Record, *, authoritative: bool) -> str | None:
+    """What is wrong with an answer, None if the record is in it."""
+    rcode = answer.rcode()
+    if rcode not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        return f"answers {dns.rcode.to_text(rcode)}"
+    if authoritative and not answer.flags & dns.flags.AA:
+        return "is lame: it does not answer for the zone"
+    for rrset in answer.answer:
+        if rrset.rdtype == record.rdata.rdtype and record.rdata in rrset:
+            return None
+    return "does not have the record yet"
+
+
+def _without_unreachable(reasons: _Reasons, expected: Mapping[Record, Sequence[Nameserver]]) -> _Reasons:
+    """Leave out addresses without a route (IPv6 from a host without it) of servers that have another address."""
+
+    def has_another(record: Record, server: Nameserver) -> bool:
+        others = [other for other in expected[record] if other.name == server.name and other != server]
+        return any(not isinstance(reasons.get((record, other)), NoRoute) for other in others)
+
+    return {
+        (record, server): error
+        for (record, server), error in reasons.items()
+        if not (isinstance(error, NoRoute) and has_another(record, server))
+    }
+
+
+def _explain(reasons: _Reasons, patience: Patience) -> dict[Record, DNSError]:
+    said: dict[Record, list[str]] = defaultdict(list)
+    for (record, server), error in reasons.items():
+        said[record].append(f"{server}: {error.message}")
+    after = format_duration(patience.timeout)
+    return {
+        record: DNSError(
+            f"{record.rdata.rdtype.name} of `{shown(record.owner)}` is not on all name servers after {after}: "
+            + "; ".join(texts),
+            hint=_HINT,
+        )
+        for record, texts in said.items()
+    }

@@ -1,0 +1,194 @@
+"""Dynamic updates (RFC 2136) signed with TSIG (RFC 8945): records are added and removed by value, one message a zone.
+
+A message is done as a whole or not at all, so one name that the server's policy refuses would take its neighbours with it: a refused
+message is divided, and the names that are refused for themselves are found. Adding what is there and
+removing what is gone are no failures (RFC 2136 sections 3.4.2.2 and 3.4.2.4), which makes both calls repeatable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dns.exception
+import dns.message
+import dns.rcode
+import dns.tsig
+import dns.update
+from dns.name import Name
+from dns.update import UpdateMessage
+
+from acmectl.dns.endpoints import Endpoint
+from acmectl.dns.exchange import send_tcp
+from acmectl.dns.records import Record, shown
+from acmectl.dns.tsig import TsigKey
+from acmectl.errors import DNSError
+
+_MAX_RECORDS = 500  # a message; servers limit the time that one may take
+_MAX_OCTETS = 48_000  # a message, of the 65535 that fit, before compression
+_MAX_DIVISIONS = 40  # refused messages that are divided: enough for four bad names among a thousand
+
+
+class UpdateRefused(DNSError):
+    """The server understood the message, and did not do it; `divisible` if another content may be welcome."""
+
+    def __init__(self, message: str, *, hint: str | None, divisible: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.divisible = divisible
+
+
+class Unanswered(DNSError):
+    """No answer, or none that can be trusted: whether the update was made is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """Where updates of a zone go: the addresses of one server, tried in order, and the key that we share with it."""
+
+    endpoints: tuple[Endpoint, ...]
+    key: TsigKey | None
+    timeout: timedelta
+
+
+def add(records: Sequence[Record], *, zone: Name, primary: Primary, ttl: timedelta) -> dict[Record, DNSError]:
+    """Add every record to its set, beside what is there; returns the reason for each that was not added."""
+    seconds = int(ttl.total_seconds())
+    return _update(records, zone, primary, lambda message, record: message.add(record.owner, seconds, record.rdata))
+
+
+def remove(records: Sequence[Record], *, zone: Name, primary: Primary) -> dict[Record, DNSError]:
+    """Remove exactly these records and leave the others of their sets; returns the reason for each that is left."""
+    return _update(records, zone, primary, lambda message, record: message.delete(record.owner, record.rdata))
+
+
+_Change = Callable[[UpdateMessage, Record], None]
+
+
+def _update(records: Sequence[Record], zone: Name, primary: Primary, change: _Change) -> dict[Record, DNSError]:
+    failures: dict[Record, DNSError] = {}
+    waiting = _messages(list(dict.fromkeys(records)))
+    divisions = 0
+    while waiting:
+        batch = waiting.pop(0)
+        try:
+            _send(_message(batch, zone, primary, change), zone, primary)
+        except DNSError as error:
+            divisible = isinstance(error, UpdateRefused) and error.divisible
+            if divisible and len(batch) > 1 and divisions < _MAX_DIVISIONS:
+                divisions += 1
+                waiting += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+            else:
+                failures |= dict.fromkeys(batch, error)
+    return failures
+
+
+def _messages(records: list[Record]) -> list[list[Record]]:
+    """The records of each message: as many as fit."""
+    batches: list[list[Record]] = []
+    room = 0
+    for record in records:
+        size = len(record.owner.to_wire() or b"") + len(record.rdata.to_wire() or b"") + 10
+        if not batches or len(batches[-1]) == _MAX_RECORDS or size > room:
+            batches.append([])
+            room = _MAX_OCTETS
+        batches[-1].append(record)
+        room -= size
+    return batches
+
+
+def _message(records: Sequence[Record], zone: Name, primary: Primary, change: _Change) -> UpdateMessage:
+    message = dns.update.UpdateMessage(zone)
+    for record in records:
+        change(message, record)
+    if primary.key:
+        message.use_tsig(primary.key.for_dnspython())
+    return message
+
+
+def _send(message: UpdateMessage, zone: Name, primary: Primary) -> None:
+    """Send to the first address that answers. One that was silent may have done it: doing it twice does no harm."""
+    end = time.monotonic() + primary.timeout.total_seconds()
+    unanswered: DNSError | None = None
+    for endpoint in primary.endpoints:
+        seconds = max(end - time.monotonic(), 0.5)
+        try:
+            answer = send_tcp(message.to_wire(), endpoint, seconds=seconds)
+        except DNSError as error:
+            unanswered = unanswered or error
+            continue
+        _check(answer, message, zone, endpoint, primary.key)
+        return
+    if unanswered:
+        raise Unanswered(unanswered.message, hint=unanswered.hint) from unanswered
+
+
+def _check(answer: bytes, sent: UpdateMessage, zone: Name, server: Endpoint, key: TsigKey | None) -> None:
+    refused = f"name server `{server}` refuses the update of zone `{shown(zone)}`"
+    named = f"the TSIG key `{key.name}`" if key else "no key"
+    try:
+        reply = dns.message.from_wire(answer, keyring=sent.keyring or False, request_mac=sent.mac)
+    except dns.tsig.PeerError as cause:
+        reason, hint = _peer_reason(cause, key)
+        raise UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=False) from cause
+    except (dns.tsig.BadTime, dns.tsig.BadSignature, dns.tsig.BadKey, dns.tsig.BadAlgorithm) as cause:
+        raise Unanswered(f"the answer of name server `{server}` is not signed with {named} as it should be") from cause
+    except (dns.exception.DNSException, ValueError, EOFError) as cause:
+        raise _unsigned(answer, refused, named) from cause
+    if key and not reply.had_tsig:
+        raise _unsigned(answer, refused, named)
+    if not sent.is_response(reply):
+        raise Unanswered(f"name server `{server}` sent an answer that is not for our update")
+    if reply.rcode() != dns.rcode.NOERROR:
+        raise _explain(reply.rcode(), refused, zone, named)
+
+
+def _peer_reason(cause: dns.tsig.PeerError, key: TsigKey | None) -> tuple[str, str]:
+    name, algorithm = (key.name, key.algorithm) if key else ("", "")
+    match cause:
+        case dns.tsig.PeerBadKey():
+            return (
+                f"it has no TSIG key `{name}` with algorithm `{algorithm}` (BADKEY)",
+                "compare name and algorithm with the `key` statement in the server's configuration",
+            )
+        case dns.tsig.PeerBadSignature():
+            return (
+                f"its TSIG key `{name}` has another secret (BADSIG)",
+                "copy the `key` statement from the server's configuration again",
+            )
+        case dns.tsig.PeerBadTime():
+            return "the clocks differ by more than 5 minutes (BADTIME)", "set the clock: `timedatectl set-ntp true`"
+        case _:
+            return f"TSIG error {type(cause).__name__}", "see the log of the name server"
+
+
+def _unsigned(answer: bytes, refused: str, named: str) -> Unanswered:
+    """An answer that is damaged or bears no signature: nothing in it is proven, and its rcode is still the best clue."""
+    rcode = dns.rcode.to_text(dns.rcode.Rcode(answer[3] & 0x0F)) if len(answer) > 3 else "nothing"
+    return Unanswered(
+        f"{refused}: it answers {rcode}, not signed",
+        hint=f"does it know {named}, does it allow updates, and is it the primary server of the zone?",
+    )
+
+
+def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str) -> UpdateRefused:
+    text = dns.rcode.to_text(rcode)
+    reasons = {
+        dns.rcode.REFUSED: (
+            f"{named} may not change these records (REFUSED)",
+            "allow it on the server: `update-policy { grant KEY name _acme-challenge.NAME TXT; };`",
+        ),
+        dns.rcode.NOTAUTH: (
+            f"it does not serve zone `{shown(zone)}` as primary (NOTAUTH)",
+            "set `server` of the solver to the primary server, or `zone` to the zone that it serves",
+        ),
+        dns.rcode.NOTZONE: ("a name lies outside the zone (NOTZONE)", "correct `zone` of the solver"),
+        dns.rcode.SERVFAIL: (
+            "it failed (SERVFAIL)",
+            "see its log; often it may not write the zone's journal in its directory",
+        ),
+        dns.rcode.NOTIMP: ("it knows no dynamic updates (NOTIMP)", "use another solver for this zone"),
+    }
+    reason, hint = reasons.get(rcode, (f"it answers {text}", "see the log of the name server"))
+    return UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=rcode == dns.rcode.REFUSED)

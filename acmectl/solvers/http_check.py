@@ -1,0 +1,72 @@
+"""Seen by the CA, as far as this host can tell: the URL of every http-01 challenge answers its key authorization.
+
+Asked at the name itself, as the CA does, or at `check_address` where this host cannot reach its own public address (NAT without
+hairpin, or a firewall). `check: no` is for hosts where neither works: the first who looks is then the CA itself, and
+what it does not find counts as a failed validation (five in an hour stop the name, Let's Encrypt).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from acmectl.dns.endpoints import Endpoint
+from acmectl.errors import SolverError
+from acmectl.options import Options
+from acmectl.solvers.base import Failures, Response
+from acmectl.solvers.option_types import HttpEndpoint, TimeLimit
+from acmectl.workers import each, pause
+
+_WORKERS = 32
+_PAUSE_SECONDS = 0.5
+_REQUEST_SECONDS = 5.0
+
+
+class HttpCheckOptions(Options):
+    """How a solver for http-01 looks at its own answers before the CA does."""
+
+    check: bool = True
+    check_address: HttpEndpoint | None = None
+    check_timeout: TimeLimit = timedelta(seconds=10)
+
+
+class HttpCheck:
+    """Waits until the URLs of challenges answer."""
+
+    def __init__(self, options: HttpCheckOptions, *, default_address: Endpoint | None = None) -> None:
+        """`default_address` is asked where the options name no address; None: the address of the name itself."""
+        self._options = options
+        self._address = options.check_address or default_address
+
+    def seen(self, responses: Sequence[Response]) -> Failures:
+        """Ask until each answers, or `check_timeout` is over; each is asked once at least."""
+        pending = list(dict.fromkeys(responses)) if self._options.check else []
+        end = time.monotonic() + self._options.check_timeout.total_seconds()
+        while True:
+            _, failed = each(pending, self._look, workers=_WORKERS)
+            pending = list(failed)
+            if not pending or time.monotonic() + _PAUSE_SECONDS > end:
+                return {response: _as_failure(error) for response, error in failed.items()}
+            pause(_PAUSE_SECONDS)
+
+    def _look(self, response: Response) -> None:
+        from acmectl.solvers.http_fetch import fetch
+
+        url = f"http://{response.identifier}{response.url_path}"
+        body = fetch(url, address=self._address, seconds=_REQUEST_SECONDS)
+        if body.rstrip() != response.key_authorization.encode("ascii"):
+            raise SolverError(
+                f"`{url}`{_at(self._address)} answers something else than the key authorization",
+                hint="another web server or a default page answers for this name: see its configuration",
+            )
+
+
+def _as_failure(error: Exception) -> SolverError:
+    if not isinstance(error, SolverError):
+        raise error
+    return error
+
+
+def _at(address: Endpoint | None) -> str:
+    return f" (asked at `{address}`)" if address else ""

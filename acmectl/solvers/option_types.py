@@ -1,0 +1,87 @@
+"""The types of values that several solvers have in their options, beside those of `acmectl.options`.
+
+Imported to read a configuration, so it imports neither dnspython nor an HTTP client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from acmectl.dns.endpoints import Endpoint, is_domain, parse_endpoint, parse_host
+from acmectl.options import Duration, format_duration
+
+
+def _endpoint(default_port: int) -> BeforeValidator:
+    def validate(value: Any) -> Endpoint:
+        if isinstance(value, Endpoint):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(
+                'not an address: write it as text, in quotes where it has a `:`, such as "192.0.2.53:5353"'
+            )
+        return parse_endpoint(value, default_port=default_port)
+
+    return BeforeValidator(validate)
+
+
+def _host(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("neither an address nor a host name")
+    return parse_host(value)
+
+
+def _domain(value: Any) -> str:
+    if not isinstance(value, str) or not is_domain(value):
+        raise ValueError("not a domain name: write it in ASCII (`xn--...`), such as `example.com`")
+    return value.removesuffix(".").lower()
+
+
+def _some(value: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    if not value:
+        raise ValueError("an empty list asks nobody: leave the key out to have the servers found")
+    return value
+
+
+def between(low: timedelta, high: timedelta) -> AfterValidator:
+    """A duration within bounds that keep a run finite."""
+
+    def validate(value: timedelta) -> timedelta:
+        if not low <= value <= high:
+            raise ValueError(f"must be between `{format_duration(low)}` and `{format_duration(high)}`")
+        return value
+
+    return AfterValidator(validate)
+
+
+def one_or_more(value: Any) -> Any:
+    """One value, or a list of some, as a tuple."""
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        if not (values := tuple(value)):
+            raise ValueError("an empty list")
+        return values
+    return (value,)
+
+
+_TEXT = WithJsonSchema({"type": "string", "minLength": 1})
+
+DnsEndpoint = Annotated[Endpoint, _endpoint(53), _TEXT]
+"""The address of a name server, and its port where it is not 53."""
+
+HttpEndpoint = Annotated[Endpoint, _endpoint(80), _TEXT]
+"""The address of a web server, and its port where it is not 80."""
+
+DnsEndpoints = Annotated[tuple[DnsEndpoint, ...], AfterValidator(_some)]
+"""Some name servers, one at least."""
+
+Host = Annotated[str, BeforeValidator(_host), _TEXT]
+"""An address or a host name."""
+
+TimeLimit = Annotated[Duration, between(timedelta(seconds=1), timedelta(hours=1))]
+"""How long something may take."""
+
+DomainName = Annotated[str, BeforeValidator(_domain), _TEXT]
+"""The name of a zone or key, in lower case and without a dot at the end; labels may have underscores."""

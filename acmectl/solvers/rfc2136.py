@@ -1,0 +1,180 @@
+"""dns-01 by dynamic update of the zone's primary server (RFC 2136), signed with a TSIG key (RFC 8945).
+
+For BIND, Knot, PowerDNS and whatever else speaks the protocol. A record set may hold values of other clients, of the base name beside its
+wildcard, or of another host: values come and go one by one, never the whole set.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import AfterValidator, model_validator
+
+from acmectl.dns.endpoints import Endpoint, is_address
+from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_file
+from acmectl.errors import AcmectlError, DNSError
+from acmectl.options import Duration, InvalidOption, Options, Port, SecretFile
+from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record
+from acmectl.solvers.failures import solver_error
+from acmectl.solvers.option_types import DomainName, Host, TimeLimit, between
+from acmectl.solvers.registry import SolverType
+from acmectl.workers import each
+
+if TYPE_CHECKING:
+    from dns.name import Name
+
+    from acmectl.dns.records import Record
+    from acmectl.dns.update import Primary
+
+_WORKERS = 16
+
+
+def _algorithm(value: str) -> str:
+    if value not in ALGORITHMS:
+        raise InvalidOption(
+            "not an algorithm of a TSIG key that is strong enough", hint=f"one of {', '.join(ALGORITHMS)}"
+        )
+    return value
+
+
+class TsigKeyOptions(Options):
+    """A TSIG key in parts; `secret_file` has the secret in base64, alone."""
+
+    name: DomainName
+    algorithm: Annotated[str, AfterValidator(_algorithm)] = "hmac-sha256"
+    secret_file: SecretFile
+
+    def load(self) -> TsigKey:
+        """The key, read anew; DNSError says what is wrong with its file."""
+        return load_secret_file(self.secret_file, name=self.name, algorithm=self.algorithm)
+
+
+class Rfc2136Options(DnsCheckOptions):
+    """`server` is the primary server of the zones; without it, the one that the zone's SOA record names."""
+
+    server: Host | None = None
+    port: Port = 53
+    tsig_key_file: SecretFile | None = None
+    tsig_key: TsigKeyOptions | None = None
+    ttl: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=1))] = timedelta(seconds=60)
+    timeout: TimeLimit = timedelta(seconds=20)
+
+    @model_validator(mode="after")
+    def _check_key(self) -> Self:
+        if (self.tsig_key_file is None) == (self.tsig_key is None):
+            raise InvalidOption(
+                "one TSIG key is needed: `tsig_key_file` or `tsig_key`",
+                hint="make one with `tsig-keygen -a hmac-sha256 acmectl`, for the server's configuration and for this file",
+            )
+        try:
+            self.load_key()
+        except DNSError as error:
+            raise InvalidOption(error.message, hint=error.hint) from error
+        return self
+
+    def load_key(self) -> TsigKey:
+        """The key, read anew; DNSError says what is wrong with its file."""
+        if self.tsig_key_file is not None:
+            return load_key_file(self.tsig_key_file)
+        assert self.tsig_key is not None  # noqa: S101  # _check_key has seen to it
+        return self.tsig_key.load()
+
+
+_Send = Callable[[Sequence["Record"], "Name", "Primary"], Mapping["Record", DNSError]]
+
+
+class Rfc2136Solver:
+    """Adds and removes values, one message for each zone; the zones at the same time."""
+
+    capabilities = Capabilities(challenge_types=("dns-01",), wildcard=True)
+
+    def __init__(self, options: Rfc2136Options) -> None:
+        self._options = options
+        self._check = DnsCheck(options)
+        self._refused: set[Response] = set()
+
+    def publish(self, responses: Sequence[Response]) -> Failures:
+        """Add the TXT value of each response."""
+        from acmectl.dns import update
+
+        ttl = self._options.ttl
+        failures = self._update(
+            responses, lambda records, zone, primary: update.add(records, zone=zone, primary=primary, ttl=ttl)
+        )
+        self._refused |= {response for response, error in failures.items() if not _may_be_done(error)}
+        self._refused -= set(responses) - failures.keys()
+        return failures
+
+    def seen(self, responses: Sequence[Response]) -> Failures:
+        """Wait until every authoritative server answers each value."""
+        return self._check.seen(responses)
+
+    def remove(self, responses: Sequence[Response]) -> Failures:
+        """Remove the TXT value of each response, and no other; what the server refused to add is not there."""
+        from acmectl.dns import update
+
+        present = [response for response in responses if response not in self._refused]
+        return self._update(present, lambda records, zone, primary: update.remove(records, zone=zone, primary=primary))
+
+    def _update(self, responses: Sequence[Response], send: _Send) -> Failures:
+        try:
+            key = self._options.load_key()
+        except DNSError as error:
+            return dict.fromkeys(responses, solver_error(error))
+        located, failures = self._check.locate(responses)
+        records = {response: txt_record(response, location) for response, location in located.items()}
+        of_zone: dict[Name, list[Record]] = defaultdict(list)
+        for response, location in located.items():
+            of_zone[location.zone].append(records[response])
+        refused = self._send_all(of_zone, key, send)
+        return dict(failures) | {r: solver_error(refused[record]) for r, record in records.items() if record in refused}
+
+    def _send_all(
+        self, of_zone: Mapping[Name, Sequence[Record]], key: TsigKey, send: _Send
+    ) -> Mapping[Record, AcmectlError]:
+        done, failed = each(of_zone, lambda zone: send(of_zone[zone], zone, self._primary(zone, key)), workers=_WORKERS)
+        refused: dict[Record, AcmectlError] = {}
+        for reasons in done.values():
+            refused |= reasons
+        for zone, error in failed.items():
+            refused |= dict.fromkeys(of_zone[zone], error)
+        return refused
+
+    def _primary(self, zone: Name, key: TsigKey) -> Primary:
+        from acmectl.dns.update import Primary
+        from acmectl.dns.zones import primary_servers
+
+        if self._options.server:
+            endpoints = _addresses(self._options.server, self._options.port)
+        else:
+            servers = primary_servers(zone, self._check.resolver(), port=self._options.port)
+            endpoints = tuple(server.endpoint for server in servers)
+        return Primary(endpoints, key, self._options.timeout)
+
+
+def _may_be_done(error: AcmectlError) -> bool:
+    """Whether a record may have been added although `error` came of it: no answer proves nothing."""
+    from acmectl.dns.update import Unanswered
+
+    return isinstance(error.__cause__, Unanswered)
+
+
+def _addresses(host: str, port: int) -> tuple[Endpoint, ...]:
+    """The addresses of `host` by the system's means, /etc/hosts included; DNSError if it has none."""
+    if is_address(host):
+        return (Endpoint(host, port),)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as cause:
+        raise DNSError(
+            f"the name server `{host}` has no address here: {cause.strerror}", hint="correct `server` of the solver"
+        ) from cause
+    return tuple(dict.fromkeys(Endpoint(str(address[0]), port) for *_, address in found))
+
+
+SOLVER_TYPE = SolverType(Rfc2136Options, Rfc2136Solver)

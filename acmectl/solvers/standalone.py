@@ -1,0 +1,63 @@
+"""http-01 by a web server of our own, which listens only while something is published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from acmectl.dns.endpoints import Endpoint
+from acmectl.errors import SolverError
+from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
+from acmectl.solvers.option_types import HttpEndpoint
+from acmectl.solvers.registry import SolverType
+
+_LOOPBACK = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104  # the address to ask when all are listened on
+
+
+class StandaloneOptions(HttpCheckOptions):
+    """`listen` is an address and a port (80); without it, port 80 of every address, IPv6 and IPv4."""
+
+    listen: HttpEndpoint | None = None
+
+
+class StandaloneSolver:
+    """Starts the server with the first response and stops it with the last."""
+
+    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False)
+
+    def __init__(self, options: StandaloneOptions) -> None:
+        from acmectl.solvers.http_server import ChallengeServer
+
+        self._check = HttpCheck(options, default_address=_own_address(options.listen))
+        self._server = ChallengeServer(options.listen)
+
+    def publish(self, responses: Sequence[Response]) -> Failures:
+        """Answer each token from now on; all fail together when the port cannot be had."""
+        try:
+            self._server.start()
+        except SolverError as error:
+            return dict.fromkeys(responses, error)
+        self._server.answers = {**self._server.answers, **{r.token: r.key_authorization for r in responses}}
+        return {}
+
+    def seen(self, responses: Sequence[Response]) -> Failures:
+        """Ask our own server, or `check_address` in front of it."""
+        return self._check.seen(responses)
+
+    def remove(self, responses: Sequence[Response]) -> Failures:
+        """Forget the tokens; free the port when none is left."""
+        gone = {response.token for response in responses}
+        self._server.answers = {token: text for token, text in self._server.answers.items() if token not in gone}
+        if not self._server.answers:
+            self._server.stop()
+        return {}
+
+
+def _own_address(listen: Endpoint | None) -> Endpoint:
+    """Where this host reaches its own server: loopback when it listens on every address."""
+    if listen is None:
+        return Endpoint("127.0.0.1", 80)
+    return Endpoint(_LOOPBACK.get(listen.host, listen.host), listen.port)
+
+
+SOLVER_TYPE = SolverType(StandaloneOptions, StandaloneSolver)

@@ -1,0 +1,148 @@
+"""http-01 by files below the document root of a web server that runs anyway.
+
+The web server may be less trusted than we are, and may own its document root: a file is never written through a symbolic link, a
+directory outside the root is never used, and a token is checked before it becomes a file name. What was there before
+is left alone; the directories that we made are removed when they are empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+from acmectl.errors import SolverError
+from acmectl.files import hint_for, read, write_atomically
+from acmectl.options import ConfigPath, Mode
+from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.failures import one_by_one
+from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
+from acmectl.solvers.option_types import one_or_more
+from acmectl.solvers.registry import SolverType
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,255}\Z")  # base64url, RFC 8555 section 8.3
+_DIRECTORIES = (".well-known", "acme-challenge")
+_DIRECTORY_MODE = 0o755
+
+
+class WebrootOptions(HttpCheckOptions):
+    """`path` is the document root, or several (each gets every file)."""
+
+    path: Annotated[tuple[ConfigPath, ...], BeforeValidator(one_or_more)]
+    mode: Mode = 0o644
+
+
+class WebrootSolver:
+    """Writes and removes the files; the check is shared with the other solvers for http-01."""
+
+    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False)
+
+    def __init__(self, options: WebrootOptions) -> None:
+        self._options = options
+        self._check = HttpCheck(options)
+        self._made: list[Path] = []
+
+    def publish(self, responses: Sequence[Response]) -> Failures:
+        """Write each response below every document root."""
+        return one_by_one(responses, self._write)
+
+    def seen(self, responses: Sequence[Response]) -> Failures:
+        """Wait until the web server answers each."""
+        return self._check.seen(responses)
+
+    def remove(self, responses: Sequence[Response]) -> Failures:
+        """Remove our files, and the directories that we made when they are empty."""
+        failures = one_by_one(responses, self._remove)
+        for directory in reversed(self._made):
+            with contextlib.suppress(OSError):  # not empty: somebody uses it now, and it stays
+                directory.rmdir()
+        self._made = [directory for directory in self._made if directory.exists()]
+        return failures
+
+    def _write(self, response: Response) -> None:
+        name, content = _file_name(response), response.key_authorization.encode("ascii")
+        for root in self._options.path:
+            path = self._directory(root) / name
+            if not _is_published(path, content):
+                write_atomically(path, content, mode=self._options.mode, error=SolverError)
+
+    def _directory(self, root: Path) -> Path:
+        """The challenge directory below `root`, made where it is missing; never `root` itself, which may be a misprint."""
+        directory = _checked(root)
+        for name in _DIRECTORIES:
+            directory /= name
+            try:
+                directory.mkdir(_DIRECTORY_MODE)
+                self._made.append(directory)
+                directory.chmod(_DIRECTORY_MODE)  # whatever the umask: the web server has to get in
+            except FileExistsError:
+                _refuse_escape(directory, root)
+            except OSError as cause:
+                raise SolverError(
+                    f"cannot make the directory `{directory}`: {cause.strerror}", hint=hint_for(cause)
+                ) from cause
+        return directory
+
+    def _remove(self, response: Response) -> None:
+        name, content = _file_name(response), response.key_authorization.encode("ascii")
+        for root in self._options.path:
+            path = root.joinpath(*_DIRECTORIES, name)
+            try:
+                if path.parent.exists() and _is_ours(path, root, content):
+                    path.unlink(missing_ok=True)
+            except OSError as cause:
+                raise SolverError(f"cannot remove `{path}`: {cause.strerror}", hint=hint_for(cause)) from cause
+
+
+def _file_name(response: Response) -> str:
+    if not _TOKEN.match(response.token):
+        raise SolverError(f"the CA sent a token for `{response.identifier}` that is no base64url text: refused")
+    return response.token
+
+
+def _checked(root: Path) -> Path:
+    if not root.is_dir():
+        raise SolverError(
+            f"the document root `{root}` is no directory", hint="correct `path` of the solver, or make the directory"
+        )
+    return root
+
+
+def _refuse_escape(directory: Path, root: Path) -> None:
+    """Refuse what is no directory, and a symbolic link that leads out of the document root."""
+    if not directory.is_dir():
+        raise SolverError(f"`{directory}` is no directory", hint=f"remove it: `rm {directory}`")
+    if not directory.resolve().is_relative_to(root.resolve()):
+        raise SolverError(
+            f"`{directory}` is a symbolic link that leads out of the document root",
+            hint=f"remove the link, or set `path` so that `PATH/{'/'.join(_DIRECTORIES)}` is the directory itself",
+        )
+
+
+def _is_published(path: Path, content: bytes) -> bool:
+    """Whether `path` has `content` already; another's file in its place is an error."""
+    if not os.path.lexists(path):
+        return False
+    if not _is_plain(path) or read(path, what="the token file", error=SolverError) != content:
+        raise SolverError(
+            f"`{path}` exists, and is not from this run", hint=f"see who made it, and remove it: `rm {path}`"
+        )
+    return True
+
+
+def _is_ours(path: Path, root: Path, content: bytes) -> bool:
+    inside = path.parent.resolve().is_relative_to(root.resolve())
+    return inside and _is_plain(path) and read(path, what="the token file", error=SolverError) == content
+
+
+def _is_plain(path: Path) -> bool:
+    return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)
+
+
+SOLVER_TYPE = SolverType(WebrootOptions, WebrootSolver)
