@@ -1,15 +1,20 @@
 """Files that are whole or not there: created with their final mode, synced, and put in place by one rename.
 
-A secret is never readable by others at any moment: the temporary file beside the target is created with the final mode, and
-gets its owner before its content. What fails leaves the old file as it was and no temporary file behind.
+A secret is never readable by others at any moment: the temporary file beside the target is created for its owner alone, gets
+its owner and its final mode before its content. What fails leaves the old file as it was and no temporary file behind;
+only a process that is killed can leave one, and `is_leftover` knows its name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import secrets
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from acmectl.errors import AcmectlError, StorageError
@@ -17,6 +22,26 @@ from acmectl.errors import AcmectlError, StorageError
 PRIVATE = 0o600
 PRIVATE_DIRECTORY = 0o700
 _MAX_READ = 16 * 1024 * 1024
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file as it shall be: its content (never shown) and exactly this mode."""
+
+    path: Path
+    content: bytes = field(repr=False)
+    mode: int = PRIVATE
+
+
+def temporary_name(path: Path) -> Path:
+    """A fresh hidden name (`.NAME.RANDOM.tmp`) beside `path`, which directories that services index do not match."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def is_leftover(name: str) -> bool:
+    """Whether `name` is one that `temporary_name` makes: what a killed run left behind."""
+    return bool(_LEFTOVER.match(name))
 
 
 def write_atomically(
@@ -30,21 +55,45 @@ def write_atomically(
 ) -> None:
     """Put `content` at `path` with exactly `mode` (and owner), or leave everything as it was.
 
-    The temporary name is hidden (`.NAME.RANDOM.tmp`), so that directories which services index do not match it.
-    Raises `error` with the path and the system's reason (read-only, full, missing directory, not permitted).
+    A symbolic link at `path` is replaced, not followed. Raises `error` with the path and the system's reason
+    (read-only, full, missing directory, not permitted).
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    write_together([NewFile(path, content, mode)], uid=uid, gid=gid, error=error)
+
+
+def write_together(
+    new: Sequence[NewFile], *, uid: int = -1, gid: int = -1, error: type[AcmectlError] = StorageError
+) -> None:
+    """Put several files in place, in their order, within microseconds of each other.
+
+    All are written and synced under temporary names before the first is renamed, so that a full disk or a missing
+    permission leaves every old file as it was.
+    """
+    staged: list[tuple[Path, Path]] = []
+    path = new[0].path
     try:
         try:
-            _write_new(temporary, content, mode, uid, gid)
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        sync_directory(path.parent)
+            for path in (file.path for file in new):
+                _refuse_directory(path)
+            for file in new:
+                path = file.path
+                staged.append((temporary_name(path), path))
+                _write_new(staged[-1][0], file.content, file.mode, uid, gid)
+            for temporary, path in staged:
+                temporary.replace(path)
+        finally:
+            for temporary, _ in staged:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+        for directory in {file.path.parent: None for file in new}:
+            sync_directory(directory)
     except OSError as cause:
-        raise error(f"cannot write `{path}`: {cause.strerror}", hint=hint_for(cause)) from cause
+        raise error(f"cannot write `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+
+
+def _refuse_directory(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
 def write_new(path: Path, content: bytes, *, mode: int = PRIVATE, error: type[AcmectlError] = StorageError) -> None:
@@ -55,7 +104,7 @@ def write_new(path: Path, content: bytes, *, mode: int = PRIVATE, error: type[Ac
     except FileExistsError as cause:
         raise error(f"`{path}` exists already", hint="choose another file, or remove it first") from cause
     except OSError as cause:
-        raise error(f"cannot write `{path}`: {cause.strerror}", hint=hint_for(cause)) from cause
+        raise error(f"cannot write `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
 
 
 def _write_new(path: Path, content: bytes, mode: int, uid: int, gid: int) -> None:
@@ -76,11 +125,25 @@ def _write_new(path: Path, content: bytes, mode: int, uid: int, gid: int) -> Non
         os.close(descriptor)
 
 
+def remove_leftovers(path: Path, *, error: type[AcmectlError] = StorageError) -> None:
+    """Remove the temporary files that killed runs left beside `path`; only where no other run writes `path` now."""
+    mine = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp\Z")
+    try:
+        for entry in list(os.scandir(path.parent)):
+            if mine.match(entry.name):
+                Path(entry.path).unlink()
+    except OSError as cause:
+        raise error(f"cannot tidy `{path.parent}`: {reason(cause)}", hint=hint_for(cause)) from cause
+
+
 def sync_directory(path: Path) -> None:
-    """Make renames and new files in `path` survive a power failure."""
+    """Make renames and new files in `path` survive a power failure. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as cause:
+        if cause.errno != errno.EINVAL:  # file systems without the notion (some FUSE ones, CIFS) say so like this
+            raise
     finally:
         os.close(descriptor)
 
@@ -90,30 +153,42 @@ def make_directory(path: Path, *, mode: int = PRIVATE_DIRECTORY, error: type[Acm
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=mode, exist_ok=True)
+    except FileExistsError as cause:
+        raise error(f"cannot make the directory `{path}`: a file of that name is in the way") from cause
     except OSError as cause:
-        raise error(f"cannot make the directory `{path}`: {cause.strerror}", hint=hint_for(cause)) from cause
+        raise error(f"cannot make the directory `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
 
 
 def read(path: Path, *, what: str, error: type[AcmectlError] = StorageError) -> bytes:
     """The content of a regular file of a sane size; `what` is its role in messages, such as `the TSIG key`."""
-    try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise error(f"{what} `{path}` is no regular file")
-            if status.st_size > _MAX_READ:
-                raise error(f"{what} `{path}` is larger than {_MAX_READ} bytes")
-            return file.read(_MAX_READ)
-    except OSError as cause:
-        raise error(f"cannot read {what} `{path}`: {cause.strerror}", hint=hint_for(cause)) from cause
+    return _read(path, what, error)[0]
 
 
 def read_secret(path: Path, *, what: str, error: type[AcmectlError] = StorageError) -> bytes:
     """As `read`, but refuses a file that others may read: `chmod` first, then think of who has read it."""
-    content = read(path, what=what, error=error)
-    if problem := exposure(path):
+    content, status = _read(path, what, error)
+    if problem := _exposure(status):
         raise error(f"{what} `{path}` {problem}", hint=f"`chmod 600 {path}`, and consider it known to others")
     return content
+
+
+def _read(path: Path, what: str, error: type[AcmectlError]) -> tuple[bytes, os.stat_result]:
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for its writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise error(f"{what} `{path}` is no regular file")
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(_MAX_READ + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as cause:
+        raise error(f"cannot read {what} `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+    if len(content) > _MAX_READ:
+        raise error(f"{what} `{path}` is larger than {_MAX_READ // 1024 // 1024} MB")
+    return content, status
 
 
 def exposure(path: Path) -> str | None:
@@ -121,19 +196,27 @@ def exposure(path: Path) -> str | None:
 
     The group may read a file that root owns (root:bind 0640 is how BIND keys lie on Debian). Raises OSError.
     """
-    status = path.stat()
+    return _exposure(path.stat())
+
+
+def _exposure(status: os.stat_result) -> str | None:
     mode = stat.S_IMODE(status.st_mode)
     allowed = 0o740 if status.st_uid == 0 else 0o700
     return f"can be read or written by others (mode {mode:04o})" if mode & 0o777 & ~allowed else None
 
 
+def reason(cause: OSError) -> str:
+    """The system's words for a failed call, in our style."""
+    text = cause.strerror or str(cause) or type(cause).__name__
+    return text[:1].lower() + text[1:]
+
+
 def hint_for(cause: OSError) -> str | None:
     """What a person can do about a failed system call."""
-    import errno
-
     return {
         errno.ENOSPC: "the disk is full: free some space and run the same command again",
         errno.EDQUOT: "the quota is used up: free some space and run the same command again",
+        errno.EFBIG: "the limit for the size of a file is reached (`ulimit -f`): raise it and run the same command again",
         errno.EROFS: "the file system is mounted read-only",
         errno.EACCES: "run as the user who owns it (mostly root), or choose another directory",
         errno.EPERM: "run as the user who owns it (mostly root), or choose another directory",

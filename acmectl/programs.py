@@ -1,18 +1,31 @@
-"""Other people's programs: an argument list, no shell, a time limit, and their own words when they fail."""
+"""Other people's programs: an argument list, no shell, a time limit, and their own words when they fail.
+
+A program is done when it exits, not when its output is closed: a reload command can start a daemon that keeps the pipes open, and that
+daemon must neither be waited for nor ended.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
+import selectors
+import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import IO, cast
 
 from acmectl.errors import AcmectlError, ProgramFailed
 
 _KEPT = 2000  # characters of output that a message quotes
+_MAX_OUTPUT = 16 * 1024 * 1024  # bytes of each stream that are kept, the last ones
 _GRACE_SECONDS = 5  # between SIGTERM and SIGKILL
+_LOOK_SECONDS = 0.05  # how often to look whether it exited while its pipes are open
+_DRAIN_SECONDS = 1  # for what is still in the pipes when it exited
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run(
@@ -29,34 +42,102 @@ def run(
     with another status than 0, or runs longer than `timeout` (the whole group is then ended); the message quotes
     the end of what it printed.
     """
-    shown = " ".join(argv)
+    shown = shlex.join(argv)
+    process = _start(argv, environment or {}, error)
+    try:
+        output, complaints = _converse(process, stdin, time.monotonic() + timeout.total_seconds())
+    except TimeoutError as cause:
+        _end(process)
+        raise error(f"`{shown}` did not finish within {timeout.total_seconds():g} s and was stopped") from cause
+    except BaseException:
+        _end(process)
+        raise
+    finally:
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
+    if process.returncode:
+        raise error(f"`{shown}` {_ending(process.returncode)}{_quote(complaints or output)}")
+    return output
+
+
+def _start(argv: Sequence[str], environment: Mapping[str, str], error: type[AcmectlError]) -> subprocess.Popen[bytes]:
     keep = {name: value for name in ("PATH", "HOME", "LANG") if (value := os.environ.get(name))}
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             list(argv),
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-            | keep
-            | dict(environment or {}),
+            env={"PATH": _PATH, **keep, **environment},
             start_new_session=True,
         )
     except (OSError, ValueError) as cause:
         reason = cause.strerror if isinstance(cause, OSError) else str(cause)
-        raise error(f"cannot run `{shown}`: {reason}", hint=f"is `{argv[0]}` installed and executable?") from cause
-    with process:
-        try:
-            output, complaints = process.communicate(stdin, timeout=timeout.total_seconds())
-        except subprocess.TimeoutExpired as cause:
-            _end(process)
-            raise error(f"`{shown}` did not finish within {timeout.total_seconds():g} s and was stopped") from cause
-        except BaseException:
-            _end(process)
-            raise
-    if process.returncode:
-        raise error(f"`{shown}` {_ending(process.returncode)}{_quote(complaints or output)}")
-    return output
+        hint = f"is `{argv[0]}` installed and executable?"
+        raise error(f"cannot run `{shlex.join(argv)}`: {reason}", hint=hint) from cause
+
+
+def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> tuple[bytes, bytes]:
+    """Feed and read the program until it exits; what it had printed by then. Raises TimeoutError."""
+    assert process.stdin  # noqa: S101 - all three are pipes
+    assert process.stdout  # noqa: S101
+    assert process.stderr  # noqa: S101
+    output, complaints = bytearray(), bytearray()
+    with selectors.DefaultSelector() as open_pipes:
+        open_pipes.register(process.stdout, selectors.EVENT_READ, output)
+        open_pipes.register(process.stderr, selectors.EVENT_READ, complaints)
+        open_pipes.register(process.stdin, selectors.EVENT_WRITE, bytearray(stdin))
+        while process.poll() is None and open_pipes.get_map():
+            _serve(open_pipes, _left(deadline, _LOOK_SECONDS))
+        drained_by = time.monotonic() + _DRAIN_SECONDS
+        while process.poll() is not None and open_pipes.get_map() and time.monotonic() < drained_by:
+            if not _serve(open_pipes, 0):
+                break  # only somebody whom it started still holds a pipe
+    _wait(process, deadline)
+    return bytes(output), bytes(complaints)
+
+
+def _serve(open_pipes: selectors.BaseSelector, seconds: float) -> bool:
+    """Move what can be moved within `seconds`; whether there was anything."""
+    ready = open_pipes.select(seconds)
+    for key, events in ready:
+        pipe = cast("IO[bytes]", key.fileobj)
+        if not (_feed if events & selectors.EVENT_WRITE else _read)(pipe, key.data):
+            open_pipes.unregister(pipe)
+            pipe.close()
+    return bool(ready)
+
+
+def _left(deadline: float, at_most: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return min(left, at_most)
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
+    while process.poll() is None:  # it closed its pipes, and goes on
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_left(deadline, 1))
+
+
+def _read(pipe: IO[bytes], kept: bytearray) -> bool:
+    """Read once; whether more can come."""
+    chunk = os.read(pipe.fileno(), 65536)
+    kept += chunk
+    del kept[:-_MAX_OUTPUT]
+    return bool(chunk)
+
+
+def _feed(pipe: IO[bytes], rest: bytearray) -> bool:
+    """Write what a ready pipe takes without blocking; whether more is to be written."""
+    try:
+        del rest[: os.write(pipe.fileno(), rest[: select.PIPE_BUF])]
+    except BrokenPipeError:  # a program need not read what it is given
+        rest.clear()
+    return bool(rest)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -67,10 +148,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(_GRACE_SECONDS)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    for pipe in (process.stdin, process.stdout, process.stderr):
-        if pipe:
-            with contextlib.suppress(OSError):
-                pipe.close()
+    process.wait()
 
 
 def _ending(status: int) -> str:

@@ -1,0 +1,141 @@
+"""The target `files`: copies of key and certificates where a service looks for them, with its owner and modes.
+
+All copies are written and synced beside their targets before the first is renamed; then the key goes first and the full chain last,
+microseconds apart. No rename can put two files in place at once, so a service that reads by itself in that moment
+can see a new key with an old certificate. Services that read when they are told to (`reload`) cannot; those that
+watch the certificate find its key already there. A run killed in between leaves the deployment unfinished
+in the state, and the next run installs all files again.
+
+A symbolic link at the place of a copy is replaced by the copy, never followed: the folder can belong to the service's user, who
+could point root's pen anywhere. A link to the folder itself is the administrator's, and is followed.
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import pwd
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from acmectl import files
+from acmectl.errors import DeployError
+from acmectl.options import Argv, ConfigPath, Duration, Mode, Options
+
+_ORDER = ("privkey", "chain", "cert", "fullchain")
+
+
+class FileNames(Options):
+    """Under which names to install which parts; a part that is left out is not installed."""
+
+    privkey: str | None = None
+    chain: str | None = None
+    cert: str | None = None
+    fullchain: str | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _plain(cls, name: str | None) -> str | None:
+        if name is not None and (not name or "/" in name or "\0" in name or name in {".", ".."}):
+            raise ValueError("not a file name: write it without a directory, such as `tls.key`")
+        return name
+
+
+_ALL = FileNames(privkey="privkey.pem", chain="chain.pem", cert="cert.pem", fullchain="fullchain.pem")
+
+
+class FilesOptions(Options):
+    """The options of a target `files`. `owner` and `group` are names or numbers; without them we own the copies."""
+
+    directory: ConfigPath
+    files: FileNames = _ALL
+    key_mode: Mode = 0o600
+    certificate_mode: Mode = 0o644
+    owner: str | None = None
+    group: str | None = None
+    reload: Argv | None = None
+    reload_timeout: Duration = Field(default=timedelta(minutes=1), gt=timedelta(0))
+
+    @field_validator("key_mode")
+    @classmethod
+    def _secret(cls, mode: int) -> int:
+        if mode & 0o007:
+            raise ValueError('a key must not be readable by everybody: use "0600", or "0640" with a `group`')
+        return mode
+
+    @field_validator("files")
+    @classmethod
+    def _distinct(cls, names: FileNames) -> FileNames:
+        chosen = [name for part in _ORDER if (name := getattr(names, part))]
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise ValueError("name at least one file, and each differently")
+        return names
+
+
+class FilesTarget:
+    """One configured folder of copies."""
+
+    def __init__(self, options: FilesOptions) -> None:
+        """Nothing is looked up or made yet."""
+        self._options = options
+
+    @property
+    def reload_command(self) -> tuple[str, ...] | None:
+        """What makes the service read its files again; targets that share it need it once."""
+        return self._options.reload
+
+    @property
+    def reload_timeout(self) -> timedelta:
+        """How long the reload may take."""
+        return self._options.reload_timeout
+
+    @property
+    def digest(self) -> str:
+        """A hash of all options: a target whose digest changed is deployed anew."""
+        return hashlib.sha256(self._options.model_dump_json().encode("utf-8")).hexdigest()
+
+    def install(self, generation: Path) -> None:
+        """Copy the files of a generation's folder, making the directory (0755) if there is none.
+
+        Installing the same twice is no failure. Raises DeployError: unknown owner or group, a directory that cannot be written,
+        a full disk. Every old copy is then still in place.
+        """
+        options = self._options
+        uid, gid = _uid(options.owner), _gid(options.group)
+        parts = [(part, name) for part in _ORDER if (name := getattr(options.files, part))]
+        copies = [
+            files.NewFile(
+                options.directory / name,
+                files.read(generation / f"{part}.pem", what=f"the {part} to deploy", error=DeployError),
+                options.key_mode if part == "privkey" else options.certificate_mode,
+            )
+            for part, name in parts
+        ]
+        files.make_directory(options.directory, mode=0o755, error=DeployError)
+        for copy in copies:
+            files.remove_leftovers(copy.path, error=DeployError)
+        files.write_together(copies, uid=uid, gid=gid, error=DeployError)
+
+
+def _uid(owner: str | None) -> int:
+    if owner is None or owner.isdecimal():
+        return int(owner or -1)
+    try:
+        return pwd.getpwnam(owner).pw_uid
+    except KeyError as cause:
+        raise DeployError(
+            f"there is no user `{owner}` on this host", hint="correct the `owner` of the target"
+        ) from cause
+
+
+def _gid(group: str | None) -> int:
+    if group is None or group.isdecimal():
+        return int(group or -1)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError as cause:
+        raise DeployError(
+            f"there is no group `{group}` on this host", hint="correct the `group` of the target"
+        ) from cause

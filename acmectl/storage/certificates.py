@@ -1,0 +1,259 @@
+"""Certificates on disk, as generations: `certificates/LABEL/7/` with its files, and the link `current -> 7`.
+
+A generation begins as a draft, a folder with a key alone, which is safe on disk before a CA hears of it. It is complete once it has its
+`fullchain.pem`, written last, and is in use once `current` points to it: one rename, so that key and chain change together.
+What a certificate says is remembered with sizes and times of its files, so that a run with nothing due parses nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from acmectl import files, keys
+from acmectl.errors import KeyMaterialError, StorageError
+from acmectl.model.certificates import Installed
+from acmectl.storage import folders
+from acmectl.storage.memory import Memory
+
+KEY, LEAF, CHAIN, FULLCHAIN = "privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"
+PARTS = (KEY, LEAF, CHAIN, FULLCHAIN)
+_CURRENT = "current"
+_PUBLIC = 0o644  # of certificates; the folders around them are 0700
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A generation that has a key and no certificate yet."""
+
+    label: str
+    generation: int
+    directory: Path
+    key_pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Damage:
+    reason: str
+
+
+class Certificates:
+    """The certificates of this host. Whatever changes them needs the lock of the state directory."""
+
+    def __init__(self, directory: Path, memory: Memory) -> None:
+        """`directory` is made by the first draft; `memory` keeps what parsing said."""
+        self._directory = directory
+        self._memory = memory
+
+    def labels(self) -> tuple[str, ...]:
+        """The labels that have a folder here, sorted; some may have drafts only."""
+        return tuple(name for name in folders.entries(self._directory) if not name.startswith("."))
+
+    def generations(self, label: str) -> tuple[int, ...]:
+        """The complete generations, in use or not, ascending."""
+        folder = self._folder(label)
+        with folders.translated(f"read `{folder}`"):
+            return tuple(number for number in self._numbers(label) if folders.exists(folder / str(number) / FULLCHAIN))
+
+    def current_directory(self, label: str) -> Path:
+        """Where services find the certificate in use: the path of the link `current`, which may not exist yet."""
+        return self._folder(label) / _CURRENT
+
+    def generation_directory(self, label: str, generation: int) -> Path:
+        """Where one generation lies."""
+        return self._folder(label) / str(generation)
+
+    def current(self, label: str) -> Installed | None:
+        """The certificate in use; None if there is none, or it is damaged (see `damage`).
+
+        Raises StorageError where we may not look.
+        """
+        found = self._inspect_current(label)
+        return found if isinstance(found, Installed) else None
+
+    def installed(self, label: str, generation: int) -> Installed | None:
+        """One complete generation, in use or not; None if it is missing, unfinished or damaged."""
+        found = self._inspect(label, generation)
+        return found if isinstance(found, Installed) else None
+
+    def damage(self, label: str, *, deep: bool = False) -> str | None:
+        """Why the generation in use cannot be used; None if it can, or if there is none.
+
+        Files that changed since they were last parsed are parsed, and their key compared; `deep` does so in any case.
+        """
+        found = self._inspect_current(label, deep=deep)
+        return found.reason if isinstance(found, _Damage) else None
+
+    def begin(self, label: str, key_pem: bytes) -> Draft:
+        """The next generation, with its key on disk (0600 in 0700, synced). Raises StorageError."""
+        folder = self._folder(label)
+        for directory in (self._directory.parent, self._directory, folder):
+            files.make_directory(directory)
+        folders.sweep(folder)
+        used = [*self._numbers(label), self._current_number(label) or 0]
+        draft = Draft(label, max(used) + 1, folder / str(max(used) + 1), key_pem)
+        folders.put(folders.build(draft.directory, {KEY: key_pem}), draft.directory)
+        return draft
+
+    def draft(self, label: str, generation: int) -> Draft | None:
+        """An unfinished generation; None if there is none, it was completed, or its key is not usable any more."""
+        directory = self.generation_directory(label, generation)
+        with folders.translated(f"read `{directory}`"):
+            if folders.exists(directory / FULLCHAIN) or not folders.exists(directory / KEY):
+                return None
+        key_pem = files.read_secret(directory / KEY, what="the private key")
+        try:
+            keys.from_pem(key_pem, what="the private key")
+        except KeyMaterialError:
+            return None
+        return Draft(label, generation, directory, key_pem)
+
+    def complete(self, draft: Draft, chain_pem: bytes) -> Installed:
+        """Write the certificates beside the key, after checking that they belong together.
+
+        Raises KeyMaterialError for a chain that cannot be read, or certifies another key (two hosts that share an
+        order: one gets the other's certificate); StorageError. A completed draft is not yet in use: `switch`.
+        """
+        facts = keys.read_chain(chain_pem)
+        if not keys.matches(keys.from_pem(draft.key_pem, what="the private key"), chain_pem):
+            raise KeyMaterialError(
+                f"the certificate that came for `{draft.label}` is for another key than ours"
+                f" (serial {facts.serial}): another host finalized the same order"
+            )
+        leaf, *rest = keys.split_chain(chain_pem)
+        folders.sweep(draft.directory)
+        parts = {LEAF: leaf, CHAIN: b"".join(rest), FULLCHAIN: b"".join([leaf, *rest])}
+        for name, content in parts.items():  # the full chain last: it makes the generation complete
+            files.write_atomically(draft.directory / name, content, mode=_PUBLIC)
+        found = self._inspect(draft.label, draft.generation)
+        if isinstance(found, _Damage):
+            raise StorageError(f"`{draft.directory}` changed while it was written: {found.reason}")
+        return found
+
+    def switch(self, label: str, generation: int) -> None:
+        """Make a complete generation the one in use, by one rename. Raises StorageError, and changes nothing then."""
+        found = self._inspect(label, generation)
+        if isinstance(found, _Damage):
+            raise StorageError(f"generation {generation} of `{label}` cannot be used: {found.reason}")
+        link = self.current_directory(label)
+        with folders.translated(f"switch `{link}`"):
+            temporary = files.temporary_name(link)
+            temporary.symlink_to(str(generation))
+            try:
+                temporary.replace(link)
+            except BaseException:
+                temporary.unlink()
+                raise
+            files.sync_directory(link.parent)
+
+    def drop(self, draft: Draft) -> None:
+        """Remove an unfinished generation with its key; one that is gone is no error. Raises StorageError."""
+        with folders.translated(f"read `{draft.directory}`"):
+            there = folders.exists(draft.directory)
+            complete = folders.exists(draft.directory / FULLCHAIN)
+        if complete:
+            raise StorageError(f"`{draft.directory}` is no draft: it has a certificate")
+        if there:
+            folders.remove(draft.directory)
+
+    def prune(self, label: str, keep: int) -> tuple[int, ...]:
+        """Remove old generations and return their numbers.
+
+        Kept are the newest `keep`, the one in use, the one before it (for a rollback), and drafts
+        newer than the one in use. Raises StorageError.
+        """
+        complete, current = self.generations(label), self._current_number(label)
+        if current is None:
+            return ()
+        before = [number for number in complete if number < current][-1:]
+        kept = {*complete[-max(keep, 1) :], *before, current}
+        doomed = tuple(n for n in self._numbers(label) if n not in kept and (n in complete or n < current))
+        for number in doomed:
+            folders.remove(self.generation_directory(label, number))
+        folders.sweep(self._folder(label))
+        if doomed:
+            self._memory.forget_parsed(label, doomed)
+        return doomed
+
+    def _folder(self, label: str) -> Path:
+        return self._directory / folders.check_name(label, what="a certificate")
+
+    def _numbers(self, label: str) -> tuple[int, ...]:
+        """All generations, complete or not."""
+        names = folders.entries(self._folder(label))
+        return tuple(sorted(int(name) for name in names if name.isdecimal() and name.isascii()))
+
+    def _current_number(self, label: str) -> int | None:
+        """The generation that `current` names; None if there is no such link, or it names none."""
+        link = self.current_directory(label)
+        with folders.translated(f"read `{link}`"):
+            name = str(link.readlink()) if link.is_symlink() else ""
+        return int(name) if name.isdecimal() and name.isascii() else None
+
+    def _inspect_current(self, label: str, *, deep: bool = False) -> Installed | _Damage | None:
+        number, link = self._current_number(label), self.current_directory(label)
+        if number is not None:
+            return self._inspect(label, number, deep=deep)
+        with folders.translated(f"read `{link}`"):
+            exists = folders.exists(link)
+        return _Damage(f"`{link}` is no link to a generation") if exists else None
+
+    def _inspect(self, label: str, generation: int, *, deep: bool = False) -> Installed | _Damage:
+        """What lies in a generation: remembered if its files are unchanged, else parsed and remembered."""
+        directory = self.generation_directory(label, generation)
+        stamp = _stamp(directory)
+        if isinstance(stamp, _Damage):
+            return stamp
+        known = None if deep else self._memory.parsed_certificate(label, generation, stamp=stamp)
+        if known:
+            return known
+        found = _parse(label, generation, directory)
+        if isinstance(found, Installed):
+            with contextlib.suppress(StorageError):  # only saves time; a read-only state directory can be looked at
+                self._memory.remember_parsed(found, stamp=stamp)
+        return found
+
+
+def _stamp(directory: Path) -> str | _Damage:
+    """Sizes and times of the files of a generation, which change with their content; or what is missing."""
+    stamps = []
+    for name in PARTS:
+        try:
+            status = (directory / name).stat()
+        except FileNotFoundError:
+            return _Damage(f"`{directory / name}` is missing")
+        except OSError as cause:
+            raise StorageError(
+                f"cannot read `{directory}`: {files.reason(cause)}", hint=files.hint_for(cause)
+            ) from cause
+        if not status.st_size and name != CHAIN:  # a CA without an intermediate has no chain
+            return _Damage(f"`{directory / name}` is empty")
+        stamps.append(f"{status.st_size}@{status.st_mtime_ns}")
+    return " ".join(stamps)
+
+
+def _parse(label: str, generation: int, directory: Path) -> Installed | _Damage:
+    """Parse a generation and compare its key with both its certificate files."""
+    leaf_file, chain_file = directory / LEAF, directory / FULLCHAIN
+    try:
+        leaf_pem = files.read(leaf_file, what="the certificate")
+        leaf = keys.read_chain(leaf_pem, what=f"`{leaf_file}`")
+        full = keys.read_chain(files.read(chain_file, what="the certificate"), what=f"`{chain_file}`")
+        key = keys.from_pem(files.read(directory / KEY, what="the private key"), what=f"`{directory / KEY}`")
+        belongs = keys.matches(key, leaf_pem)
+    except (KeyMaterialError, StorageError) as cause:
+        return _Damage(cause.message)
+    if not belongs or leaf.fingerprint != full.fingerprint:
+        return _Damage(f"key and certificates in `{directory}` do not belong together")
+    return Installed(
+        label=label,
+        generation=generation,
+        names=leaf.names,
+        key_type=leaf.key_type,
+        serial=leaf.serial,
+        fingerprint=leaf.fingerprint,
+        issuer=leaf.issuer,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+    )

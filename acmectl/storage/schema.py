@@ -1,0 +1,90 @@
+"""The tables of the state database, and how an older file becomes a current one.
+
+`PRAGMA user_version` counts the steps that a file has behind it; 0 is a file without any. A step is never changed once
+released: what must change becomes a new step. All missing steps happen in one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+Step = tuple[str, ...]
+
+_APPLICATION_ID = 0x41434D45  # "ACME": tells our files from other people's
+
+_FIRST: Step = (
+    """CREATE TABLE authorizations (
+        url TEXT PRIMARY KEY, account TEXT NOT NULL, profile TEXT, identifier TEXT NOT NULL, status TEXT NOT NULL,
+        expires_at INTEGER, validated_at INTEGER, lifetime INTEGER, challenge_type TEXT, seen_at INTEGER NOT NULL)""",
+    "CREATE INDEX authorizations_of_account ON authorizations (account, identifier)",
+    """CREATE TABLE orders (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, url TEXT NOT NULL UNIQUE, account TEXT NOT NULL, profile TEXT,
+        names TEXT NOT NULL, role TEXT NOT NULL CHECK (role IN ('master', 'follower')), status TEXT NOT NULL,
+        expires_at INTEGER, first_seen_at INTEGER NOT NULL, seen_at INTEGER NOT NULL)""",
+    """CREATE TABLE order_authorizations (
+        order_url TEXT NOT NULL REFERENCES orders (url) ON DELETE CASCADE, authorization_url TEXT NOT NULL,
+        PRIMARY KEY (order_url, authorization_url)) WITHOUT ROWID""",
+    "CREATE INDEX orders_of_authorization ON order_authorizations (authorization_url)",
+    """CREATE TABLE follower_orders (
+        label TEXT PRIMARY KEY, url TEXT NOT NULL, account TEXT NOT NULL, profile TEXT, names TEXT NOT NULL,
+        first_seen_at INTEGER NOT NULL, first_pending_at INTEGER, waiting_since INTEGER,
+        draft INTEGER)""",
+    """CREATE TABLE releases (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, label TEXT NOT NULL, order_url TEXT NOT NULL,
+        authorization_url TEXT NOT NULL, at INTEGER NOT NULL)""",
+    """CREATE TABLE failures (
+        kind TEXT NOT NULL, key TEXT NOT NULL, count INTEGER NOT NULL, first_at INTEGER NOT NULL,
+        last_at INTEGER NOT NULL, retry_at INTEGER, reason TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID""",
+    """CREATE TABLE deployments (
+        label TEXT NOT NULL, target TEXT NOT NULL, digest TEXT NOT NULL, installed_generation INTEGER,
+        deployed_at INTEGER, attempts INTEGER NOT NULL, retry_at INTEGER, error TEXT,
+        PRIMARY KEY (label, target)) WITHOUT ROWID""",
+    """CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL,
+        text TEXT NOT NULL)""",
+    "CREATE INDEX events_of_subject ON events (subject)",
+    """CREATE TABLE certificates (
+        label TEXT NOT NULL, generation INTEGER NOT NULL, stamp TEXT NOT NULL DEFAULT '', names TEXT NOT NULL, key_type TEXT,
+        serial TEXT NOT NULL, fingerprint TEXT NOT NULL, issuer TEXT NOT NULL, not_before INTEGER NOT NULL,
+        not_after INTEGER NOT NULL, PRIMARY KEY (label, generation)) WITHOUT ROWID""",
+    "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+)
+
+STEPS: tuple[Step, ...] = (_FIRST,)
+
+
+class UnknownSchema(Exception):
+    """The file is not ours, or was written by a newer acmectl; the text says which."""
+
+
+def upgrade(connection: sqlite3.Connection, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the file to the last of `steps`, in one transaction; a current file is not written to.
+
+    Raises UnknownSchema, and sqlite3.Error.
+    """
+    if _version(connection, steps) == len(steps):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[_version(connection, steps) :]:  # asked again: another process may have been faster
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, steps: Sequence[Step]) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != _APPLICATION_ID:
+        raise UnknownSchema("is a database of another program")
+    if version > len(steps):
+        raise UnknownSchema(f"was written by a newer acmectl (schema {version}, this one knows {len(steps)})")
+    return int(version)

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from acmectl import programs
+from acmectl.errors import DeployError, ProgramFailed
+
+SOON = timedelta(seconds=20)
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-S", "-c", code]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def gone(pid: int, *, within: float = 10) -> bool:
+    deadline = time.monotonic() + within
+    while is_running(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_program_gets_its_words_and_its_output_comes_back() -> None:
+    assert programs.run(["printf", "%s|", "a b", "$HOME", "*"], timeout=SOON) == b"a b|$HOME|*|"
+
+
+def test_a_program_reads_what_it_is_given_and_more_than_a_pipe_holds() -> None:
+    given = b"x" * 3_000_000
+    assert programs.run(["cat"], timeout=SOON, stdin=given) == given
+
+
+def test_a_program_that_reads_nothing_is_no_failure() -> None:
+    assert programs.run(["true"], timeout=SOON, stdin=b"x" * 1_000_000) == b""
+
+
+def test_a_program_that_prints_much_on_both_streams_does_not_block() -> None:
+    code = "import os\nfor n in range(50): os.write(1, b'o' * 40000); os.write(2, b'e' * 40000)"
+    assert len(programs.run(python(code), timeout=SOON)) == 2_000_000
+
+
+def test_a_program_sees_only_the_environment_that_it_is_given() -> None:
+    os.environ["ACMECTL_SECRET"] = "secret"
+    try:
+        output = programs.run(["env"], timeout=SOON, environment={"NAME": "value"}).decode()
+    finally:
+        del os.environ["ACMECTL_SECRET"]
+    names = {line.partition("=")[0] for line in output.splitlines()}
+    assert {"NAME", "PATH"} <= names <= {"NAME", "PATH", "HOME", "LANG", "PWD", "SHLVL", "_"}
+
+
+def test_a_missing_program_is_named_with_a_hint() -> None:
+    with pytest.raises(ProgramFailed) as raised:
+        programs.run(["no-such-program", "a b"], timeout=SOON)
+    assert raised.value.message == "cannot run `no-such-program 'a b'`: No such file or directory"
+    assert raised.value.hint == "is `no-such-program` installed and executable?"
+
+
+def test_words_that_cannot_be_run_are_an_error_of_ours() -> None:
+    with pytest.raises(ProgramFailed, match="cannot run"):
+        programs.run(["a\0b"], timeout=SOON)
+
+
+def test_a_failure_quotes_what_the_program_said() -> None:
+    with pytest.raises(DeployError) as raised:
+        programs.run(["sh", "-c", "echo out; echo bad thing >&2; exit 3"], timeout=SOON, error=DeployError)
+    assert raised.value.message == "`sh -c 'echo out; echo bad thing >&2; exit 3'` failed with exit status 3: bad thing"
+
+
+def test_a_failure_without_complaints_quotes_the_output() -> None:
+    with pytest.raises(ProgramFailed, match=r"failed with exit status 1: only out$"):
+        programs.run(["sh", "-c", "echo only out; exit 1"], timeout=SOON)
+
+
+def test_what_a_failure_quotes_is_short_and_has_no_control_characters() -> None:
+    with pytest.raises(ProgramFailed) as raised:
+        programs.run(
+            python(r"import os, sys; os.write(2, b'\x1b[31m' + b'y' * 100000 + b'\xff end'); sys.exit(1)"), timeout=SOON
+        )
+    quoted = raised.value.message.rpartition(": ")[2]
+    assert quoted.endswith("\\xff end")
+    assert len(quoted) <= 2000
+    assert "\x1b" not in raised.value.message
+
+
+def test_a_signal_is_named() -> None:
+    with pytest.raises(ProgramFailed, match=r"was ended by signal 9$"):
+        programs.run(["sh", "-c", "kill -9 $$"], timeout=SOON)
+
+
+def test_a_program_that_runs_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
+    script = f"sleep 60 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/self; wait"
+    began = time.monotonic()
+    with pytest.raises(ProgramFailed, match=r"did not finish within 0\.5 s and was stopped"):
+        programs.run(["sh", "-c", script], timeout=timedelta(seconds=0.5))
+    assert time.monotonic() - began < 5
+    assert all(gone(int((tmp_path / name).read_text())) for name in ("child", "self"))
+
+
+def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    script = f"trap '' TERM; echo $$ > {tmp_path}/self; while :; do sleep 1; done"
+    with pytest.raises(ProgramFailed, match="was stopped"):
+        programs.run(["sh", "-c", script], timeout=timedelta(seconds=0.3))
+    assert gone(int((tmp_path / "self").read_text()))
+
+
+def test_a_daemon_that_keeps_the_pipes_open_is_neither_waited_for_nor_ended(tmp_path: Path) -> None:
+    script = f"sleep 60 & echo $! > {tmp_path}/daemon; echo started"
+    began = time.monotonic()
+    assert programs.run(["sh", "-c", script], timeout=timedelta(seconds=30)) == b"started\n"
+    took = time.monotonic() - began
+    daemon = int((tmp_path / "daemon").read_text())
+    try:
+        assert is_running(daemon)
+        assert took < 5
+    finally:
+        os.kill(daemon, signal.SIGKILL)
+
+
+def test_a_daemon_that_keeps_printing_is_not_listened_to(tmp_path: Path) -> None:
+    script = f"yes & echo $! > {tmp_path}/daemon"
+    began = time.monotonic()
+    programs.run(["sh", "-c", script], timeout=timedelta(seconds=30))
+    assert time.monotonic() - began < 10
+    assert gone(int((tmp_path / "daemon").read_text())), "the closed pipe ends it"
+
+
+def test_a_program_that_closes_its_pipes_is_waited_for(tmp_path: Path) -> None:
+    programs.run(["sh", "-c", f"exec <&- >&- 2>&-; sleep 0.3; touch {tmp_path}/done"], timeout=SOON)
+    assert (tmp_path / "done").exists()
+
+
+def test_a_program_that_closes_its_pipes_still_has_a_time_limit() -> None:
+    with pytest.raises(ProgramFailed, match="was stopped"):
+        programs.run(["sh", "-c", "exec <&- >&- 2>&-; sleep 60"], timeout=timedelta(seconds=0.3))
+
+
+def test_programs_run_side_by_side_from_several_threads() -> None:
+    outputs: list[bytes] = []
+    threads = [
+        threading.Thread(target=lambda: outputs.append(programs.run(["cat"], timeout=SOON, stdin=b"x" * 100_000)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outputs == [b"x" * 100_000] * 4

@@ -1,0 +1,86 @@
+"""A pool in which one item's failure is its result, and an interruption ends every wait."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from acmectl import workers
+from acmectl.errors import DNSError, Interrupted
+
+
+def test_what_fails_leaves_the_others_alone() -> None:
+    def half(number: int) -> float:
+        if number % 2:
+            raise DNSError(f"{number} is odd")
+        return number / 2
+
+    done, failed = workers.each(range(6), half, workers=3)
+    assert done == {0: 0.0, 2: 1.0, 4: 2.0}
+    assert {number: str(error) for number, error in failed.items()} == {n: f"{n} is odd" for n in (1, 3, 5)}
+
+
+def test_no_more_run_at_once_than_allowed() -> None:
+    together = threading.Barrier(3)
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        together.wait(10)  # three are needed to get on, so three do run at once
+        with lock:
+            running -= 1
+
+    workers.each(range(9), work, workers=3)
+    assert most == 3
+
+
+def test_a_defect_ends_all_pauses_and_is_raised() -> None:
+    outcomes: list[str] = []
+    waiting = threading.Event()
+
+    def work(item: str) -> None:
+        if item == "broken":
+            waiting.wait(10)
+            raise ZeroDivisionError
+        waiting.set()
+        try:
+            workers.pause(100)
+        except Interrupted:
+            outcomes.append("ended early")
+            raise
+
+    with pytest.raises(ZeroDivisionError):
+        workers.each(["patient", "broken"], work, workers=2)
+    assert outcomes == ["ended early"]
+    workers.pause(0.001)  # the next pool waits again
+
+
+SLOW = """
+import signal, sys
+from acmectl import workers
+def wait(item):
+    print("waiting", flush=True)
+    workers.pause(100)
+try:
+    workers.each([1], wait, workers=1)
+except KeyboardInterrupt:
+    print("cleaned up", flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_long_wait_at_once() -> None:
+    started = time.monotonic()
+    with subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "cleaned up\n"
+    assert time.monotonic() - started < 50
