@@ -1,0 +1,314 @@
+"""`acmectl sandbox`: a throw-away CA on this host, for rehearsing a master and its followers before a real CA counts.
+
+It runs until Ctrl-C or SIGTERM, and then exits with 0: ending it is no failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acmectl.cli.context import DurationType
+from acmectl.errors import UsageError
+from acmectl.options import parse_duration
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from acmectl.policy.ca_rules import Limits
+    from acmectl.sandbox.rules import Lifetimes, Rules
+    from acmectl.sandbox.server import Sandbox, Settings
+
+_PUBLIC = 0o644
+_LOOK_UP = "resolver"
+_LIFETIMES = {
+    "reuse": "reuse",
+    "order": "order_lifetime",
+    "pending": "pending_lifetime",
+    "certificate": "certificate_lifetime",
+}
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+
+Address = tuple[str, int]
+
+
+class AddressType(click.ParamType[Address]):
+    """`127.0.0.1:14000` or `[::1]:14000`."""
+
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """Address and port; fails as click does, with what is accepted."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = str(value).rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not port.isdecimal() or not port.isascii() or int(port) > 65535 or not _is_address(host):
+            self.fail(f"`{value}` is no address with a port, such as `127.0.0.1:14000`", param, ctx)
+        return host, int(port)
+
+
+class LifetimesType(click.ParamType[tuple[str, "Lifetimes"]]):
+    """`classic:reuse=30m,order=8h`."""
+
+    name = "lifetimes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Lifetimes]:
+        """A profile and the lifetimes that it shall have; fails as click does."""
+        from acmectl.sandbox.rules import Lifetimes
+
+        if isinstance(value, tuple):
+            return value
+        profile, _, rest = str(value).partition(":")
+        lifetimes: dict[str, Any] = {}
+        for part in filter(None, rest.split(",")):
+            name, _, duration = part.partition("=")
+            if name not in _LIFETIMES:
+                self.fail(f"`{name}` is no lifetime; there are {', '.join(_LIFETIMES)}", param, ctx)
+            try:
+                lifetimes[_LIFETIMES[name]] = parse_duration(duration)
+            except ValueError as error:
+                self.fail(f"`{part}`: {error}", param, ctx)
+        return profile, Lifetimes(**lifetimes)
+
+
+@click.command()
+@click.option(
+    "--listen",
+    type=AddressType(),
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    help="Where to listen, on loopback only; port 0 takes a free one.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIRECTORY",
+    help="Where root.pem, directory-url and authority.yaml are written; a temporary one if not given.",
+)
+@click.option(
+    "--rules",
+    "preset",
+    type=click.Choice(["boulder", "pebble"]),
+    default="boulder",
+    show_default=True,
+    help="Behave as Let's Encrypt's Boulder, or as Pebble.",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    type=LifetimesType(),
+    multiple=True,
+    metavar="NAME:reuse=30m,order=8h,...",
+    help="Other lifetimes for a profile: reuse, order, pending, certificate. Pebble's only profile has an empty name.",
+)
+@click.option(
+    "--cutoff",
+    type=DurationType(),
+    metavar="DURATION",
+    help="What an authorization must have left to be reused; an eighth of the order's lifetime if not given.",
+)
+@click.option(
+    "--http-port", type=click.IntRange(1, 65535), default=80, show_default=True, help="Where http-01 is asked."
+)
+@click.option(
+    "--http-address",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help=f"Where http-01 is asked, for every name; `{_LOOK_UP}`: at the addresses that --resolver knows.",
+)
+@click.option(
+    "--resolver", type=AddressType(), metavar="ADDRESS:PORT", help="The name server that dns-01 asks; none: it cannot."
+)
+@click.option("--trust", is_flag=True, help="Believe every challenge without looking.")
+@click.option(
+    "--nonce-reject",
+    type=click.IntRange(0, 90),
+    default=0,
+    show_default=True,
+    metavar="PERCENT",
+    help="Refuse so many good nonces.",
+)
+@click.option(
+    "--limits/--no-limits", default=True, show_default=True, help="Let's Encrypt's rate limits (boulder only)."
+)
+@click.option(
+    "--failures-limit",
+    type=click.IntRange(1),
+    metavar="COUNT",
+    help="Failed validations for each name and hour; 5 if not given.",
+)
+@click.option(
+    "--issue-delay",
+    type=DurationType(),
+    default="0s",
+    show_default=True,
+    metavar="DURATION",
+    help="How long a finalized order stays `processing`.",
+)
+@click.option(
+    "--replica-lag",
+    type=DurationType(),
+    default="0s",
+    show_default=True,
+    metavar="DURATION",
+    help="How long a new order still sees the state before a deactivation.",
+)
+@click.option("--require-binding", is_flag=True, help="Require External Account Binding; its key is put into --output.")
+@click.option("-v", "--verbose", is_flag=True, help="One line a request on stderr.")
+def sandbox(
+    *,
+    listen: Address,
+    output: Path | None,
+    preset: str,
+    profiles: tuple[tuple[str, Lifetimes], ...],
+    cutoff: timedelta | None,
+    http_port: int,
+    http_address: str,
+    resolver: Address | None,
+    failures_limit: int | None,
+    issue_delay: timedelta,
+    replica_lag: timedelta,
+    nonce_reject: int,
+    trust: bool,
+    limits: bool,
+    require_binding: bool,
+    verbose: bool,
+) -> int:
+    """Run a throw-away ACME CA on loopback, with the rules of a real one.
+
+    It is no CA for anyone: its root is made anew at each start, and trusted by nobody. Its clock can be moved, and things can go wrong
+    on request: see the management URL that it prints.
+    """
+    from acmectl.sandbox.server import Settings
+    from acmectl.sandbox.validation import HttpTarget
+
+    rules = replace(
+        _preset(preset, profiles),
+        cutoff=cutoff,
+        nonce_reject_percent=nonce_reject,
+        issue_delay=issue_delay,
+        replica_lag=replica_lag,
+    )
+    with _directory(output) as directory:
+        settings = Settings(
+            output=directory,
+            host=listen[0],
+            port=listen[1],
+            rules=replace(rules, limits=_limits(rules, failures_limit) if limits else None),
+            http_target=HttpTarget(http_port, _http_address(http_address, resolver)),
+            resolver=resolver,
+            is_trusting=trust,
+            external_accounts=_external_account(directory) if require_binding else {},
+            on_request=_echo_request if verbose else None,
+        )
+        _serve(settings)
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    """Until SIGINT or SIGTERM, which are held back from the start, so that neither interrupts anything half-done."""
+    from acmectl.sandbox.server import Sandbox
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        with Sandbox(settings) as running:
+            _announce(running, settings.output)
+            signal.sigwait(_ENDING)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _announce(running: Sandbox, directory: Path) -> None:
+    """The files first, and then, once everything is ready, what to do with them."""
+    from acmectl.files import write_atomically
+
+    authority = json.dumps({"directory": running.directory_url, "ca_bundle": str(running.ca_bundle.absolute())})
+    snippet = f"authority: {authority}\n"
+    write_atomically(directory / "directory-url", f"{running.directory_url}\n".encode(), mode=_PUBLIC)
+    write_atomically(directory / "authority.yaml", snippet.encode(), mode=_PUBLIC)
+    click.echo(
+        "this is a sandbox: no certificate authority for anyone, its certificates are worth nothing\n"
+        f"directory: {running.directory_url}\n"
+        f"management: {running.management_url}\n"
+        f"root certificate: {running.ca_bundle.absolute()}\n"
+        f"for config.yaml:\n{snippet}"
+        "ready; Ctrl-C ends it"
+    )
+
+
+def _preset(name: str, profiles: tuple[tuple[str, Lifetimes], ...]) -> Rules:
+    from acmectl.sandbox.rules import PRESETS
+
+    rules = PRESETS[name]
+    known = rules.profile_names or ("",)
+    for profile, _ in profiles:
+        if profile not in known:
+            hint = f"the profiles are {', '.join(f'`{each}`' for each in known)}"
+            raise UsageError(f"no profile `{profile}` among the rules of {name}", hint=hint)
+    return replace(rules, overrides=dict(profiles))
+
+
+def _limits(rules: Rules, failures: int | None) -> Limits | None:
+    if rules.limits is None or failures is None:
+        return rules.limits
+    return replace(rules.limits, failed_validations=replace(rules.limits.failed_validations, count=failures))
+
+
+def _http_address(text: str, resolver: Address | None) -> str | None:
+    if text == _LOOK_UP:
+        if resolver is None:
+            raise UsageError("`--http-address resolver` needs `--resolver`", hint="such as `--resolver 127.0.0.1:53`")
+        return None
+    if not _is_address(text):
+        raise UsageError(f"`--http-address` is no address: {text}", hint=f"write `127.0.0.1`, or `{_LOOK_UP}`")
+    return text
+
+
+def _external_account(directory: Path) -> dict[str, bytes]:
+    """A fresh key identifier and HMAC key, written where only their owner reads them; never printed."""
+    import base64
+    import secrets
+
+    from acmectl.files import make_directory, write_atomically
+
+    key_identifier, key = f"sandbox-{secrets.token_hex(4)}", secrets.token_bytes(32)
+    make_directory(directory, mode=0o755)
+    write_atomically(directory / "eab-key-id", f"{key_identifier}\n".encode())
+    write_atomically(directory / "eab-hmac-key", base64.urlsafe_b64encode(key).rstrip(b"=") + b"\n")
+    return {key_identifier: key}
+
+
+@contextlib.contextmanager
+def _directory(given: Path | None) -> Iterator[Path]:
+    """The output directory; one that was not given is removed at the end, because we made it."""
+    if given is not None:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="acmectl-sandbox-") as made:
+        yield Path(made)
+
+
+def _is_address(host: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _echo_request(line: str) -> None:
+    with contextlib.suppress(OSError):  # whoever read stderr has gone; the CA goes on
+        click.echo(line, err=True)

@@ -1,0 +1,299 @@
+"""What `solvers/base.py` promises, held by every solver: one suite, run on all of them against real servers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from acmectl.model.names import Identifier
+from acmectl.solvers import registry
+from acmectl.solvers.base import Response, Solver
+from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
+from tests.servers.static_web import files_below, running_web
+
+CHALLENGES = Path(".well-known", "acme-challenge")
+
+
+@dataclass(frozen=True)
+class World:
+    """A solver, and a view of what the CA would see, that is not the solver's own."""
+
+    make: Callable[[], Solver]
+    type: str
+    wildcard: bool
+    is_visible: Callable[[Response], bool]
+    plant: Callable[[Response], None]
+    """A stranger publishes something of their own beside the response."""
+    is_planted: Callable[[Response], bool]
+
+
+def build(name: str, **options: Any) -> Callable[[], Solver]:
+    model = registry.options_model(name)
+    assert model
+    return lambda: registry.build(name, model.model_validate(options))
+
+
+@pytest.fixture(scope="module")
+def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
+    zones = [Zone("example.test", ["_acme-challenge.two IN CNAME two.acme.test."]), Zone("acme.test")]
+    with running_bind(tmp_path_factory.mktemp("bind"), zones=zones, keys=[Key("acmectl")], resolve=True) as server:
+        yield server
+
+
+def dns_world(bind: Bind, make: Callable[[], Solver]) -> World:
+    def plant(response: Response) -> None:
+        nsupdate(bind, f'update add {owner(response)} 60 TXT "stranger"')
+
+    return World(
+        make,
+        "dns-01",
+        wildcard=True,
+        is_visible=lambda response: response.txt_value in bind.txt(response.identifier.challenge_record),
+        plant=plant,
+        is_planted=lambda response: "stranger" in bind.txt(response.identifier.challenge_record),
+    )
+
+
+def owner(response: Response) -> str:
+    record = response.identifier.challenge_record
+    return "two.acme.test" if record == "_acme-challenge.two.example.test" else record
+
+
+def nsupdate(bind: Bind, line: str) -> None:
+    script = f"server {bind.address} {bind.port}\n{line}\nsend\n"
+    key = bind.key_file("acmectl")
+    subprocess.run(["nsupdate", "-k", str(key)], input=script.encode("ascii"), check=True, capture_output=True)
+
+
+def dns_check(bind: Bind) -> dict[str, Any]:
+    return {
+        "resolvers": [bind.endpoint],
+        "propagation": {"servers": [bind.endpoint], "timeout": "1s", "interval": "1s"},
+    }
+
+
+@pytest.fixture
+def rfc2136(bind: Bind) -> World:
+    key = str(bind.key_file("acmectl"))
+    return dns_world(bind, build("rfc2136", server=bind.address, port=bind.port, tsig_key_file=key, **dns_check(bind)))
+
+
+@pytest.fixture
+def command_dns(bind: Bind, tmp_path: Path) -> World:
+    """A hook as people write them, with nsupdate; like most it knows nothing of CNAMEs, which it is told in its script."""
+    hook = tmp_path / "hook"
+    hook.write_text(f"""#!/bin/sh -e
+name=$ACMECTL_RECORD_NAME
+[ "$name" != _acme-challenge.two.example.test ] || name=two.acme.test
+[ "$ACMECTL_ACTION" = publish ] && change="add $name 60" || change="delete $name"
+printf 'server {bind.address} {bind.port}\\nupdate %s TXT "%s"\\nsend\\n' "$change" "$ACMECTL_RECORD_VALUE" |
+    nsupdate -k {bind.key_file("acmectl")}
+""")
+    hook.chmod(0o755)
+    argv = [str(hook)]
+    return dns_world(bind, build("command", challenge="dns-01", publish=argv, remove=argv, **dns_check(bind)))
+
+
+def http_world(root: Path, make: Callable[[], Solver]) -> World:
+    def place(response: Response) -> Path:
+        return root / CHALLENGES / response.token
+
+    def plant(response: Response) -> None:
+        place(response).parent.mkdir(parents=True, exist_ok=True)
+        place(response).with_name("stranger").write_text("stranger")
+
+    return World(
+        make,
+        "http-01",
+        wildcard=False,
+        is_visible=lambda r: place(r).is_file() and place(r).read_text() == r.key_authorization,
+        plant=plant,
+        is_planted=lambda r: place(r).with_name("stranger").read_text() == "stranger",
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "html"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def webroot(root: Path) -> Iterator[World]:
+    with running_web(files_below(root)) as web:
+        yield http_world(root, build("webroot", path=str(root), check_address=web.endpoint, check_timeout="1s"))
+
+
+@pytest.fixture
+def command_http(root: Path, tmp_path: Path) -> Iterator[World]:
+    hook = tmp_path / "hook"
+    hook.write_text(f"""#!/bin/sh -e
+file={root}$ACMECTL_URL_PATH
+case $ACMECTL_ACTION in
+    publish) mkdir -p "$(dirname "$file")"; printf %s "$ACMECTL_KEY_AUTHORIZATION" > "$file" ;;
+    remove) rm -f "$file" ;;
+esac
+""")
+    hook.chmod(0o755)
+    argv = [str(hook)]
+    with running_web(files_below(root)) as web:
+        check = {"check_address": web.endpoint, "check_timeout": "1s"}
+        yield http_world(root, build("command", challenge="http-01", publish=argv, remove=argv, **check))
+
+
+@pytest.fixture
+def standalone() -> World:
+    """Its server is its own, and no stranger can publish there."""
+    import http.client
+
+    port = free_port()
+
+    def is_visible(response: Response) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        try:
+            connection.request("GET", response.url_path)
+            return connection.getresponse().read() == response.key_authorization.encode()
+        except ConnectionRefusedError:
+            return False
+        finally:
+            connection.close()
+
+    return World(
+        build("standalone", listen=f"127.0.0.1:{port}", check_timeout="1s"),
+        "http-01",
+        wildcard=False,
+        is_visible=is_visible,
+        plant=lambda _: None,
+        is_planted=lambda _: True,
+    )
+
+
+@pytest.fixture(params=["rfc2136", "webroot", "standalone", "command_dns", "command_http"])
+def world(request: pytest.FixtureRequest) -> World:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, World)
+    return found
+
+
+@pytest.fixture
+def solver(world: World) -> Iterator[Solver]:
+    """Whatever a test leaves behind is removed, as the master would."""
+    made = world.make()
+    yield made
+    made.remove(batch(world))
+
+
+def response(world: World, name: str, token: str = "T0ken_-x") -> Response:
+    return Response(Identifier.parse(name), world.type, token, f"{token}.thumbprint-of-{name.removeprefix('*.')}")
+
+
+def batch(world: World) -> list[Response]:
+    return [response(world, f"{word}.example.test", word) for word in ("one", "two", "three")]
+
+
+def test_capabilities_are_constant_and_only_dns_proves_wildcards(world: World, solver: Solver) -> None:
+    before = solver.capabilities
+    solver.publish(batch(world))
+    assert solver.capabilities == before == world.make().capabilities
+    assert before.challenge_types == (world.type,)
+    assert before.wildcard is world.wildcard is (world.type == "dns-01")
+
+
+def test_what_is_published_is_visible_and_seen_until_it_is_removed(world: World, solver: Solver) -> None:
+    ours = batch(world)
+    assert solver.publish(ours) == {}
+    assert [world.is_visible(one) for one in ours] == [True, True, True]
+    assert solver.seen(ours) == {}
+    assert solver.remove(ours) == {}
+    assert [world.is_visible(one) for one in ours] == [False, False, False]
+
+
+def test_publishing_twice_is_no_failure_and_removed_once(world: World, solver: Solver) -> None:
+    ours = batch(world)
+    assert solver.publish(ours) == {}
+    assert solver.publish(ours) == {}
+    assert solver.seen(ours) == {}
+    assert solver.remove(ours) == {}
+    assert not any(world.is_visible(one) for one in ours)
+
+
+def test_removing_what_was_never_published_is_no_failure_and_removing_twice_neither(
+    world: World, solver: Solver
+) -> None:
+    ours = batch(world)
+    assert solver.remove(ours) == {}
+    assert solver.publish(ours[:1]) == {}
+    assert solver.remove(ours) == {}
+    assert solver.remove(ours) == {}
+
+
+def test_what_is_not_visible_is_not_seen_and_does_not_hide_what_is(world: World, solver: Solver) -> None:
+    ours = batch(world)
+    assert solver.publish(ours[:1]) == {}
+    failures = solver.seen(ours)
+    assert failures.keys() == set(ours[1:])
+    for error in failures.values():
+        assert error.message
+        assert not error.message.endswith(".")
+
+
+def test_nothing_is_seen_after_it_was_removed(world: World, solver: Solver) -> None:
+    ours = batch(world)
+    assert solver.publish(ours) == {}
+    assert solver.remove(ours) == {}
+    assert solver.seen(ours).keys() == set(ours)
+
+
+def test_responses_are_removed_one_by_one(world: World, solver: Solver) -> None:
+    ours = batch(world)
+    assert solver.publish(ours) == {}
+    assert solver.remove(ours[1:2]) == {}
+    assert [world.is_visible(one) for one in ours] == [True, False, True]
+    assert solver.seen(ours).keys() == {ours[1]}
+
+
+def test_two_responses_for_one_name_do_not_disturb_each_other(world: World, solver: Solver) -> None:
+    """Two orders for one name, or a base name beside its wildcard."""
+    first, second = response(world, "one.example.test", "first"), response(world, "one.example.test", "second")
+    if world.wildcard:
+        second = response(world, "*.one.example.test", "second")
+    assert solver.publish([first]) == {}
+    assert solver.publish([second]) == {}
+    assert solver.seen([first, second]) == {}
+    assert solver.remove([first]) == {}
+    assert (world.is_visible(first), world.is_visible(second)) == (False, True)
+    assert solver.remove([second]) == {}
+    assert not world.is_visible(second)
+
+
+def test_what_strangers_published_is_left_alone(world: World, solver: Solver) -> None:
+    ours = batch(world)
+    for one in ours:
+        world.plant(one)
+    assert solver.publish(ours) == {}
+    assert solver.remove(ours) == {}
+    assert all(world.is_planted(one) for one in ours)
+
+
+def test_a_new_process_removes_what_an_interrupted_one_published(
+    world: World, solver: Solver, request: pytest.FixtureRequest
+) -> None:
+    if "standalone" in request.node.name:
+        assert solver.remove(batch(world)) == {}  # its server ended with its process
+        return
+    ours = batch(world)
+    assert solver.publish(ours) == {}
+    assert world.make().remove(ours) == {}
+    assert not any(world.is_visible(one) for one in ours)
+
+
+def test_an_empty_batch_is_no_failure(solver: Solver) -> None:
+    assert solver.publish([]) == {}
+    assert solver.seen([]) == {}
+    assert solver.remove([]) == {}
