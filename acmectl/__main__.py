@@ -1,0 +1,5 @@
+"""`python -m acmectl`."""
+
+from acmectl.cli import main
+
+main()

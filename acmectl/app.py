@@ -1,0 +1,253 @@
+"""The composition root: a configuration becomes engines that are ready to run. It decides nothing.
+
+Everything heavy is imported where it is first needed, so that a run with nothing to do stays cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acmectl import config as configuration
+from acmectl import workers
+from acmectl.config import Config, Section
+from acmectl.deploy import registry as targets
+from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError, StorageError, UsageError
+from acmectl.model.authorities import KNOWN_DIRECTORIES
+from acmectl.model.names import Identifier
+from acmectl.options import Options
+from acmectl.policy import batching, ca_rules
+from acmectl.policy.refresh import Wanted
+from acmectl.solvers import registry as solvers
+from acmectl.storage.state import StateDirectory
+
+if TYPE_CHECKING:
+    from acmectl.ca.session import Session
+    from acmectl.follower import Follower, Wish
+    from acmectl.keys import PrivateKey
+    from acmectl.master import Master
+    from acmectl.solvers.base import Solver
+
+_LETS_ENCRYPT = {KNOWN_DIRECTORIES["letsencrypt"], KNOWN_DIRECTORIES["letsencrypt-staging"]}
+
+
+def utc_now() -> datetime:
+    """The clock of this host, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The sections whose schema belongs to other rooms, validated: solvers by name, targets by label."""
+
+    solvers: Mapping[str, tuple[str, Options]]
+    targets: Mapping[str, tuple[tuple[str, Options], ...]]
+
+
+def load(path: Path) -> Host:
+    """The host that the configuration at `path` describes; raises ConfigurationError with all problems of all files."""
+    loaded = configuration.load(path)
+    problems: list[ConfigurationProblem] = []
+    sections = loaded.sections
+    checked_solvers = {
+        name: (section.type, options)
+        for name, section in sections.solvers.items()
+        if (options := _check(section, solvers.options_model, solvers.known_types(), problems))
+    }
+    checked_targets = {
+        label: tuple(
+            (section.type, options)
+            for section in listed
+            if (options := _check(section, targets.options_model, targets.known_types(), problems))
+        )
+        for label, listed in sections.deploy.items()
+    }
+    if loaded.config is not None and loaded.config.master is not None:
+        problems += _beyond_capability(loaded.config, checked_solvers)
+    config = loaded.with_problems(tuple(problems)).require()
+    return Host(config, Parts(checked_solvers, checked_targets))
+
+
+class Host:
+    """One host with its configuration and state directory; makes its engines."""
+
+    def __init__(
+        self,
+        config: Config,
+        parts: Parts,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        pause: Callable[[float], None] = workers.pause,
+    ) -> None:
+        """`clock` gives aware UTC, `pause` sleeps for seconds."""
+        self.config = config
+        self.clock = clock
+        self.state = StateDirectory(config.state_directory)
+        self._parts = parts
+        self._pause = pause
+
+    @property
+    def wanted(self) -> tuple[Wanted, ...]:
+        """The names that the master's part keeps authorized, in the order of the configuration."""
+        if self.config.master is None:
+            return ()
+        return tuple(
+            Wanted(name, entry.account, self.config.profile, entry.solver)
+            for entry in self.config.master.authorize
+            for name in entry.names
+        )
+
+    def chosen_names(self, texts: Iterable[str]) -> frozenset[Identifier]:
+        """The identifiers that a person names on the command line; raises UsageError for one that is not configured."""
+        known = {w.identifier for w in self.wanted}
+        chosen = frozenset(Identifier.parse(text) for text in texts)
+        for name in sorted(chosen - known):
+            raise UsageError(f"`{name}` is not among the names of `master`", hint=_near(name.value, map(str, known)))
+        return chosen
+
+    def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
+        """The certificates of the follower's part, or those that a person names; raises UsageError for an unknown one."""
+        from acmectl.follower import Wish
+        from acmectl.follower.deploying import Placed
+
+        chosen = tuple(dict.fromkeys(labels)) or tuple(self.config.certificates)
+        for label in chosen:
+            if label not in self.config.certificates:
+                raise UsageError(f"there is no certificate `{label}`", hint=_near(label, self.config.certificates))
+        return tuple(
+            Wish(
+                self.config.certificates[label].spec,
+                tuple(
+                    Placed(f"{kind}[{index}]", targets.build(kind, options))
+                    for index, (kind, options) in enumerate(self._parts.targets.get(label, ()))
+                ),
+            )
+            for label in chosen
+        )
+
+    def master(self) -> Master:
+        """The engine that keeps names authorized; the configuration must have a `master` part."""
+        from acmectl.master import Master
+
+        if self.config.master is None:
+            raise UsageError("this host is no master", hint="its configuration has no `master:`")
+        return Master(
+            connect=self.connect,
+            solvers={name: partial(self._solver, name) for name in self._parts.solvers},
+            memory=self.state.memory,
+            clock=self.clock,
+            cutoff=self._cutoff,
+            max_names=self._max_names,
+            workers=self.config.master.workers,
+        )
+
+    def follower(self) -> Follower:
+        """The engine that issues and deploys; the configuration must have `certificates`."""
+        from acmectl.follower import Follower, Settings
+
+        if not self.config.certificates:
+            raise UsageError("this host is no follower", hint="its configuration has no `certificates:`")
+        patience = self.config.follower
+        return Follower(
+            connect=self.connect,
+            certificates=self.state.certificates,
+            memory=self.state.memory,
+            clock=self.clock,
+            pause=self._pause,
+            settings=Settings(
+                grace=patience.grace,
+                alarm_at=patience.alarm_at,
+                no_certificate_alarm=patience.no_certificate_alarm,
+                keep_generations=patience.keep_generations,
+            ),
+        )
+
+    def connect(self, account: str) -> Session:
+        """A session with the stored account's key.
+
+        Raises AccountMissing, and StorageError for an account of another CA than the configuration's.
+        """
+        stored = self.state.accounts.load(account)
+        if stored.directory_url != self.config.authority.directory_url:
+            raise StorageError(
+                f"the account `{account}` belongs to another CA: {stored.directory_url}",
+                hint=f"the configuration says {self.config.authority.directory_url}: set `authority`, "
+                "or register or import an account there under another name",
+            )
+        return self.session(stored.private_key(), stored.account_url)
+
+    def session(self, key: PrivateKey | None = None, account_url: str | None = None) -> Session:
+        """A session with the configured CA, for any key or none."""
+        from acmectl.ca.session import Session
+
+        pool_size = self.config.master.workers if self.config.master else 4
+        return Session(
+            self.config.authority.directory_url,
+            key=key,
+            account_url=account_url,
+            ca_bundle=self.config.authority.ca_bundle,
+            pool_size=pool_size,
+            pauses=self._pause,
+        )
+
+    def _solver(self, name: str) -> Solver:
+        return solvers.build(*self._parts.solvers[name])
+
+    def _cutoff(self, profile: str | None, now: datetime) -> timedelta | None:
+        rules = self._rules(profile, now)
+        return rules.cutoff if rules else None
+
+    def _max_names(self, profile: str | None, now: datetime) -> int:
+        rules = self._rules(profile, now)
+        return rules.max_names if rules else batching.MAX_NAMES
+
+    def _rules(self, profile: str | None, now: datetime) -> ca_rules.ProfileRules | None:
+        if self.config.authority.directory_url not in _LETS_ENCRYPT or profile not in {None, *ca_rules.LETS_ENCRYPT}:
+            return None
+        return ca_rules.rules_at(profile, now)
+
+
+def _check(
+    section: Section,
+    model: Callable[[str], type[Options] | None],
+    known: tuple[str, ...],
+    problems: list[ConfigurationProblem],
+) -> Options | None:
+    try:
+        options = model(section.type)
+        if options is None:
+            hint = _near(section.type, known) or f"the types are {', '.join(known)}"
+            problems.append(section.problem(f"unknown type `{section.type}`", key="type", hint=hint))
+            return None
+        return section.check(options)
+    except ConfigurationError as error:
+        problems.extend(error.problems)
+    except SolverError as error:
+        problems.append(section.problem(error.message, key="type", hint=error.hint))
+    return None
+
+
+def _beyond_capability(config: Config, checked: Mapping[str, tuple[str, Options]]) -> Iterable[ConfigurationProblem]:
+    """Wildcards whose solver cannot prove any: only dns-01 can (RFC 8555 section 7.1.3, CA/Browser Forum)."""
+    assert config.master is not None  # noqa: S101  # asked by the caller
+    for index, entry in enumerate(config.master.authorize):
+        if entry.solver not in checked or solvers.build(*checked[entry.solver]).capabilities.wildcard:
+            continue
+        for name in entry.names:
+            if name.is_wildcard:
+                yield ConfigurationProblem(
+                    entry.place,
+                    f"master.authorize[{index}]",
+                    f"solver `{entry.solver}` cannot prove the wildcard `{name}`",
+                    "a wildcard needs a solver for dns-01, such as one of type `rfc2136`",
+                )
+
+
+def _near(word: str, known: Iterable[str]) -> str | None:
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean `{near[0]}`?" if near else None

@@ -1,0 +1,31 @@
+"""`acmectl check`: everything that is wrong with the configuration, or what it means."""
+
+from __future__ import annotations
+
+import click
+
+from acmectl.cli.context import Context, as_json, pass_context
+from acmectl.cli.render import accounts, words
+from acmectl.errors import ConfigurationError
+
+
+@click.command()
+@as_json
+@pass_context
+def check(context: Context, *, json_: bool) -> int:
+    """Check the configuration, and say what it asks for.
+
+    All problems of all files come in one answer, each with its file and line. Asks nobody outside this host.
+    """
+    try:
+        host = context.host()
+    except ConfigurationError as error:
+        if not json_:
+            raise
+        words.json_out({"ok": False, "problems": [accounts.problem_json(p) for p in error.problems]})
+        return error.exit_status
+    if json_:
+        words.json_out({"ok": True, "problems": []})
+    else:
+        accounts.configuration(context.path, host.config)
+    return 0

@@ -1,0 +1,84 @@
+"""`acmectl follower`: issue from what is authorized, or see how each certificate stands."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
+from acmectl.cli.render import certificates, words
+from acmectl.policy import health
+
+
+@click.group()
+def follower() -> None:
+    """Issue certificates for names that the master keeps authorized; proves nothing."""
+
+
+@follower.command("run")
+@click.argument("labels", nargs=-1, metavar="[LABEL...]")
+@click.option("--force", is_flag=True, help="Issue also what is not due, and ignore earlier failures.")
+@click.option("--wait", type=DurationType(), metavar="DURATION", help="Ask again, at growing intervals, for so long.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and why; asks no CA.")
+@lock_wait
+@pass_context
+def run_(
+    context: Context,
+    labels: tuple[str, ...],
+    wait: timedelta | None,
+    lock_wait: timedelta | None,
+    *,
+    force: bool,
+    dry_run: bool,
+) -> int:
+    """Issue the certificates that are due and whose names are all authorized, and deploy what is behind.
+
+    "Not authorized yet" is an expected outcome: exit status 0 while there is time, 4 once the installed certificate
+    runs out. Whatever failed is tried again by later runs.
+    """
+    if dry_run:
+        return _plan(context, labels, force=force, json_=False)
+    with context.working(lock_wait) as host:
+        report = host.follower().run(host.wishes(labels), forced=force, wait=wait)
+        certificates.follower_report(report, host.config, host.clock(), talks=context.talks)
+    return report.exit_status
+
+
+@follower.command("plan")
+@click.argument("labels", nargs=-1, metavar="[LABEL...]")
+@click.option("--force", is_flag=True, help="As `run --force` would do.")
+@as_json
+@pass_context
+def plan_(context: Context, labels: tuple[str, ...], *, force: bool, json_: bool) -> int:
+    """Say what a run would do with each certificate, and why, without asking the CA."""
+    return _plan(context, labels, force=force, json_=json_)
+
+
+@follower.command("status")
+@click.argument("labels", nargs=-1, metavar="[LABEL...]")
+@as_json
+@pass_context
+def status_(context: Context, labels: tuple[str, ...], *, json_: bool) -> int:
+    """Say how each certificate stands, from what is on this host; never asks the CA."""
+    with context.reading() as host:
+        engine = host.follower()
+        statuses = [engine.status(wish) for wish in host.wishes(labels)]
+        now = host.clock()
+    if json_:
+        words.json_out({"certificates": [certificates.certificate_json(s) for s in statuses]})
+    else:
+        certificates.follower_status(statuses, now)
+    return health.worst(s.health(now) for s in statuses)
+
+
+def _plan(context: Context, labels: tuple[str, ...], *, force: bool, json_: bool) -> int:
+    with context.reading() as host:
+        engine = host.follower()
+        statuses = [engine.status(wish, forced=force) for wish in host.wishes(labels)]
+        now = host.clock()
+    if json_:
+        words.json_out({"certificates": [certificates.certificate_plan_json(s, now) for s in statuses]})
+    else:
+        certificates.follower_plan(statuses, now)
+    return 0

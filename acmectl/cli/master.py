@@ -1,0 +1,76 @@
+"""`acmectl master`: keep names authorized, or see what would be done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import click
+
+from acmectl.cli.context import Context, as_json, lock_wait, pass_context
+from acmectl.cli.render import names as names_
+from acmectl.cli.render import words
+from acmectl.policy import health
+from acmectl.policy.health import ExitStatus
+
+
+@click.group()
+def master() -> None:
+    """Keep names authorized at the CA, for followers to issue from."""
+
+
+@master.command("run")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and why; asks no CA.")
+@lock_wait
+@pass_context
+def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, *, dry_run: bool) -> int:
+    """Prove the names that are due; every other stays as it is.
+
+    NAMEs are proven now, whatever is remembered of them, and nothing else is done. A name that fails leaves the others
+    alone, is reported in the CA's own words, and is tried again by later runs after 1, 10 and 100 minutes, then daily.
+    """
+    if dry_run:
+        return _plan(context, names, json_=False)
+    with context.working(lock_wait) as host:
+        forced = host.chosen_names(names)
+        wanted = [w for w in host.wanted if not names or w.identifier in forced]
+        report = host.master().run(wanted, forced=forced, forget=not names)
+    names_.master_report(report, talks=context.talks)
+    return ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED
+
+
+@master.command("plan")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@as_json
+@pass_context
+def plan_(context: Context, names: tuple[str, ...], *, json_: bool) -> int:
+    """Say what a run would do with each name, and why, without asking the CA."""
+    return _plan(context, names, json_=json_)
+
+
+@master.command("status")
+@as_json
+@pass_context
+def status_(context: Context, *, json_: bool) -> int:
+    """Say until when each name is authorized, from what is remembered; never asks the CA."""
+    with context.reading() as host:
+        plan = host.master().plan(host.wanted)
+        failures = host.state.memory.failures("name")
+        now = host.clock()
+    if json_:
+        words.json_out({"master": names_.master_status_json(plan, failures, now)})
+    else:
+        names_.master_status(plan, failures, now)
+    return health.of_names(plan, failures, now)
+
+
+def _plan(context: Context, names: tuple[str, ...], *, json_: bool) -> int:
+    with context.reading() as host:
+        forced = host.chosen_names(names)
+        wanted = [w for w in host.wanted if not names or w.identifier in forced]
+        plan = host.master().plan(wanted, forced=forced)
+    if json_:
+        words.json_out({"master": names_.master_plan_json(plan)})
+    else:
+        names_.master_plan(plan, host.clock(), whole=not names)
+    return ExitStatus.AS_WANTED

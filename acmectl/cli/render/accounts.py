@@ -1,0 +1,80 @@
+"""Words about accounts and the configuration as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acmectl.cli.render.words import YELLOW, counted, hint, say
+from acmectl.errors import ConfigurationProblem
+from acmectl.options import format_duration
+
+if TYPE_CHECKING:
+    from acmectl.config import Config
+    from acmectl.storage.accounts import StoredAccount
+
+
+def problem_json(problem: ConfigurationProblem) -> dict[str, Any]:
+    """One configuration problem."""
+    return {
+        "file": str(problem.place.file),
+        "line": problem.place.line,
+        "path": problem.path,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def configuration(path: Path, config: Config) -> None:
+    """What a configuration without problems asks for."""
+    click.echo(f"{path}: no problems")
+    click.echo(f"CA: {config.authority.directory_url}, profile {config.profile or 'none'}")
+    click.echo(f"state: {config.state_directory}")
+    if config.master is not None:
+        names = sum(len(entry.names) for entry in config.master.authorize)
+        click.echo(f"master: keeps {counted(names, 'name')} authorized, every {format_duration(config.master.every)}")
+    for label, certificate in config.certificates.items():
+        targets = counted(len(certificate.deploy), "target")
+        click.echo(f"certificate {label}: {', '.join(map(str, sorted(certificate.spec.names)))} ({targets})")
+
+
+def account(stored: StoredAccount, done: str | None, status: str | None = None) -> None:
+    """An account, without its key; `done` says what just happened to it."""
+    click.echo(f"account {stored.name}" + (f": {done}" if done else ""))
+    rows = [
+        ("directory", stored.directory_url),
+        ("URL", stored.account_url),
+        ("thumbprint", stored.thumbprint),
+        ("profile", stored.profile or "none"),
+        ("contact", ", ".join(stored.contact) or "none"),
+        *([("at the CA", status)] if status else []),
+    ]
+    for word, value in rows:
+        click.echo(f"  {word + ':':<12}{value}")
+
+
+def account_json(stored: StoredAccount, status: str | None) -> dict[str, Any]:
+    """An account, without its key."""
+    return {
+        "name": stored.name,
+        "directory": stored.directory_url,
+        "url": stored.account_url,
+        "thumbprint": stored.thumbprint,
+        "profile": stored.profile,
+        "contact": list(stored.contact),
+        "status": status,
+    }
+
+
+def exported(stored: StoredAccount, file: Path, *, encrypted: bool) -> None:
+    """Where a bundle lies, and what it opens."""
+    click.echo(
+        f"account {stored.name}: exported to {file} ({'encrypted' if encrypted else 'not encrypted'}, mode 0600)"
+    )
+    click.echo(f"  {'thumbprint:':<12}{stored.thumbprint}")
+    holder, option = (" and its passphrase", " --passphrase-file FILE") if encrypted else ("", "")
+    power = "can get certificates for every name that the master keeps authorized"
+    say("warning", f"whoever has `{file}`{holder} {power}", YELLOW)
+    hint(f"on the follower: `acmectl account import {file.name}{option}`, then remove it on both hosts")

@@ -1,0 +1,215 @@
+"""Words about a follower's certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acmectl.cli.render.words import (
+    GREEN,
+    RED,
+    YELLOW,
+    clock_warning,
+    counted,
+    failure_json,
+    hint,
+    iso,
+    moment,
+    requests,
+    say,
+    table,
+    until,
+)
+
+if TYPE_CHECKING:
+    from acmectl.config import Config
+    from acmectl.follower import CertificateResult, FollowerReport
+    from acmectl.follower.engine import CertificateStatus
+    from acmectl.model.certificates import Installed
+
+
+def follower_report(report: FollowerReport, config: Config, now: datetime, *, talks: bool) -> None:
+    """What a run did with each certificate; what needs a person on stderr in any case."""
+    clock_warning(report.clock_offset)
+    for result in report.results:
+        _certificate_result(result, config, now, talks=talks)
+        for deployment in result.deployments:
+            _deployment_result(result.label, deployment, talks=talks)
+    if talks:
+        click.echo(requests(report.requests))
+
+
+def _certificate_result(result: CertificateResult, config: Config, now: datetime, *, talks: bool) -> None:
+    from acmectl.follower.engine import Failed
+    from acmectl.policy.renewal import NotDue
+
+    outcome = result.outcome
+    if isinstance(outcome, Failed):
+        _failed_certificate(result, outcome, now)
+    elif isinstance(outcome, NotDue):
+        if talks and result.installed:
+            click.echo(f"{result.label}: valid {until(result.installed.not_after, now)}; due {moment(outcome.at)}")
+    else:
+        _issued_or_waiting(result, config, now, talks=talks)
+
+
+def _issued_or_waiting(result: CertificateResult, config: Config, now: datetime, *, talks: bool) -> None:
+    from acmectl.follower import Issued, Waiting
+
+    outcome = result.outcome
+    if isinstance(outcome, Issued) and talks:
+        new = outcome.installed
+        click.echo(f"{result.label}: issued ({result.due}), generation {new.generation}, serial {new.serial}")
+        click.echo(f"  valid {until(new.not_after, now)}")
+    elif isinstance(outcome, Waiting) and (talks or result.running_out):
+        _waiting(result, outcome, config, now)
+
+
+def _waiting(result: CertificateResult, waiting: Any, config: Config, now: datetime) -> None:
+    """The expected outcome of an early follower, with all that the master's admin needs to know."""
+    names = ", ".join(map(str, waiting.names))
+    if result.running_out:
+        say("error", f"certificate `{result.label}` waits for the master, and its time is running out", RED)
+    lines = [
+        f"{result.label}: not authorized yet: {names}",
+        f"  waiting since {moment(waiting.since)} ({result.due})",
+        f"  account {waiting.account_url} at {waiting.directory_url}, profile {config.profile or 'none'}",
+        f"  {_installed_left(result.installed, now)}",
+        "  the master must list, for this account and profile:",
+        "    authorize:",
+        f"      - names: [{', '.join(_yaml(name) for name in map(str, waiting.names))}]",
+        "        solver: ...",
+    ]
+    click.echo("\n".join(lines), err=result.running_out)
+
+
+def _yaml(name: str) -> str:
+    return f'"{name}"' if name.startswith("*") else name
+
+
+def _installed_left(installed: Installed | None, now: datetime) -> str:
+    if installed is None:
+        return "no certificate is installed"
+    return f"the installed certificate is valid {until(installed.not_after, now)}"
+
+
+def _failed_certificate(result: CertificateResult, failed: Any, now: datetime) -> None:
+    again = f"; next attempt after {moment(failed.retry_at)}" if failed.retry_at else ""
+    verb = "was not issued" if failed.attempted else "is left alone after an earlier failure"
+    say("error", f"certificate `{result.label}` {verb}: {failed.reason}{again}", RED)
+    hint(failed.hint)
+    if result.running_out:
+        say(
+            "error",
+            f"certificate `{result.label}`: time is running out: {_installed_left(result.installed, now)}",
+            RED,
+        )
+
+
+def _deployment_result(label: str, deployment: Any, *, talks: bool) -> None:
+    if deployment.error:
+        again = f"; next attempt after {moment(deployment.retry_at)}" if deployment.retry_at else ""
+        say("error", f"certificate `{label}` is not deployed to {deployment.target}: {deployment.error}{again}", RED)
+    elif talks:
+        click.echo(f"{label}: deployed to {deployment.target}")
+
+
+def follower_plan(statuses: Iterable[CertificateStatus], now: datetime) -> None:
+    """What a run would do with each certificate."""
+    from acmectl.policy.renewal import Due
+
+    rows = []
+    for status in statuses:
+        action, why = _planned(status, now)
+        colour = YELLOW if isinstance(status.decision, Due) else GREEN
+        rows.append([(status.spec.label, None), (action, colour), (why, None)])
+        rows += [[(status.spec.label, None), ("deploy", YELLOW), (target, None)] for target in status.behind]
+    table(rows)
+
+
+def _planned(status: CertificateStatus, now: datetime) -> tuple[str, str]:
+    from acmectl.policy.backoff import may_try
+    from acmectl.policy.renewal import NotDue
+
+    if isinstance(status.decision, NotDue):
+        return "keep", f"due {moment(status.decision.at)}"
+    if status.failure and not may_try(status.failure, now):
+        again = (
+            f"next attempt after {moment(status.failure.retry_at)}" if status.failure.retry_at else "waits for a person"
+        )
+        return "wait", f"failed before: {status.failure.reason}; {again}"
+    return "issue", status.decision.reason
+
+
+def certificate_plan_json(status: CertificateStatus, now: datetime) -> dict[str, Any]:
+    """What a run would do with one certificate."""
+    action, why = _planned(status, now)
+    return {"label": status.spec.label, "action": action, "reason": why, "deploy": list(status.behind)}
+
+
+def follower_status(statuses: Iterable[CertificateStatus], now: datetime) -> None:
+    """How each certificate stands."""
+    for status in statuses:
+        click.echo(f"certificate {status.spec.label}: {', '.join(map(str, sorted(status.spec.names)))}")
+        for line, colour in _status_lines(status, now):
+            click.echo(f"  {click.style(line, fg=colour) if colour else line}")
+
+
+def _status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str, str | None]]:
+    from acmectl.policy.renewal import NotDue
+
+    have = status.installed
+    if have:
+        valid = have.not_before <= now < have.not_after
+        early = "" if have.not_before <= now else f" (from {moment(have.not_before)} on: is the clock right?)"
+        yield f"valid {until(have.not_after, now)}{early}", GREEN if valid else RED
+        yield f"generation {have.generation}, {have.key_type}, serial {have.serial}, issued by {have.issuer}", None
+    else:
+        yield status.damage or "no certificate yet", RED
+    if isinstance(status.decision, NotDue):
+        yield f"due {moment(status.decision.at)}", None
+    else:
+        yield f"due now: {status.decision.reason}", YELLOW
+    if status.waiting_since:
+        yield f"waiting for the master since {moment(status.waiting_since)}", RED if status.running_out else YELLOW
+    if status.failure:
+        yield f"failed {counted(status.failure.count, 'time')}: {status.failure.reason}", RED
+        yield f"next attempt after {moment(status.failure.retry_at)}", None
+    errors = {d.target: d.error for d in status.deployments}
+    for target in status.behind:
+        yield f"not deployed to {target}" + (f": {errors[target]}" if errors.get(target) else ""), RED
+
+
+def certificate_json(status: CertificateStatus) -> dict[str, Any]:
+    """How one certificate stands."""
+    from acmectl.policy.renewal import Due
+
+    have = status.installed
+    return {
+        "label": status.spec.label,
+        "names": sorted(map(str, status.spec.names)),
+        "account": status.spec.account,
+        "profile": status.spec.profile,
+        "installed": None
+        if have is None
+        else {
+            "generation": have.generation,
+            "serial": have.serial,
+            "fingerprint_sha256": have.fingerprint,
+            "issuer": have.issuer,
+            "key": have.key_type,
+            "not_before": iso(have.not_before),
+            "not_after": iso(have.not_after),
+        },
+        "damage": status.damage,
+        "due": isinstance(status.decision, Due),
+        "reason": status.decision.reason if isinstance(status.decision, Due) else None,
+        "due_at": None if isinstance(status.decision, Due) else iso(status.decision.at),
+        "waiting_since": iso(status.waiting_since),
+        "running_out": status.running_out,
+        "failure": failure_json(status.failure),
+        "targets_behind": list(status.behind),
+    }

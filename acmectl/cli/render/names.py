@@ -1,0 +1,146 @@
+"""Words about a master's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acmectl.cli.render.words import (
+    GREEN,
+    RED,
+    YELLOW,
+    clock_warning,
+    counted,
+    failure_json,
+    hint,
+    iso,
+    moment,
+    requests,
+    say,
+    table,
+    until,
+)
+from acmectl.policy import health
+from acmectl.policy.refresh import Action
+
+if TYPE_CHECKING:
+    from acmectl.master import MasterReport, NameResult
+    from acmectl.model.memory import Failure
+    from acmectl.policy.refresh import Decision, Plan
+
+
+def master_report(report: MasterReport, *, talks: bool) -> None:
+    """What a run did with each name; failures on stderr in any case, the rest only where somebody looks."""
+    clock_warning(report.clock_offset)
+    for alike in _grouped(report.results):
+        _failed_names(alike)
+    if not talks:
+        return
+    table([_name_row(result) for result in report.results])
+    click.echo(requests(report.requests))
+
+
+def _grouped(results: Iterable[NameResult]) -> Iterable[list[NameResult]]:
+    """The names that failed, those with the same reason together."""
+    groups: dict[tuple[str, str | None], list[NameResult]] = {}
+    for result in results:
+        if result.outcome == "failed":
+            groups.setdefault((result.reason, result.hint), []).append(result)
+    return groups.values()
+
+
+def _failed_names(alike: list[NameResult]) -> None:
+    names = ", ".join(f"`{result.wanted.identifier}`" for result in alike)
+    retry_at = min((r.retry_at for r in alike if r.retry_at), default=None)
+    again = f"; next attempt after {moment(retry_at)}" if retry_at else ""
+    say("error", f"{names} {'is' if len(alike) == 1 else 'are'} not authorized: {alike[0].reason}{again}", RED)
+    hint(alike[0].hint)
+
+
+def _name_row(result: NameResult) -> list[tuple[str, str | None]]:
+    colour = {"failed": RED, "waiting": YELLOW}.get(result.outcome, GREEN)
+    when = f"until {moment(result.expires_at)}" if result.expires_at else ""
+    if result.outcome == "waiting":
+        when = f"{result.reason}; next attempt after {moment(result.retry_at)}"
+    return [(str(result.wanted.identifier), None), (result.outcome, colour), (when, None)]
+
+
+def master_plan(plan: Plan, now: datetime, *, whole: bool) -> None:
+    """What a run would do with each name."""
+    rows = [_plan_row(decision, now) for decision in plan.decisions]
+    if whole:
+        rows += [
+            [(str(a.identifier), None), ("forget", YELLOW), ("no longer in the configuration", None)]
+            for a in plan.forget
+        ]
+    table(rows)
+
+
+def _plan_row(decision: Decision, now: datetime) -> list[tuple[str, str | None]]:
+    colour = {Action.KEEP: GREEN, Action.PROVE: YELLOW, Action.WAIT: RED}[decision.action]
+    why = decision.reason
+    if decision.action is Action.KEEP and decision.authorization:
+        why = f"authorized {until(decision.authorization.expires_at, now)}; next look {moment(decision.at)}"
+    elif decision.action is Action.WAIT:
+        why += f"; next attempt after {moment(decision.at)}" if decision.at else "; waits for a person"
+    return [(str(decision.wanted.identifier), None), (decision.action, colour), (why, None)]
+
+
+def master_plan_json(plan: Plan) -> dict[str, Any]:
+    """A plan."""
+    return {
+        "names": [_decision_json(d) for d in plan.decisions],
+        "forget": [{"name": a.identifier.value, "url": a.url} for a in plan.forget],
+    }
+
+
+def _decision_json(decision: Decision) -> dict[str, Any]:
+    return {
+        "name": decision.wanted.identifier.value,
+        "account": decision.wanted.account,
+        "profile": decision.wanted.profile,
+        "solver": decision.wanted.solver,
+        "action": decision.action,
+        "reason": decision.reason,
+        "at": iso(decision.at),
+    }
+
+
+def master_status(plan: Plan, failures: Mapping[str, Failure], now: datetime) -> None:
+    """Until when each name is authorized, and what failed."""
+    table([_name_status_row(d, failures.get(d.wanted.failure_key), now) for d in plan.decisions])
+
+
+def _name_status_row(decision: Decision, failure: Failure | None, now: datetime) -> list[tuple[str, str | None]]:
+    known = decision.authorization
+    authorized = health.is_authorized(decision, now)
+    state = ("authorized", GREEN) if authorized else ("not authorized", RED)
+    text = until(known.expires_at, now) if known else "never seen"
+    if failure:
+        again = f"next attempt after {moment(failure.retry_at)}" if failure.retry_at else "waits for a person"
+        text += f"; failed {counted(failure.count, 'time')}: {failure.reason} ({again})"
+    return [(str(decision.wanted.identifier), None), state, (text, None)]
+
+
+def master_status_json(plan: Plan, failures: Mapping[str, Failure], now: datetime) -> dict[str, Any]:
+    """The state of each name."""
+    return {"names": [_name_status_json(d, failures.get(d.wanted.failure_key), now) for d in plan.decisions]}
+
+
+def _name_status_json(decision: Decision, failure: Failure | None, now: datetime) -> dict[str, Any]:
+    known = decision.authorization
+    return {
+        "name": decision.wanted.identifier.value,
+        "account": decision.wanted.account,
+        "profile": decision.wanted.profile,
+        "authorized": health.is_authorized(decision, now),
+        "expires": iso(known.expires_at) if known else None,
+        "validated": iso(known.validated_at) if known else None,
+        "authorization": known.url if known else None,
+        "challenge": known.challenge_type if known else None,
+        "action": decision.action,
+        "failure": failure_json(failure),
+    }

@@ -1,0 +1,120 @@
+"""What every message is made of: data on stdout, all else on stderr; `error:` then `hint:`, understandable without colour."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acmectl.errors import AcmectlError, ConfigurationError
+
+if TYPE_CHECKING:
+    from acmectl.model.memory import Failure
+
+SCHEMA_VERSION = 1
+_CLOCK_TOLERANCE = timedelta(minutes=1)
+GREEN, YELLOW, RED = "green", "yellow", "red"
+
+
+def json_out(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **document}, indent=2, ensure_ascii=False))
+
+
+def error(failure: AcmectlError) -> None:
+    """What ended the run, and what to do about it."""
+    if isinstance(failure, ConfigurationError):
+        for problem in failure.problems:
+            click.echo(str(problem), err=True)
+    say("error", failure.message, RED)
+    hint(failure.hint)
+
+
+def interrupted() -> None:
+    """Ctrl-C or SIGTERM."""
+    say("error", "interrupted", RED)
+
+
+def say(word: str, text: str, colour: str) -> None:
+    """`word:` in colour and bold, then the text, on stderr."""
+    click.echo(f"{click.style(f'{word}:', fg=colour, bold=True)} {text}", err=True)
+
+
+def hint(text: str | None) -> None:
+    """What to do, if anything is known."""
+    if text:
+        say("hint", text, "cyan")
+
+
+def table(rows: Sequence[Sequence[tuple[str, str | None]]]) -> None:
+    """Columns of (text, colour), as wide as they need to be."""
+    widths = [max(len(cell[0]) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [(text.ljust(width), colour) for (text, colour), width in zip(row, widths, strict=True)]
+        click.echo("  ".join(click.style(text, fg=colour) if colour else text for text, colour in cells).rstrip())
+
+
+def moment(at: datetime | None) -> str:
+    """A moment for people, in UTC to the minute."""
+    return at.strftime("%Y-%m-%d %H:%M UTC") if at else "unknown"
+
+
+def span(duration: timedelta) -> str:
+    """A duration for people: its two largest units."""
+    minutes = max(0, round(duration.total_seconds())) // 60
+    if not minutes:
+        return "less than a minute"
+    days, hours, left = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, "day"), (hours, "hour"), (left, "minute")]
+    shown = [f"{count} {unit}{'s' * (count != 1)}" for count, unit in parts if count][:2]
+    return " ".join(shown)
+
+
+def until(at: datetime | None, now: datetime) -> str:
+    """When something ends, and how long that is."""
+    if at is None:
+        return "end unknown"
+    left = at - now
+    return f"until {moment(at)} ({span(left)} left)" if left > timedelta() else f"ended {moment(at)}"
+
+
+def iso(at: datetime | None) -> str | None:
+    """A moment for programs: ISO 8601 with its offset."""
+    return at.isoformat(timespec="seconds") if at else None
+
+
+def counted(number: int, word: str) -> str:
+    """A number with its noun."""
+    return f"{number} {word}{'s' * (number != 1)}"
+
+
+def clock_warning(offset: timedelta | None) -> None:
+    """Say when this host's clock and the CA's differ by more than a minute."""
+    if offset is not None and abs(offset) > _CLOCK_TOLERANCE:
+        direction = "behind" if offset > timedelta() else "ahead of"
+        say("warning", f"the clock of this host is {span(abs(offset))} {direction} the CA's", YELLOW)
+        hint("set it, for example by `timedatectl set-ntp true`: lifetimes are judged by it")
+
+
+def failure_json(failure: Failure | None) -> dict[str, Any] | None:
+    """What is remembered of failures in a row."""
+    if failure is None:
+        return None
+    return {
+        "count": failure.count,
+        "first": iso(failure.first_at),
+        "last": iso(failure.last_at),
+        "retry": iso(failure.retry_at),
+        "reason": failure.reason,
+    }
+
+
+def requests(counts: Mapping[str, int]) -> str:
+    """How often the CA was asked for what."""
+    if not counts:
+        return "asked nothing of the CA"
+    listed = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return f"{counted(sum(counts.values()), 'request')} to the CA: {listed}"

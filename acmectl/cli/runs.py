@@ -1,0 +1,79 @@
+"""`acmectl run` and `acmectl status`: both parts of a configuration, whichever it has."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from acmectl.cli.context import Context, as_json, lock_wait, pass_context
+from acmectl.cli.render import certificates as certificates_
+from acmectl.cli.render import names, words
+from acmectl.policy import health
+from acmectl.policy.health import ExitStatus
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and why; asks no CA.")
+@lock_wait
+@pass_context
+def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
+    """Do what the configuration asks of this host: keep names authorized, issue and deploy certificates, or both.
+
+    The command for cron: idempotent at any frequency, and silent when all is well.
+    """
+    if dry_run:
+        return _plan(context)
+    statuses = []
+    with context.working(lock_wait) as host:
+        if host.config.master is not None:
+            report = host.master().run(host.wanted)
+            names.master_report(report, talks=context.talks)
+            statuses.append(ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED)
+        if host.config.certificates:
+            issued = host.follower().run(host.wishes())
+            certificates_.follower_report(issued, host.config, host.clock(), talks=context.talks)
+            statuses.append(issued.exit_status)
+    return health.worst(statuses)
+
+
+@click.command()
+@as_json
+@pass_context
+def status(context: Context, *, json_: bool) -> int:
+    """Say how everything on this host stands, from what is remembered; never asks the CA.
+
+    Exit status 0 when all is as wanted, 1 when a name or certificate needs attention, 4 when time is running out.
+    """
+    document: dict[str, Any] = {}
+    statuses = []
+    with context.reading() as host:
+        now = host.clock()
+        if host.config.master is not None:
+            plan, failures = host.master().plan(host.wanted), host.state.memory.failures("name")
+            statuses.append(health.of_names(plan, failures, now))
+            document["master"] = names.master_status_json(plan, failures, now)
+            if not json_:
+                names.master_status(plan, failures, now)
+        if host.config.certificates:
+            engine = host.follower()
+            certificates = [engine.status(wish) for wish in host.wishes()]
+            statuses += [c.health(now) for c in certificates]
+            document["certificates"] = [certificates_.certificate_json(c) for c in certificates]
+            if not json_:
+                certificates_.follower_status(certificates, now)
+    if json_:
+        words.json_out(document)
+    return health.worst(statuses)
+
+
+def _plan(context: Context) -> int:
+    with context.reading() as host:
+        now = host.clock()
+        if host.config.master is not None:
+            names.master_plan(host.master().plan(host.wanted), now, whole=True)
+        if host.config.certificates:
+            engine = host.follower()
+            certificates_.follower_plan([engine.status(wish) for wish in host.wishes()], now)
+    return 0

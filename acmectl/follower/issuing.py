@@ -1,0 +1,258 @@
+"""One certificate's way from newOrder to files: order_flow decides, this acts, and every step can be interrupted.
+
+The order's URL is remembered before anything else is done with it, and the next generation's key is written before finalize
+is sent: a run that was killed at any point is resumed by the next one, and one order gives one certificate.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from acmectl import keys
+from acmectl.ca import issuing, orders
+from acmectl.errors import CAError, CARefused, KeyMaterialError, OrderNotReady
+from acmectl.model.certificates import CertificateSpec, Installed
+from acmectl.model.memory import Release, RememberedOrder
+from acmectl.model.names import Identifier
+from acmectl.model.orders import Authorization, AuthorizationStatus, Order, OrderStatus
+from acmectl.policy import order_flow
+from acmectl.policy.order_flow import Step
+
+if TYPE_CHECKING:
+    from acmectl.ca.session import Session
+    from acmectl.storage.certificates import Certificates, Draft
+    from acmectl.storage.memory import Memory
+
+log = logging.getLogger(__name__)
+
+FRESH_ORDERS = 2  # after lost races, in one run
+ISSUE_TIMEOUT = timedelta(minutes=5)
+REPLICA_PAUSES = (2.0, 4.0, 8.0)  # Boulder answers from replicas that lag behind a deactivation
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new generation is complete and current."""
+
+    installed: Installed
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The master has not authorized these names yet: an expected outcome."""
+
+    names: tuple[Identifier, ...]
+    since: datetime
+    account_url: str
+    directory_url: str
+
+
+class LostRace(CAError):
+    """Another host with the same names finalized the order: an order of one's own is needed."""
+
+
+class Issuer:
+    """Issues one certificate over one session."""
+
+    def __init__(
+        self,
+        spec: CertificateSpec,
+        *,
+        session: Session,
+        certificates: Certificates,
+        memory: Memory,
+        clock: Callable[[], datetime],
+        pause: Callable[[float], None],
+        grace: timedelta,
+    ) -> None:
+        """`clock` gives aware UTC, `pause` sleeps for seconds, `grace` is how long a pending order is left alone."""
+        self._spec = spec
+        self._session = session
+        self._certificates = certificates
+        self._memory = memory
+        self._clock = clock
+        self._pause = pause
+        self._grace = grace
+
+    def issue(self) -> Issued | Waiting:
+        """Resume or order, and issue if every authorization is valid. Raises CAError, KeyMaterialError, StorageError."""
+        resumed = self._resume()
+        if resumed is not None:
+            return resumed
+        for left in reversed(range(FRESH_ORDERS + 1)):
+            order = self._open()
+            if isinstance(order, Waiting):
+                return order
+            try:
+                return self._finalize(order)
+            except LostRace as lost:
+                log.info("%s: %s", self._spec.label, lost)
+                if not left:
+                    raise
+                self._pause(random.uniform(0.5, 3))  # noqa: S311  # spreads two hosts, guards nothing
+        raise AssertionError  # the loop returns or raises
+
+    # -- what an earlier run left
+
+    def _resume(self) -> Issued | None:
+        remembered = self._memory.follower_order(self._spec.label)
+        match order_flow.first_step(remembered, self._spec):
+            case Step.FORGET:
+                self._forget(remembered)
+            case Step.RESUME if remembered and remembered.draft is not None:
+                return self._resume_draft(remembered, self._certificates.draft(self._spec.label, remembered.draft))
+            case _:
+                pass
+        return None
+
+    def _resume_draft(self, remembered: RememberedOrder, draft: Draft | None) -> Issued | None:
+        if (
+            draft is None
+            or keys.key_type_of(keys.from_pem(draft.key_pem, what="the draft's key")) is not self._spec.key_type
+        ):
+            self._forget(remembered)
+            return None
+        try:
+            order = orders.fetch_order(self._session, remembered.url)
+        except CARefused as refused:
+            if refused.problem.status != 404:
+                raise
+            self._forget(remembered)  # expired: no certificate came of it that we could still fetch
+            return None
+        try:
+            if order.status is OrderStatus.READY:
+                return self._send(order, draft)
+            return self._collect(order, draft)
+        except LostRace as lost:
+            log.info("%s: the order of an interrupted run is of no use: %s", self._spec.label, lost)
+            return None
+
+    def _forget(self, remembered: RememberedOrder | None) -> None:
+        label = self._spec.label
+        if remembered and remembered.draft is not None:
+            draft = self._certificates.draft(label, remembered.draft)
+            if draft is not None:
+                self._certificates.drop(draft)
+        self._memory.forget_follower_order(label)
+
+    # -- an order that is ready, or what it waits for
+
+    def _open(self) -> Order | Waiting:
+        before = self._memory.follower_order(self._spec.label)
+        order = self._new_order(before)
+        if order.status is not OrderStatus.PENDING:
+            return order
+        authorizations = [orders.fetch_authorization(self._session, url) for url in order.authorization_urls]
+        releases = self._memory.releases(self._spec.label)
+        verdict = order_flow.while_pending(
+            order, authorizations, before, releases, now=self._clock(), grace=self._grace
+        )
+        log.info("%s: the order is pending: %s", self._spec.label, verdict.reason)
+        if verdict.step is Step.RELEASE:
+            return self._release(order, verdict.releasable)
+        return self._waiting(authorizations)
+
+    def _new_order(self, before: RememberedOrder | None) -> Order:
+        profile = self._session.directory.profile_for(self._spec.profile)
+        order = orders.new_order(self._session, self._spec.names, profile=profile)
+        now = self._clock()
+        pending = order.status is OrderStatus.PENDING
+        same = before if before and before.url == order.url else None
+        self._memory.save_follower_order(
+            RememberedOrder(
+                label=self._spec.label,
+                url=order.url,
+                account=self._spec.account,
+                profile=self._spec.profile,
+                names=self._spec.names,
+                first_seen_at=same.first_seen_at if same else now,
+                first_pending_at=((same.first_pending_at if same else None) or now) if pending else None,
+                waiting_since=((before.waiting_since if before else None) or now) if pending else None,
+            )
+        )
+        return order
+
+    def _release(self, order: Order, releasable: tuple[Authorization, ...]) -> Order | Waiting:
+        """Give a stuck order up, and order anew until the CA's replicas have noticed."""
+        chosen = random.choice(releasable)  # noqa: S311  # spreads the cost over the names, guards nothing
+        log.info("%s: releasing the stuck order by deactivating %s", self._spec.label, chosen.identifier)
+        self._memory.add_release(Release(self._spec.label, order.url, chosen.url, self._clock()))
+        orders.deactivate_authorization(self._session, chosen.url)
+        for pause in (*REPLICA_PAUSES, None):
+            before = self._memory.follower_order(self._spec.label)
+            fresh = self._new_order(before)
+            if fresh.url != order.url or pause is None:
+                break
+            self._pause(pause)
+        if fresh.status is not OrderStatus.PENDING:
+            return fresh
+        return self._waiting([orders.fetch_authorization(self._session, url) for url in fresh.authorization_urls])
+
+    def _waiting(self, authorizations: list[Authorization]) -> Waiting:
+        names = sorted(a.identifier for a in authorizations if a.status is not AuthorizationStatus.VALID)
+        remembered = self._memory.follower_order(self._spec.label)
+        since = (remembered.waiting_since if remembered else None) or self._clock()
+        directory_url = self._session.directory.url
+        return Waiting(tuple(names), since, self._session.account_url or "", directory_url)
+
+    # -- from ready to files
+
+    def _finalize(self, order: Order) -> Issued:
+        key_pem = keys.to_pem(keys.generate(self._spec.key_type))
+        draft = self._certificates.begin(self._spec.label, key_pem)
+        remembered = self._memory.follower_order(self._spec.label)
+        assert remembered is not None  # noqa: S101  # _new_order saved it
+        self._memory.save_follower_order(replace(remembered, draft=draft.generation))
+        return self._send(order, draft)
+
+    def _send(self, order: Order, draft: Draft) -> Issued:
+        key = keys.from_pem(draft.key_pem, what="the draft's key")
+        try:
+            order = issuing.finalize(self._session, order, keys.csr_der(key, self._spec.names))
+        except OrderNotReady:
+            order = orders.fetch_order(self._session, order.url)
+        except CARefused:
+            self._certificates.drop(draft)
+            self._memory.forget_follower_order(self._spec.label)
+            raise
+        return self._collect(order, draft)
+
+    def _collect(self, order: Order, draft: Draft) -> Issued:
+        if order.status is OrderStatus.PROCESSING:
+            order = orders.wait_for_order(
+                self._session, order.url, while_in=frozenset({OrderStatus.PROCESSING}), timeout=ISSUE_TIMEOUT
+            )
+        match order_flow.after_answer(order, finalized=True):
+            case Step.DOWNLOAD:
+                return self._install(order, draft)
+            case Step.POLL:
+                raise CAError(
+                    f"the CA has not issued the certificate within {ISSUE_TIMEOUT.total_seconds():g} s",
+                    hint="the next run goes on with this order",
+                )
+            case _:
+                self._abandon(draft)
+                reason = f": {order.error}" if order.error else ""
+                raise LostRace(f"the order is `{order.status}` after finalization{reason}")
+
+    def _install(self, order: Order, draft: Draft) -> Issued:
+        chain = issuing.download(self._session, order)
+        try:
+            installed = self._certificates.complete(draft, chain.pem)
+        except KeyMaterialError as mismatch:
+            self._abandon(draft)
+            raise LostRace("the order holds another host's certificate") from mismatch
+        if installed.names != self._spec.names:
+            log.warning("%s: the CA issued for other names than asked", self._spec.label)
+        self._certificates.switch(self._spec.label, draft.generation)
+        self._memory.forget_follower_order(self._spec.label)
+        return Issued(installed)
+
+    def _abandon(self, draft: Draft) -> None:
+        self._certificates.drop(draft)
+        self._memory.forget_follower_order(self._spec.label)

@@ -1,0 +1,90 @@
+"""Due names -> open orders, whatever the CA refuses: one refused name never costs the others their order."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from acmectl.errors import AcmectlError, CARefused, Problem, RateLimited
+from acmectl.model.names import Identifier
+from acmectl.model.orders import Order
+from acmectl.policy import batching
+from acmectl.policy.refresh import Wanted
+
+log = logging.getLogger(__name__)
+
+NewOrder = Callable[[frozenset[Identifier]], Order]
+Batch = tuple[Wanted, ...]
+
+
+class Unordered(AcmectlError):
+    """No order was opened for a name, for a reason that is not its own: nothing to hold against it."""
+
+
+@dataclass(slots=True)
+class Opened:
+    """What came of ordering: orders with the names each was opened for, and the names that the CA refused.
+
+    `stopped` is the refusal (or silence) that ended it for the whole account; `unordered` are the names it left over.
+    """
+
+    orders: list[tuple[Order, Batch]] = field(default_factory=list)
+    refused: dict[Wanted, CARefused] = field(default_factory=dict)
+    stopped: AcmectlError | None = None
+    unordered: list[Wanted] = field(default_factory=list)
+
+
+def open_orders(batches: Sequence[Batch], new_order: NewOrder) -> Opened:
+    """Open an order for each batch, setting aside what the CA refuses (CA-wide order: one after the other).
+
+    A refusal that names its names is repeated without them; one that names none is split until the bad ones are alone. A
+    429 is never split blindly: it ends the account's orders, unless it quotes names.
+    """
+    opened, queue = Opened(), deque(batches)
+    while queue:
+        batch = queue.popleft()
+        try:
+            opened.orders.append((new_order(frozenset(w.identifier for w in batch)), batch))
+        except CARefused as refusal:
+            smaller = _set_aside(opened, batch, refusal)
+            if smaller is None:
+                return _stop(opened, refusal, [batch, *queue])
+            queue.extendleft(reversed(smaller))
+        except AcmectlError as error:
+            return _stop(opened, error, [batch, *queue])
+    return opened
+
+
+def _set_aside(opened: Opened, batch: Batch, refusal: CARefused) -> tuple[Batch, ...] | None:
+    """The orders to try instead of `batch`; None when the refusal is about the account as a whole."""
+    names = [w.identifier for w in batch]
+    named = batching.refused_names(refusal.problem, names)
+    if not named and isinstance(refusal, RateLimited):
+        named = batching.covered_by_domain(refusal.problem, names)
+    if named:
+        for wanted in batch:
+            if wanted.identifier in named:
+                opened.refused[wanted] = _about(refusal, named[wanted.identifier], wanted)
+        rest = tuple(w for w in batch if w.identifier not in named)
+        return (rest,) if rest else ()
+    if not batching.is_about_names(refusal.problem):
+        return None
+    if len(batch) == 1:
+        opened.refused[batch[0]] = refusal
+        return ()
+    log.info("the CA refused an order of %d names without naming one: trying halves", len(batch))
+    return batching.halves(batch)
+
+
+def _about(refusal: CARefused, problem: Problem, wanted: Wanted) -> CARefused:
+    if problem is refusal.problem:
+        return refusal
+    return type(refusal)(problem, doing=f"`{wanted.identifier}`", hint=refusal.hint, retry_after=refusal.retry_after)
+
+
+def _stop(opened: Opened, error: AcmectlError, left: Sequence[Batch]) -> Opened:
+    opened.stopped = error
+    opened.unordered.extend(w for batch in left for w in batch)
+    return opened

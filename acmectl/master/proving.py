@@ -1,0 +1,301 @@
+"""Open orders -> valid authorizations: publish, see, answer, wait, and clean up in any case.
+
+Names are judged by their authorizations, never by the order that carried them: one failed name makes the order
+invalid while the others become valid, and a follower with the same set of names may finalize it under our hands.
+
+Requests: an authorization is fetched once and its challenge answered once; the *order* is polled for all its names; then one
+authorization of the order is fetched again, to learn when it expires. Its siblings were validated within the same
+minute: they get the moment before their answer plus the lifetime seen, a bound that is never later than the truth.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from acmectl import workers
+from acmectl.errors import AcmectlError, CAError, Problem, SolverError
+from acmectl.model.orders import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order, OrderStatus
+from acmectl.policy.refresh import Wanted
+from acmectl.solvers.base import Response, Solver
+
+if TYPE_CHECKING:
+    from acmectl.ca.session import Session
+
+log = logging.getLogger(__name__)
+
+ORDER_TIMEOUT = timedelta(minutes=3)  # Boulder retries a validation for about a minute and a half
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A valid authorization, and since when it is known to be; `fresh` if this run proved it."""
+
+    authorization: Authorization
+    expires_at: datetime | None
+    lifetime: timedelta | None
+    challenge_type: str | None
+    fresh: bool
+
+
+class Deactivated(CAError):
+    """An authorization was taken away while it was being proven: a follower released a stuck order; order again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One pending authorization on its way."""
+
+    wanted: Wanted
+    authorization: Authorization
+    challenge: Challenge
+    response: Response
+
+
+class Prover:
+    """Proves the pending authorizations of a set of orders of one account."""
+
+    def __init__(
+        self,
+        session: Session,
+        solvers: Mapping[str, Callable[[], Solver]],
+        *,
+        workers: int,
+        remember: Callable[[str, tuple[Response, ...]], None],
+    ) -> None:
+        """`solvers` make their solver when first needed; `remember` notes what is about to be published, and by whom."""
+        self._session = session
+        self._factories = solvers
+        self._solvers: dict[str, Solver] = {}
+        self._workers = workers
+        self._remember = remember
+
+    def prove(
+        self, orders: Iterable[tuple[Order, tuple[Wanted, ...]]]
+    ) -> tuple[dict[Wanted, Proven], dict[Wanted, AcmectlError]]:
+        """Bring every authorization of `orders` to a decision; returns the valid ones and the reasons of the others."""
+        orders = list(orders)
+        authorizations, errors = self._fetch(orders)
+        proven = {w: _seen(a) for w, a in authorizations.items() if a.status is AuthorizationStatus.VALID}
+        attempts = self._attempts(authorizations, errors)
+        published: list[_Attempt] = []
+        try:
+            published = self._publish(attempts, errors)
+            answered = self._answer(published, errors)
+            proven |= self._wait(orders, answered, errors)
+        finally:
+            self._remove(attempts)
+        return proven, errors
+
+    def _fetch(
+        self, orders: list[tuple[Order, tuple[Wanted, ...]]]
+    ) -> tuple[dict[Wanted, Authorization], dict[Wanted, AcmectlError]]:
+        from acmectl.ca.orders import fetch_authorization
+
+        by_url = {url: names for order, names in orders for url in order.authorization_urls}
+        fetched, failed = workers.each(
+            by_url, lambda url: fetch_authorization(self._session, url), workers=self._workers
+        )
+        found: dict[Wanted, Authorization] = {}
+        for url, authorization in fetched.items():
+            found |= {w: authorization for w in by_url[url] if w.identifier == authorization.identifier}
+        reason = next(iter(failed.values()), CAError("the CA's order does not list an authorization for it"))
+        errors = {w: reason for _, names in orders for w in names if w not in found}
+        return found, errors
+
+    def _attempts(
+        self, authorizations: Mapping[Wanted, Authorization], errors: dict[Wanted, AcmectlError]
+    ) -> list[_Attempt]:
+        attempts = []
+        for wanted, authorization in authorizations.items():
+            if authorization.status is AuthorizationStatus.VALID:
+                continue
+            try:
+                attempts.append(self._attempt(wanted, authorization))
+            except AcmectlError as error:
+                errors[wanted] = error
+        return attempts
+
+    def _attempt(self, wanted: Wanted, authorization: Authorization) -> _Attempt:
+        from acmectl.ca.proving import key_authorization
+
+        if authorization.status is not AuthorizationStatus.PENDING:
+            raise judged(authorization)
+        challenge = _choose(authorization, self._solver(wanted.solver), wanted)
+        response = Response(
+            wanted.identifier, challenge.type, challenge.token, key_authorization(self._session, challenge)
+        )
+        return _Attempt(wanted, authorization, challenge, response)
+
+    def _solver(self, name: str) -> Solver:
+        if name not in self._solvers:
+            self._solvers[name] = self._factories[name]()
+        return self._solvers[name]
+
+    def _publish(self, attempts: list[_Attempt], errors: dict[Wanted, AcmectlError]) -> list[_Attempt]:
+        """Publish and see; returns the attempts that may be answered."""
+        groups = _by_solver(attempts)
+
+        def publish(name: str) -> dict[Response, SolverError]:
+            solver, responses = self._solver(name), tuple(a.response for a in groups[name])
+            self._remember(name, responses)
+            failures = dict(solver.publish(responses))
+            return failures | dict(solver.seen([r for r in responses if r not in failures]))
+
+        failed, broken = workers.each(groups, publish, workers=self._workers)
+        seen = []
+        for attempt in attempts:
+            reason = broken.get(attempt.wanted.solver) or failed[attempt.wanted.solver].get(attempt.response)
+            if reason is None:
+                seen.append(attempt)
+            else:
+                errors[attempt.wanted] = reason
+        return seen
+
+    def _answer(self, attempts: list[_Attempt], errors: dict[Wanted, AcmectlError]) -> dict[_Attempt, datetime]:
+        """Answer what was seen; returns when (by the CA's clock), just before each answer."""
+        from acmectl.ca.proving import answer
+
+        def respond(attempt: _Attempt) -> datetime:
+            at = self._session.ca_now()
+            if attempt.challenge.status is ChallengeStatus.PENDING:
+                answer(self._session, attempt.challenge)
+            return at
+
+        answered, failed = workers.each(attempts, respond, workers=self._workers)
+        for attempt, error in failed.items():
+            errors[attempt.wanted] = self._after_refusal(attempt, error)
+        return answered
+
+    def _after_refusal(self, attempt: _Attempt, error: AcmectlError) -> AcmectlError:
+        """Why an answer was refused: perhaps the authorization was taken away under us ("must be pending")."""
+        from acmectl.ca.orders import fetch_authorization
+
+        try:
+            now = fetch_authorization(self._session, attempt.authorization.url)
+        except CAError:
+            return error
+        return judged(now) if now.status is AuthorizationStatus.DEACTIVATED else error
+
+    def _wait(
+        self,
+        orders: list[tuple[Order, tuple[Wanted, ...]]],
+        answered: Mapping[_Attempt, datetime],
+        errors: dict[Wanted, AcmectlError],
+    ) -> dict[Wanted, Proven]:
+        by_order = {
+            order.url: [a for a in answered if a.authorization.url in order.authorization_urls] for order, _ in orders
+        }
+        whole = {order.url: set(names).isdisjoint(errors) for order, names in orders}
+
+        def settle(url: str) -> dict[Wanted, Proven | AcmectlError]:
+            return self._settle(url, {a: answered[a] for a in by_order[url]}, whole=whole[url])
+
+        settled, failed = workers.each([u for u, a in by_order.items() if a], settle, workers=self._workers)
+        for url, error in failed.items():
+            errors.update({a.wanted: error for a in by_order[url]})
+        proven: dict[Wanted, Proven] = {}
+        for results in settled.values():
+            for wanted, result in results.items():
+                if isinstance(result, Proven):
+                    proven[wanted] = result
+                else:
+                    errors[wanted] = result
+        return proven
+
+    def _settle(
+        self, url: str, answered: Mapping[_Attempt, datetime], *, whole: bool
+    ) -> dict[Wanted, Proven | AcmectlError]:
+        """Wait for one order; where it can become ready, one poll of it speaks for all its names."""
+        from acmectl.ca.orders import wait_for_order
+
+        if whole:
+            order = wait_for_order(self._session, url, while_in=frozenset({OrderStatus.PENDING}), timeout=ORDER_TIMEOUT)
+            if order.status is OrderStatus.READY:
+                return self._all_valid(answered)
+        return {a.wanted: self._judge(a) for a in answered}
+
+    def _all_valid(self, answered: Mapping[_Attempt, datetime]) -> dict[Wanted, Proven | AcmectlError]:
+        first, *others = answered
+        seen = self._judge(first)
+        results: dict[Wanted, Proven | AcmectlError] = {first.wanted: seen}
+        for other in others:
+            if isinstance(seen, Proven) and seen.lifetime is not None:
+                results[other.wanted] = Proven(
+                    other.authorization,
+                    answered[other] + seen.lifetime,
+                    seen.lifetime,
+                    other.challenge.type,
+                    fresh=True,
+                )
+            else:
+                results[other.wanted] = self._judge(other)
+        return results
+
+    def _judge(self, attempt: _Attempt) -> Proven | AcmectlError:
+        from acmectl.ca.orders import wait_for_authorization
+
+        try:
+            authorization = wait_for_authorization(self._session, attempt.authorization.url, timeout=ORDER_TIMEOUT)
+        except CAError as error:
+            return error
+        if authorization.status is AuthorizationStatus.VALID:
+            return _seen(authorization, fresh=True)
+        return judged(authorization)
+
+    def _remove(self, attempts: list[_Attempt]) -> None:
+        groups = _by_solver(attempts)
+
+        def remove(name: str) -> None:
+            responses = tuple(a.response for a in groups[name])
+            failures = self._solver(name).remove(responses)
+            for response, error in failures.items():
+                log.warning("left behind for `%s`: %s", response.identifier, error)
+            self._remember(name, tuple(failures))
+
+        _, broken = workers.each(groups, remove, workers=self._workers)
+        for name, error in broken.items():
+            log.warning("solver `%s` could not clean up: %s", name, error)
+
+
+def judged(authorization: Authorization) -> CAError:
+    """Why an authorization that is not valid is not, in the CA's own words."""
+    problem = authorization.error or Problem("", "")
+    match authorization.status:
+        case AuthorizationStatus.DEACTIVATED:
+            return Deactivated("the authorization was deactivated while it was being proven")
+        case AuthorizationStatus.PENDING:
+            return CAError(f"the CA did not decide within {ORDER_TIMEOUT.total_seconds():g} s")
+        case AuthorizationStatus.INVALID if authorization.error:
+            return CAError(f"the CA's validation failed: {problem}")
+        case status:
+            return CAError(f"the authorization is `{status}`")
+
+
+def _seen(authorization: Authorization, *, fresh: bool = False) -> Proven:
+    expires_at, validated_at = authorization.expires_at, authorization.validated_at
+    lifetime = expires_at - validated_at if expires_at and validated_at else None
+    types = [c.type for c in authorization.challenges if c.status is ChallengeStatus.VALID]
+    return Proven(authorization, expires_at, lifetime, types[0] if types else None, fresh=fresh)
+
+
+def _choose(authorization: Authorization, solver: Solver, wanted: Wanted) -> Challenge:
+    offered = {c.type: c for c in authorization.challenges}
+    for kind in solver.capabilities.challenge_types:
+        if kind in offered:
+            return offered[kind]
+    raise SolverError(
+        f"solver `{wanted.solver}` proves by {', '.join(solver.capabilities.challenge_types)}, "
+        f"but the CA offers {', '.join(sorted(offered)) or 'nothing'}",
+        hint="a wildcard needs a solver for dns-01" if wanted.identifier.is_wildcard else None,
+    )
+
+
+def _by_solver(attempts: Iterable[_Attempt]) -> dict[str, list[_Attempt]]:
+    groups: dict[str, list[_Attempt]] = {}
+    for attempt in attempts:
+        groups.setdefault(attempt.wanted.solver, []).append(attempt)
+    return groups
