@@ -22,6 +22,7 @@ from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.names import Identifier
 from acmectl.options import Options
 from acmectl.policy import batching, ca_rules
+from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Wanted
 from acmectl.solvers import registry as solvers
 from acmectl.storage.state import StateDirectory
@@ -132,7 +133,7 @@ class Host:
 
     def master(self) -> Master:
         """The engine that keeps names authorized; the configuration must have a `master` part."""
-        from acmectl.master import Master
+        from acmectl.master import Master, Settings
 
         if self.config.master is None:
             raise UsageError("this host is no master", hint="its configuration has no `master:`")
@@ -141,9 +142,13 @@ class Host:
             solvers={name: partial(self._solver, name) for name in self._parts.solvers},
             memory=self.state.memory,
             clock=self.clock,
-            cutoff=self._cutoff,
+            settings=Settings(
+                schedule=Schedule(self.config.master.every, early=self.config.master.refreshes_early),
+                workers=self.config.master.workers,
+                new_orders=self.config.master.new_orders,
+            ),
+            published_cutoff=self._cutoff,
             max_names=self._max_names,
-            workers=self.config.master.workers,
         )
 
     def follower(self) -> Follower:
@@ -193,6 +198,7 @@ class Host:
             ca_bundle=self.config.authority.ca_bundle,
             pool_size=pool_size,
             pauses=self._pause,
+            now=self.clock,
         )
 
     def _solver(self, name: str) -> Solver:

@@ -162,7 +162,9 @@ def _chosen(host: Host, name: str | None) -> str:
     if name is None:
         raise UsageError("the configuration has several accounts", hint=f"name one of {listed}")
     if name not in configured:
-        raise UsageError(f"the configuration has no account `{name}`", hint=nearest(name, configured) or f"it has {listed}")
+        raise UsageError(
+            f"the configuration has no account `{name}`", hint=nearest(name, configured) or f"it has {listed}"
+        )
     return name
 
 

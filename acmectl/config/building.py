@@ -43,7 +43,7 @@ def _master(schema: MasterSchema, parts: Outline) -> Master:
         Authorize(entry.names.identifiers, str(one.solver), entry.account, entry.place)
         for one, entry in zip(schema.authorize, parts.authorize, strict=True)
     )
-    return Master(authorize, schema.every, schema.workers)
+    return Master(authorize, schema.every, schema.refresh == "early", schema.new_orders, schema.workers)
 
 
 def _certificate(

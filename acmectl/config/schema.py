@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import GenerateJsonSchema
@@ -78,6 +78,8 @@ class MasterSchema(Options):
     """What a master does."""
 
     every: PositiveDuration = timedelta(days=1)
+    refresh: Literal["early", "lapse"] = "early"
+    new_orders: Annotated[int, Field(ge=1, le=100_000)] = 300
     workers: Annotated[int, Field(ge=1, le=64)] = 16
     authorize: Annotated[tuple[AuthorizeSchema, ...], Field(min_length=1)]
 

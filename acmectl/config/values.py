@@ -37,10 +37,16 @@ class Authorize:
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """The master's part. `every` is how often the person runs it; `workers` bounds its requests and DNS queries at once."""
+    """The master's part.
+
+    `every` is how often the person runs it; `refreshes_early` whether authorizations are replaced before they lapse;
+    `new_orders` how many orders an account may send in three hours; `workers` bounds its requests and DNS queries at once.
+    """
 
     authorize: tuple[Authorize, ...]
     every: timedelta
+    refreshes_early: bool
+    new_orders: int
     workers: int
 
 

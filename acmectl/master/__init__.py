@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from acmectl.master.engine import Master, MasterReport, NameResult, Outcome
+from acmectl.master.engine import Master, MasterReport, NameResult, Outcome, Settings
 
-__all__ = ["Master", "MasterReport", "NameResult", "Outcome"]
+__all__ = ["Master", "MasterReport", "NameResult", "Outcome", "Settings"]

@@ -5,23 +5,27 @@ Idempotent at any frequency: a run with nothing due makes no request at all.
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CARefused, RateLimited
-from acmectl.master.ordering import Opened, Unordered, open_orders
+from acmectl.errors import AcmectlError, RateLimited
+from acmectl.master.books import NEW_ORDERS, Books, remembered
+from acmectl.master.ordering import Batch, Unordered, open_orders
 from acmectl.master.proving import Deactivated, Proven, Prover
-from acmectl.model.memory import Event, Failure, RememberedAuthorization
+from acmectl.master.refreshing import NotRefreshed, Refresher, Stale
+from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.names import Identifier
-from acmectl.model.orders import AuthorizationStatus, Order
+from acmectl.model.orders import Order
 from acmectl.policy import backoff, batching, refresh
-from acmectl.policy.refresh import Action, Decision, Plan, Wanted
-from acmectl.solvers.base import Response, Solver
+from acmectl.policy.lifetimes import Schedule
+from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
+from acmectl.solvers.base import Solver
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
@@ -68,6 +72,18 @@ class MasterReport:
         return any(r.outcome is Outcome.FAILED for r in self.results)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a master works; the configuration's `master:` says what each means."""
+
+    schedule: Schedule
+    workers: int = 16
+    new_orders: int = NEW_ORDERS.count
+
+
+Outcomed = Proven | AcmectlError
+
+
 class Master:
     """Keeps a list of names authorized for followers; one instance serves one run."""
 
@@ -78,33 +94,48 @@ class Master:
         solvers: Mapping[str, Callable[[], Solver]],
         memory: Memory,
         clock: Callable[[], datetime],
-        cutoff: Callable[[str | None, datetime], timedelta | None],
-        workers: int = 16,
-        max_names: Callable[[str | None, datetime], int] = lambda _profile, _now: batching.MAX_NAMES,
+        settings: Settings,
+        published_cutoff: Callable[[str | None, datetime], timedelta | None],
+        max_names: Callable[[str | None, datetime], int],
     ) -> None:
-        """`connect` opens a session for an account by name; `cutoff` and `max_names` are what is known of a profile."""
+        """`connect` opens a session for an account by name; the last two are what is published of a profile at a time."""
         self._connect = connect
-        self._solvers = solvers
+        self._factories = solvers
+        self._solvers: dict[str, Solver] = {}
         self._memory = memory
+        self._books = Books(memory, new_orders=settings.new_orders)
         self._clock = clock
-        self._cutoff = cutoff
-        self._workers = workers
+        self._settings = settings
+        self._published_cutoff = published_cutoff
         self._max_names = max_names
-        self._requests: dict[str, int] = {}
+        self._requests: Counter[str] = Counter()
         self._offset: timedelta | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The CA's time, as far as it is known: our clock, corrected by what the CA's showed when it last answered."""
+        return self._clock() + self._books.clock_offset
 
     def plan(self, wanted: Sequence[Wanted], *, forced: frozenset[Identifier] = frozenset()) -> Plan:
         """What a run would do now, without asking the CA."""
-        now = self._clock()
-        cutoffs = {p: c for p in {w.profile for w in wanted} if (c := self._cutoff(p, now)) is not None}
         return refresh.plan(
-            wanted, self._memory.authorizations(), self._memory.failures("name"), now=now, cutoff=cutoffs, forced=forced
+            wanted,
+            self._memory.authorizations(),
+            self._memory.failures("name"),
+            now=self.now,
+            knowledge={profile: self.knowledge(profile) for profile in {w.profile for w in wanted}},
+            schedule=self._settings.schedule,
+            forced=forced,
         )
+
+    def knowledge(self, profile: str | None) -> Knowledge:
+        """What is known of the CA's cutoff for a profile."""
+        return self._books.knowledge(profile, self._published_cutoff(profile, self.now))
 
     def run(
         self, wanted: Sequence[Wanted], *, forced: frozenset[Identifier] = frozenset(), forget: bool = True
     ) -> MasterReport:
-        """Prove what is due; every other name stays as it is. Raises nothing for what happens to a single name.
+        """Prove and refresh what is due; every other name stays as it is. Raises nothing for what happens to a name.
 
         `forget` drops what is remembered of names that are not in `wanted`: not for a run over some names only.
         """
@@ -112,136 +143,160 @@ class Master:
         if forget:
             self._memory.forget_authorizations(a.url for a in plan.forget)
         self._remove_leftovers()
-        results = {d.wanted.key: _undisturbed(d) for d in plan.decisions if d.action is not Action.PROVE}
+        results = {d.wanted.key: _undisturbed(d) for d in plan.decisions if d.wanted not in plan.due}
         for account in dict.fromkeys(w.account for w in plan.due):
             due = [w for w in plan.due if w.account == account]
-            results |= self._serve(account, due, forced=bool(forced))
+            results |= {r.wanted.key: r for r in self._serve(account, due, forced=bool(forced))}
         return MasterReport(tuple(results[w.key] for w in wanted), self._requests, self._offset)
 
-    def _serve(
-        self, account: str, due: list[Wanted], *, forced: bool
-    ) -> dict[tuple[str, str | None, Identifier], NameResult]:
+    def _serve(self, account: str, due: list[Wanted], *, forced: bool) -> list[NameResult]:
         blocked = self._memory.failures("account").get(account)
-        if not forced and not backoff.may_try(blocked, self._clock()):
-            assert blocked is not None  # noqa: S101  # may_try allows where there is none
-            return {
-                w.key: NameResult(w, Outcome.WAITING, reason=blocked.reason, retry_at=blocked.retry_at) for w in due
-            }
+        if blocked is not None and not forced and not backoff.may_try(blocked, self.now):
+            return [NameResult(w, Outcome.WAITING, reason=blocked.reason, retry_at=blocked.retry_at) for w in due]
         try:
             session = self._connect(account)
         except AcmectlError as error:
-            return {w.key: NameResult(w, Outcome.FAILED, reason=error.message, hint=error.hint) for w in due}
+            return [NameResult(w, Outcome.FAILED, reason=error.message, hint=error.hint) for w in due]
         try:
-            return self._rounds(session, account, due)
+            return self._keep(session, account, due)
         except AcmectlError as error:
-            return {w.key: NameResult(w, Outcome.FAILED, reason=error.message, hint=error.hint) for w in due}
+            return [NameResult(w, Outcome.FAILED, reason=error.message, hint=error.hint) for w in due]
         finally:
-            for kind, count in session.requests.items():
-                self._requests[kind] = self._requests.get(kind, 0) + count
+            self._requests.update(session.requests)
             self._offset = session.clock_offset
+            self._books.set_clock_offset(session.clock_offset)
             session.close()
 
-    def _rounds(
-        self, session: Session, account: str, due: list[Wanted]
-    ) -> dict[tuple[str, str | None, Identifier], NameResult]:
-        results: dict[tuple[str, str | None, Identifier], NameResult] = {}
-        for left in reversed(range(ROUNDS)):
-            outcomes = self._round(session, account, due)
-            due = [w for w, outcome in outcomes.items() if isinstance(outcome, Deactivated) and left]
-            for wanted in due:
-                del outcomes[wanted]
-            results |= {r.wanted.key: r for r in self._remember(account, outcomes)}
+    def _keep(self, session: Session, account: str, due: list[Wanted]) -> list[NameResult]:
+        """Ask for all that is due, prove what comes back pending, replace what comes back as old as it was."""
+        outcomes = self._prove(session, account, due)
+        stale = self._stale(outcomes)
+        if not stale:
+            return self._remember(outcomes)
+        self._books.seen(s.authorization for s in stale)
+        for profile in dict.fromkeys(s.wanted.profile for s in stale):
+            refresher = Refresher(
+                session,
+                self._books,
+                self._solver,
+                prove=lambda names: self._prove(session, account, names),
+                budget=lambda: self._books.orders_left(account, self.now),
+                limit=self._max_names(profile, self.now),
+                pool=self._settings.workers,
+            )
+            outcomes |= refresher.refresh([s for s in stale if s.wanted.profile == profile])
+        return self._remember(outcomes, {s.wanted: s.authorization.expires_at for s in stale})
+
+    def _stale(self, outcomes: Mapping[Wanted, Outcomed]) -> list[Stale]:
+        """The names whose authorization came back valid and is the one to replace, not a fresher one."""
+        stale = []
+        for wanted, outcome in outcomes.items():
+            if not isinstance(outcome, Proven) or outcome.fresh:
+                continue
+            authorization, known = _remembered(wanted, outcome, self.now), self.knowledge(wanted.profile)
+            if refresh.is_stale(authorization, known, self._settings.schedule, self.now):
+                ends = refresh.horizon(authorization, known, self._settings.schedule)
+                urgent = ends is None or ends.cutoff_at <= self.now + self._settings.schedule.every
+                stale.append(Stale(wanted, authorization, urgent))
+        return stale
+
+    def _prove(self, session: Session, account: str, due: list[Wanted]) -> dict[Wanted, Outcomed]:
+        """Order and prove; an authorization that another host deactivated under us is ordered again at once."""
+        outcomes: dict[Wanted, Outcomed] = {}
+        for _ in range(ROUNDS):
+            outcomes |= self._round(session, account, due)
+            due = [w for w in due if isinstance(outcomes[w], Deactivated)]
             if not due:
                 break
             log.info("%d authorizations were deactivated by another host: ordering again", len(due))
-        return results
+        return outcomes
 
-    def _remember(self, account: str, outcomes: Mapping[Wanted, Proven | AcmectlError]) -> list[NameResult]:
-        """Write down what a round brought, in few transactions, and say it."""
-        proven = {w: p for w, p in outcomes.items() if isinstance(p, Proven)}
-        errors = {w: e for w, e in outcomes.items() if isinstance(e, AcmectlError)}
-        now, known = self._clock(), self._memory.failures("name")
-        failures = {
-            w: _failure(known.get(w.failure_key), "name", w.failure_key, e, now)
-            for w, e in errors.items()
-            if not isinstance(e, Unordered)
-        }
-        self._memory.remember_authorizations(_remembered(w, p, now) for w, p in proven.items())
-        self._memory.clear_failures("name", [w.failure_key for w in proven])
-        if proven:
-            self._memory.clear_failure("account", account)
-        self._memory.save_failures(failures.values())
-        results = [
-            NameResult(w, Outcome.PROVEN if p.fresh else Outcome.FOUND, p.expires_at) for w, p in proven.items()
-        ] + [
-            NameResult(w, Outcome.FAILED, None, e.message, e.hint, failures[w].retry_at if w in failures else None)
-            for w, e in errors.items()
-        ]
-        self._memory.add_events(
-            Event(now, r.wanted.identifier.value, r.outcome, r.reason or f"until {r.expires_at}") for r in results
-        )
-        return results
-
-    def _round(self, session: Session, account: str, due: list[Wanted]) -> dict[Wanted, Proven | AcmectlError]:
-        """Order and prove once; every name gets its authorization or its error."""
-        now = self._clock()
-        outcomes: dict[Wanted, Proven | AcmectlError] = {}
+    def _round(self, session: Session, account: str, due: list[Wanted]) -> dict[Wanted, Outcomed]:
+        outcomes: dict[Wanted, Outcomed] = {}
         for profile in dict.fromkeys(w.profile for w in due):
             names = [w for w in due if w.profile == profile]
-            batches = batching.pack(names, limit=self._max_names(profile, now))
-            opened = open_orders(batches, lambda ids, p=profile: self._new_order(session, ids, p))  # type: ignore[misc]
+            batches = batching.pack(names, limit=self._max_names(profile, self.now))
+            opened = open_orders(batches, partial(self._new_order, session, account, profile))
             outcomes |= opened.refused
             if opened.stopped is not None:
                 stopped = Unordered(opened.stopped.message, hint=opened.stopped.hint)
                 outcomes |= dict.fromkeys(opened.unordered, stopped)
-                self._block(account, opened)
-            prover = Prover(session, self._solvers, workers=self._workers, remember=self._remember_published)
+                if isinstance(opened.stopped, RateLimited):
+                    self._books.block(account, opened.stopped, self.now)
+            prover = Prover(session, self._solver, workers=self._settings.workers, books=self._books)
             proven, errors = prover.prove(opened.orders)
+            self._learn(profile, opened.orders, proven)
             outcomes |= proven
             outcomes |= errors
         return outcomes
 
-    def _new_order(self, session: Session, identifiers: frozenset[Identifier], profile: str | None) -> Order:
+    def _new_order(
+        self, session: Session, account: str, profile: str | None, identifiers: frozenset[Identifier]
+    ) -> Order:
         from acmectl.ca.orders import new_order
 
-        account = session.account_url or ""
+        if self._books.orders_left(account, self.now) <= 0:
+            limit = self._settings.new_orders
+            raise Unordered(
+                f"{limit} orders were sent in the last three hours, as many as the CA allows",
+                hint="a later run goes on",
+            )
+        self._books.sent_order(account, self.now)
         order = new_order(session, identifiers, profile=session.directory.profile_for(profile))
-        self._memory.remember_order(
-            order.url,
-            account=account,
-            profile=profile,
-            names=identifiers,
-            role="master",
-            status=order.status,
-            expires_at=order.expires_at,
-            authorization_urls=order.authorization_urls,
-            at=self._clock(),
-        )
+        self._books.order(account, profile, order, now=self.now)
         return order
 
-    def _block(self, account: str, opened: Opened) -> None:
-        """Remember a refusal of the whole account until its Retry-After."""
-        if isinstance(opened.stopped, RateLimited):
-            known = self._memory.failures("account").get(account)
-            self._memory.save_failure(_failure(known, "account", account, opened.stopped, self._clock()))
+    def _learn(
+        self, profile: str | None, orders: Sequence[tuple[Order, Batch]], proven: Mapping[Wanted, Proven]
+    ) -> None:
+        """The span of an order all of whose authorizations were new tells how long the CA's orders live."""
+        for order, names in orders:
+            if order.expires_at and names and all(w in proven and proven[w].fresh for w in names):
+                self._books.learn_span(profile, order.expires_at - self.now)
 
-    def _remember_published(self, solver: str, responses: Iterable[Response]) -> None:
-        """Note what lies in the world, so that a run that was killed is cleaned up after by the next one."""
-        text = json.dumps([asdict(r) | {"identifier": r.identifier.value} for r in responses])
-        self._memory.set_fact(f"published/{solver}", text)
+    def _remember(
+        self, outcomes: Mapping[Wanted, Outcomed], until: Mapping[Wanted, datetime | None] | None = None
+    ) -> list[NameResult]:
+        """Write down what came of the names, in few transactions, and say it; `until` is for those not refreshed."""
+        until = until or {}
+        proven = {w: p for w, p in outcomes.items() if isinstance(p, Proven)}
+        errors = {w: e for w, e in outcomes.items() if isinstance(e, AcmectlError)}
+        self._books.valid(_remembered(w, p, self.now) for w, p in proven.items())
+        failures = self._books.failed({w: e for w, e in errors.items() if not isinstance(e, Unordered)}, self.now)
+        results = [
+            NameResult(w, Outcome.PROVEN if p.fresh else Outcome.FOUND, p.expires_at) for w, p in proven.items()
+        ] + [
+            NameResult(
+                w,
+                Outcome.FAILED,
+                until.get(w) if isinstance(e, NotRefreshed) else None,
+                e.message,
+                e.hint,
+                failures[w].retry_at if w in failures else None,
+            )
+            for w, e in errors.items()
+        ]
+        self._books.say(
+            ((r.wanted.identifier, r.outcome, r.reason or f"until {r.expires_at}") for r in results), self.now
+        )
+        return results
+
+    def _solver(self, name: str) -> Solver:
+        if name not in self._solvers:
+            self._solvers[name] = self._factories[name]()
+        return self._solvers[name]
 
     def _remove_leftovers(self) -> None:
-        for name, factory in self._solvers.items():
-            left = json.loads(self._memory.fact(f"published/{name}") or "[]")
+        for name in self._factories:
+            left = self._books.leftovers(name)
             if not left:
                 continue
-            responses = [Response(**r | {"identifier": Identifier(r["identifier"])}) for r in left]
             try:
-                failures = factory().remove(responses)
+                failures = self._solver(name).remove(left)
             except AcmectlError as error:
                 log.warning("an interrupted run left records behind, and solver `%s` failed: %s", name, error)
             else:
-                self._remember_published(name, failures)
+                self._books.removed(name, [r for r in left if r not in failures])
 
 
 def _undisturbed(decision: Decision) -> NameResult:
@@ -252,29 +307,13 @@ def _undisturbed(decision: Decision) -> NameResult:
     return NameResult(decision.wanted, Outcome.WAITING, expires_at, decision.reason, retry_at=decision.at)
 
 
-def _failure(previous: Failure | None, kind: str, key: str, error: AcmectlError, now: datetime) -> Failure:
-    retry_after = error.retry_after if isinstance(error, CARefused) else None
-    return backoff.failed(
-        previous,
-        kind=kind,
-        key=key,
-        reason=error.message,
-        now=now,
-        retry_after=retry_after,
-        paused=isinstance(error, RateLimited) and retry_after is None,
-    )
-
-
 def _remembered(wanted: Wanted, proven: Proven, now: datetime) -> RememberedAuthorization:
-    return RememberedAuthorization(
-        account=wanted.account,
-        profile=wanted.profile,
-        identifier=wanted.identifier,
-        url=proven.authorization.url,
-        status=AuthorizationStatus.VALID,
+    return remembered(
+        wanted,
+        proven.authorization.url,
         expires_at=proven.expires_at,
         validated_at=proven.authorization.validated_at,
         lifetime=proven.lifetime,
         challenge_type=proven.challenge_type,
-        seen_at=now,
+        now=now,
     )

@@ -24,6 +24,7 @@ from acmectl.solvers.base import Response, Solver
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
+    from acmectl.master.books import Books
 
 log = logging.getLogger(__name__)
 
@@ -61,17 +62,16 @@ class Prover:
     def __init__(
         self,
         session: Session,
-        solvers: Mapping[str, Callable[[], Solver]],
+        solver: Callable[[str], Solver],
         *,
         workers: int,
-        remember: Callable[[str, tuple[Response, ...]], None],
+        books: Books,
     ) -> None:
-        """`solvers` make their solver when first needed; `remember` notes what is about to be published, and by whom."""
+        """`solver` gives a solver by name; `books` note what lies in the world."""
         self._session = session
-        self._factories = solvers
-        self._solvers: dict[str, Solver] = {}
+        self._solver = solver
         self._workers = workers
-        self._remember = remember
+        self._books = books
 
     def prove(
         self, orders: Iterable[tuple[Order, tuple[Wanted, ...]]]
@@ -130,18 +130,13 @@ class Prover:
         )
         return _Attempt(wanted, authorization, challenge, response)
 
-    def _solver(self, name: str) -> Solver:
-        if name not in self._solvers:
-            self._solvers[name] = self._factories[name]()
-        return self._solvers[name]
-
     def _publish(self, attempts: list[_Attempt], errors: dict[Wanted, AcmectlError]) -> list[_Attempt]:
         """Publish and see; returns the attempts that may be answered."""
         groups = _by_solver(attempts)
 
         def publish(name: str) -> dict[Response, SolverError]:
             solver, responses = self._solver(name), tuple(a.response for a in groups[name])
-            self._remember(name, responses)
+            self._books.publishing(name, responses)
             failures = dict(solver.publish(responses))
             return failures | dict(solver.seen([r for r in responses if r not in failures]))
 
@@ -254,7 +249,7 @@ class Prover:
             failures = self._solver(name).remove(responses)
             for response, error in failures.items():
                 log.warning("left behind for `%s`: %s", response.identifier, error)
-            self._remember(name, tuple(failures))
+            self._books.removed(name, [r for r in responses if r not in failures])
 
         _, broken = workers.each(groups, remove, workers=self._workers)
         for name, error in broken.items():

@@ -56,7 +56,8 @@ _TLSSERVER = ProfileRules(
 )
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
-# Let's Encrypt announced the reuse periods and the certificates' lifetimes of 2027 and 2028, not the orders': those of today stand in.
+# Let's Encrypt announced the reuse periods and the certificates' lifetimes of 2027 and 2028, not the orders'. For 2027 those of
+# today stand in; with them nothing could be reused in 2028 (C = 21 h of L = 7 h), so there those of `tlsserver` stand in.
 LETS_ENCRYPT: Mapping[str, tuple[tuple[datetime, ProfileRules], ...]] = MappingProxyType(
     {
         "classic": (
@@ -67,7 +68,13 @@ LETS_ENCRYPT: Mapping[str, tuple[tuple[datetime, ProfileRules], ...]] = MappingP
             ),
             (
                 datetime(2028, 2, 16, tzinfo=UTC),
-                replace(_CLASSIC, reuse=timedelta(hours=7), certificate_lifetime=timedelta(days=45)),
+                replace(
+                    _CLASSIC,
+                    reuse=timedelta(hours=7),
+                    order_lifetime=timedelta(hours=8),
+                    pending_lifetime=timedelta(hours=1),
+                    certificate_lifetime=timedelta(days=45),
+                ),
             ),
         ),
         "tlsserver": ((_ALWAYS, _TLSSERVER),),

@@ -1,9 +1,9 @@
-"""Which authorizations a master proves (again), and when.
+"""Which authorizations a master proves again, and when.
 
-Decided from the `expires` that was seen, never from "daily". A CA reuses a valid authorization only while more than a
-cutoff C is left of it (Boulder: an eighth of the order's lifetime, within 1 h and 24 h); from then on followers get
-nothing, and a new order brings a pending authorization that can be proven. So C is estimated from above: asking too early costs one
-newOrder that hands the valid authorization back, asking too late leaves followers without.
+Decided from the `expires` that was seen, never from "daily". Followers can use an authorization until the cutoff C; a master that
+waits for that leaves a hole until its next run. So what would pass C before the run after this one is refreshed now: the CA is asked
+first (the answer may be a fresher authorization, or a pending one to prove), and only what is still the old one is
+deactivated and proven again. `lapse` never deactivates, and has the hole.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from acmectl.model.memory import Failure, RememberedAuthorization, failure_key
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import backoff
+from acmectl.policy.lifetimes import Schedule, cutoff_from_above, threshold
 
 
 class Action(StrEnum):
@@ -24,6 +25,7 @@ class Action(StrEnum):
 
     KEEP = "keep"
     PROVE = "prove"
+    REFRESH = "refresh"
     WAIT = "wait"
 
 
@@ -67,8 +69,16 @@ class Plan:
 
     @property
     def due(self) -> tuple[Wanted, ...]:
-        """The names to prove now."""
-        return tuple(d.wanted for d in self.decisions if d.action is Action.PROVE)
+        """The names to ask the CA about now: to prove, or to refresh."""
+        return tuple(d.wanted for d in self.decisions if d.action in {Action.PROVE, Action.REFRESH})
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of a CA for one profile: its published C, and the longest span of a wholly new order seen."""
+
+    cutoff: timedelta | None = None
+    span: timedelta | None = None
 
 
 def plan(
@@ -77,43 +87,60 @@ def plan(
     failures: Mapping[str, Failure],
     *,
     now: datetime,
-    cutoff: Mapping[str | None, timedelta],
+    knowledge: Mapping[str | None, Knowledge],
+    schedule: Schedule,
     forced: frozenset[Identifier] = frozenset(),
 ) -> Plan:
-    """Decide for each name of `wanted` whether to keep, to prove, or to wait after a failure.
+    """Decide for each name of `wanted`; `now` is the CA's time.
 
-    `failures` are those of kind `name`, by their key; `cutoff` is the known C of each profile (absent: estimated from the
-    lifetime seen); `forced` names are proven whatever is remembered.
+    `failures` are those of kind `name`, by their key; `knowledge` is by profile; `forced` names are asked for whatever
+    is remembered of them.
     """
     best = _latest(remembered)
     decisions = tuple(
         Decision(w, Action.PROVE, "asked for by name", None, best.get(w.key))
         if w.identifier in forced
-        else _decide(w, best.get(w.key), failures.get(w.failure_key), now, cutoff.get(w.profile))
+        else _decide(
+            w, best.get(w.key), failures.get(w.failure_key), now, _horizon(best.get(w.key), knowledge, schedule)
+        )
         for w in wanted
     )
     keys = {w.key for w in wanted}
     return Plan(decisions, tuple(a for a in best.values() if _key(a) not in keys))
 
 
-def estimated_cutoff(lifetime: timedelta | None) -> timedelta:
-    """C for a CA whose rules are unknown: 24 h where authorizations live 3 days or more, else a seventh, 1 h at least."""
-    if lifetime is None or lifetime >= timedelta(days=3):
-        return timedelta(hours=24)
-    return max(timedelta(hours=1), lifetime / 7)
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """The two moments in the life of an authorization: when to refresh it, and when followers stop getting it."""
+
+    refresh_at: datetime
+    cutoff_at: datetime
 
 
-def refresh_at(authorization: RememberedAuthorization, cutoff: timedelta | None) -> datetime | None:
-    """When followers stop getting anything from `authorization`; None if its end is unknown (then at once).
-
-    Never earlier than a tenth of its life, or a CA whose lifetimes are shorter than C would be asked at every run.
-    """
-    if authorization.expires_at is None:
+def horizon(authorization: RememberedAuthorization, known: Knowledge, schedule: Schedule) -> Horizon | None:
+    """Of a valid authorization whose end is known; else None."""
+    if authorization.expires_at is None or authorization.status is not AuthorizationStatus.VALID:
         return None
-    threshold = estimated_cutoff(authorization.lifetime) if cutoff is None else cutoff
-    if authorization.lifetime is not None:
-        threshold = min(threshold, 0.9 * authorization.lifetime)
-    return authorization.expires_at - threshold
+    lifetime = authorization.lifetime
+    cutoff = cutoff_from_above(known=known.cutoff, span=known.span, lifetime=lifetime)
+    early = threshold(cutoff=cutoff, lifetime=lifetime, schedule=schedule)
+    if known.cutoff is not None and lifetime is not None and cutoff >= lifetime:
+        early = timedelta()  # nothing is ever reused: proving more often would help nobody
+    return Horizon(authorization.expires_at - early, authorization.expires_at - min(cutoff, early))
+
+
+def _horizon(
+    authorization: RememberedAuthorization | None, knowledge: Mapping[str | None, Knowledge], schedule: Schedule
+) -> Horizon | None:
+    if authorization is None:
+        return None
+    return horizon(authorization, knowledge.get(authorization.profile, Knowledge()), schedule)
+
+
+def is_stale(authorization: RememberedAuthorization, known: Knowledge, schedule: Schedule, now: datetime) -> bool:
+    """Whether a valid authorization that the CA handed out is still the one to replace, not a fresher one."""
+    ends = horizon(authorization, known, schedule)
+    return schedule.early and ends is not None and ends.refresh_at <= now
 
 
 def _decide(
@@ -121,23 +148,23 @@ def _decide(
     known: RememberedAuthorization | None,
     failure: Failure | None,
     now: datetime,
-    cutoff: timedelta | None,
+    ends: Horizon | None,
 ) -> Decision:
-    due_at, reason = _due(known, cutoff)
-    if due_at is not None and due_at > now:
-        return Decision(wanted, Action.KEEP, "authorized", due_at, known)
-    if not backoff.may_try(failure, now):
-        assert failure is not None  # noqa: S101  # may_try allows where there is none
+    if ends is not None and now < ends.refresh_at:
+        return Decision(wanted, Action.KEEP, "authorized", ends.refresh_at, known)
+    if failure is not None and not backoff.may_try(failure, now):
         return Decision(wanted, Action.WAIT, f"failed before: {failure.reason}", failure.retry_at, known)
-    return Decision(wanted, Action.PROVE, reason, None, known)
+    if ends is not None and now < ends.cutoff_at:
+        return Decision(wanted, Action.REFRESH, "would lapse before the run after this one", None, known)
+    return Decision(wanted, Action.PROVE, _reason(known), None, known)
 
 
-def _due(known: RememberedAuthorization | None, cutoff: timedelta | None) -> tuple[datetime | None, str]:
+def _reason(known: RememberedAuthorization | None) -> str:
     if known is None:
-        return None, "new"
+        return "new"
     if known.status is not AuthorizationStatus.VALID:
-        return None, f"lost: the CA says `{known.status}`"
-    return refresh_at(known, cutoff), "expiring"
+        return f"lost: the CA says `{known.status}`"
+    return "lapsed: the CA does not reuse it any more"
 
 
 def _latest(

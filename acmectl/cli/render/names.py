@@ -80,7 +80,7 @@ def master_plan(plan: Plan, now: datetime, *, whole: bool) -> None:
 
 
 def _plan_row(decision: Decision, now: datetime) -> list[tuple[str, str | None]]:
-    colour = {Action.KEEP: GREEN, Action.PROVE: YELLOW, Action.WAIT: RED}[decision.action]
+    colour = {Action.KEEP: GREEN, Action.PROVE: YELLOW, Action.REFRESH: YELLOW, Action.WAIT: RED}[decision.action]
     why = decision.reason
     if decision.action is Action.KEEP and decision.authorization:
         why = f"authorized {until(decision.authorization.expires_at, now)}; next look {moment(decision.at)}"

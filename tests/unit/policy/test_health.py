@@ -12,6 +12,7 @@ from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import health, refresh
 from acmectl.policy.health import ExitStatus
+from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Plan, Wanted
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -68,7 +69,7 @@ def plan(left: timedelta | None) -> Plan:
         None,
         NOW,
     )
-    return refresh.plan([WANTED], [known], {}, now=NOW, cutoff={})
+    return refresh.plan([WANTED], [known], {}, now=NOW, knowledge={}, schedule=Schedule(timedelta(hours=1)))
 
 
 def test_a_masters_names_are_healthy_while_they_are_authorized_and_nothing_failed() -> None:
@@ -77,7 +78,12 @@ def test_a_masters_names_are_healthy_while_they_are_authorized_and_nothing_faile
     assert health.of_names(plan(timedelta(0)), {}, NOW) is ExitStatus.FAILED
     assert health.of_names(plan(None), {}, NOW) is ExitStatus.FAILED
     assert health.of_names(plan(timedelta(days=3)), {WANTED.failure_key: failure}, NOW) is ExitStatus.FAILED
-    assert health.of_names(refresh.plan([WANTED], [], {}, now=NOW, cutoff={}), {}, NOW) is ExitStatus.FAILED
+    assert (
+        health.of_names(
+            refresh.plan([WANTED], [], {}, now=NOW, knowledge={}, schedule=Schedule(timedelta(hours=1))), {}, NOW
+        )
+        is ExitStatus.FAILED
+    )
 
 
 def test_a_certificate_is_healthy_when_it_is_valid_deployed_and_nothing_failed() -> None:

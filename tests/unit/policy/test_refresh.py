@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,12 +12,15 @@ from acmectl.model.memory import Failure, RememberedAuthorization
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import refresh
-from acmectl.policy.refresh import Action, Wanted
+from acmectl.policy.lifetimes import MARGIN, Schedule
+from acmectl.policy.refresh import Action, Knowledge, Wanted
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NAME = Identifier("mail.example.com")
 WANTED = Wanted(NAME, "default", "classic", "dns")
-CUTOFF: dict[str | None, timedelta] = {"classic": timedelta(hours=21)}
+KNOWN: dict[str | None, Knowledge] = {"classic": Knowledge(timedelta(hours=21))}
+HOURLY = Schedule(timedelta(hours=1))
+LAPSE = Schedule(timedelta(hours=1), early=False)
 
 
 def remembered(left: timedelta | None, lifetime: timedelta | None = timedelta(days=30)) -> RememberedAuthorization:
@@ -43,15 +45,18 @@ def failure(retry_at: datetime | None) -> dict[str, Failure]:
 def decide(
     *known: RememberedAuthorization,
     failures: dict[str, Failure] | None = None,
-    cutoff: dict[str | None, timedelta] | None = None,
+    knowledge: dict[str | None, Knowledge] | None = None,
+    schedule: Schedule = HOURLY,
     forced: bool = False,
+    now: datetime = NOW,
 ) -> refresh.Decision:
     plan = refresh.plan(
         [WANTED],
         known,
         failures or {},
-        now=NOW,
-        cutoff=CUTOFF if cutoff is None else cutoff,
+        now=now,
+        knowledge=KNOWN if knowledge is None else knowledge,
+        schedule=schedule,
         forced=frozenset({NAME}) if forced else frozenset(),
     )
     (decision,) = plan.decisions
@@ -62,14 +67,43 @@ def test_a_name_that_was_never_seen_is_proven() -> None:
     assert (decide().action, decide().reason) == (Action.PROVE, "new")
 
 
-def test_an_authorization_is_kept_while_followers_can_use_it() -> None:
-    decision = decide(remembered(timedelta(hours=22)))
-    assert (decision.action, decision.at) == (Action.KEEP, NOW + timedelta(hours=1))
+EARLY = timedelta(hours=22) + MARGIN
 
 
-def test_an_authorization_is_proven_again_once_the_ca_stops_reusing_it() -> None:
+def test_an_authorization_is_kept_until_the_run_after_the_next_would_be_too_late() -> None:
+    decision = decide(remembered(EARLY + timedelta(minutes=1)))
+    assert (decision.action, decision.at) == (Action.KEEP, NOW + timedelta(minutes=1))
+    assert decide(remembered(EARLY)).action is Action.REFRESH
+    assert decide(remembered(timedelta(hours=21, minutes=1))).action is Action.REFRESH
+
+
+def test_an_authorization_that_the_ca_does_not_reuse_any_more_is_proven_again() -> None:
     assert decide(remembered(timedelta(hours=21))).action is Action.PROVE
-    assert decide(remembered(timedelta(hours=-1))).action is Action.PROVE
+    assert decide(remembered(timedelta(hours=-1))).reason == "lapsed: the CA does not reuse it any more"
+
+
+def test_a_master_that_lets_authorizations_lapse_never_refreshes() -> None:
+    assert decide(remembered(timedelta(hours=21, minutes=1)), schedule=LAPSE).action is Action.KEEP
+    assert decide(remembered(timedelta(hours=21)), schedule=LAPSE).action is Action.PROVE
+
+
+def test_where_nothing_is_ever_reused_nothing_is_refreshed() -> None:
+    short = remembered(timedelta(hours=1), lifetime=timedelta(hours=7))
+    assert decide(short).action is Action.KEEP
+    assert decide(replace(short, expires_at=NOW)).action is Action.PROVE
+
+
+def test_a_longer_order_than_published_raises_the_cutoff() -> None:
+    longer: dict[str | None, Knowledge] = {"classic": Knowledge(timedelta(hours=21), timedelta(days=8))}
+    assert decide(remembered(timedelta(hours=24)), knowledge=longer).action is Action.PROVE
+
+
+def test_only_the_authorization_that_is_to_be_replaced_is_stale() -> None:
+    known = KNOWN["classic"]
+    assert refresh.is_stale(remembered(EARLY), known, HOURLY, NOW)
+    assert not refresh.is_stale(remembered(timedelta(days=29)), known, HOURLY, NOW)
+    assert not refresh.is_stale(remembered(timedelta(hours=1)), known, LAPSE, NOW)
+    assert not refresh.is_stale(remembered(None), known, HOURLY, NOW)
 
 
 def test_an_authorization_whose_end_is_unknown_is_looked_at_again() -> None:
@@ -82,7 +116,10 @@ def test_an_authorization_that_was_lost_is_proven_with_the_cas_word_for_it() -> 
 
 
 def test_of_two_authorizations_the_one_that_lives_longer_counts() -> None:
-    old, new = remembered(timedelta(hours=2)), replace(remembered(timedelta(days=29)), url="https://ca.example/authz/2")
+    old, new = (
+        remembered(timedelta(hours=23)),
+        replace(remembered(timedelta(days=29)), url="https://ca.example/authz/2"),
+    )
     assert decide(old, new).authorization == new
     assert decide(new, old).authorization == new
 
@@ -102,47 +139,29 @@ def test_a_name_that_a_person_asked_for_is_proven_whatever_is_remembered() -> No
 
 def test_the_same_name_under_another_profile_or_account_is_another_authorization() -> None:
     for other in (replace(WANTED, profile="tlsserver"), replace(WANTED, account="mail")):
-        plan = refresh.plan([other], [remembered(timedelta(days=29))], {}, now=NOW, cutoff=CUTOFF)
+        plan = refresh.plan([other], [remembered(timedelta(days=29))], {}, now=NOW, knowledge=KNOWN, schedule=HOURLY)
         assert plan.due == (other,)
 
 
 def test_a_name_that_is_no_longer_wanted_is_forgotten() -> None:
     known = remembered(timedelta(days=29))
-    assert refresh.plan([], [known], {}, now=NOW, cutoff=CUTOFF).forget == (known,)
-
-
-@pytest.mark.parametrize(
-    ("lifetime", "cutoff"),
-    [
-        (None, timedelta(hours=24)),
-        (timedelta(days=30), timedelta(hours=24)),
-        (timedelta(days=2), timedelta(days=2) / 7),
-        (timedelta(hours=1), timedelta(hours=1)),
-    ],
-)
-def test_the_cutoff_of_an_unknown_ca_is_estimated_from_above(lifetime: timedelta | None, cutoff: timedelta) -> None:
-    assert refresh.estimated_cutoff(lifetime) == cutoff
-
-
-def test_an_authorization_shorter_than_the_cutoff_is_not_asked_for_at_every_run() -> None:
-    short = remembered(timedelta(minutes=58), lifetime=timedelta(hours=1))
-    assert decide(short, cutoff={}).action is Action.KEEP
-    assert decide(replace(short, expires_at=NOW + timedelta(minutes=54)), cutoff={}).action is Action.PROVE
+    assert refresh.plan([], [known], {}, now=NOW, knowledge=KNOWN, schedule=HOURLY).forget == (known,)
 
 
 @given(
     left=st.timedeltas(min_value=timedelta(hours=-50), max_value=timedelta(days=90)),
     lifetime=st.none() | st.timedeltas(min_value=timedelta(minutes=1), max_value=timedelta(days=90)),
+    every=st.timedeltas(min_value=timedelta(minutes=5), max_value=timedelta(days=2)),
+    early=st.booleans(),
 )
 def test_the_moment_that_a_plan_names_is_the_moment_at_which_it_acts(
-    left: timedelta, lifetime: timedelta | None
+    left: timedelta, lifetime: timedelta | None, every: timedelta, *, early: bool
 ) -> None:
-    known = remembered(left, lifetime)
-    decision = decide(known, cutoff={})
+    known, schedule = remembered(left, lifetime), Schedule(every, early=early)
+    decision = decide(known, knowledge={}, schedule=schedule)
     if decision.at is None:
-        assert decision.action is Action.PROVE
+        assert decision.action in {Action.PROVE, Action.REFRESH}
     else:
-        at = refresh.plan([WANTED], [known], {}, now=decision.at, cutoff={})
-        just_before = refresh.plan([WANTED], [known], {}, now=decision.at - timedelta(microseconds=1), cutoff={})
-        assert at.due == (WANTED,)
-        assert just_before.due == ()
+        before = decision.at - timedelta(microseconds=1)
+        assert decide(known, knowledge={}, schedule=schedule, now=decision.at).action is not Action.KEEP
+        assert decide(known, knowledge={}, schedule=schedule, now=before).action is Action.KEEP

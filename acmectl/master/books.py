@@ -1,0 +1,182 @@
+"""What a master writes down: authorizations, orders, failures, how many orders it has sent, and what it learned of the CA."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError, CARefused, RateLimited
+from acmectl.model.memory import Event, Failure, RememberedAuthorization
+from acmectl.model.names import Identifier
+from acmectl.model.orders import AuthorizationStatus, Order
+from acmectl.policy import backoff
+from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
+from acmectl.policy.refresh import Knowledge, Wanted
+from acmectl.solvers.base import Response
+
+if TYPE_CHECKING:
+    from acmectl.storage.memory import Memory
+
+NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
+
+
+class Books:
+    """A master's side of the state database."""
+
+    def __init__(self, memory: Memory, *, new_orders: int) -> None:
+        """`new_orders` is how many orders an account may send in three hours."""
+        self._memory = memory
+        self._limit = new_orders
+
+    # -- time
+
+    @property
+    def clock_offset(self) -> timedelta:
+        """The CA's clock minus ours, when it last answered."""
+        return timedelta(seconds=float(self._memory.fact("clock-offset") or 0))
+
+    def set_clock_offset(self, offset: timedelta | None) -> None:
+        """Keep it for the decisions of the next run, which are made before the CA is asked."""
+        if offset is not None:
+            self._memory.set_fact("clock-offset", str(offset.total_seconds()))
+
+    # -- orders
+
+    def order(self, account: str, profile: str | None, order: Order, *, now: datetime) -> None:
+        """An order that the CA handed out, new or known."""
+        self._memory.remember_order(
+            order.url,
+            account=account,
+            profile=profile,
+            names=order.identifiers,
+            role="master",
+            status=order.status,
+            expires_at=order.expires_at,
+            authorization_urls=order.authorization_urls,
+            at=now,
+        )
+
+    def sent_order(self, account: str, now: datetime) -> None:
+        """One newOrder more, before it is sent: refused and reused ones count as well."""
+        sent = [*self._sent(account, now), now.timestamp()]
+        self._memory.set_fact(f"new-orders/{account}", json.dumps(sent))
+
+    def orders_left(self, account: str, now: datetime) -> int:
+        """How many newOrders the account may still send now."""
+        return self._limit - len(self._sent(account, now))
+
+    def _sent(self, account: str, now: datetime) -> list[float]:
+        since = (now - NEW_ORDERS.per).timestamp()
+        return [at for at in json.loads(self._memory.fact(f"new-orders/{account}") or "[]") if at > since]
+
+    # -- what is known of the CA
+
+    def knowledge(self, profile: str | None, published: timedelta | None) -> Knowledge:
+        """C as `published`, and the longest span of a wholly new order of the profile."""
+        span = self._memory.fact(f"order-span/{profile or ''}")
+        return Knowledge(published, timedelta(seconds=float(span)) if span else None)
+
+    def learn_span(self, profile: str | None, span: timedelta) -> None:
+        """An order all of whose authorizations were new was seen to live for `span`."""
+        key = f"order-span/{profile or ''}"
+        if span.total_seconds() > float(self._memory.fact(key) or 0):
+            self._memory.set_fact(key, str(span.total_seconds()))
+
+    # -- names
+
+    def valid(self, authorizations: Iterable[RememberedAuthorization]) -> None:
+        """Authorizations that are valid, and the failures that are over with that."""
+        authorizations = list(authorizations)
+        self._memory.remember_authorizations(authorizations)
+        keys = [Wanted(a.identifier, a.account, a.profile, "").failure_key for a in authorizations]
+        self._memory.clear_failures("name", keys)
+        for account in {a.account for a in authorizations}:
+            self._memory.clear_failure("account", account)
+
+    def seen(self, authorizations: Iterable[RememberedAuthorization]) -> None:
+        """Authorizations as the CA shows them; what failed before stays remembered."""
+        self._memory.remember_authorizations(authorizations)
+
+    def giving_up(self, authorizations: Iterable[RememberedAuthorization]) -> None:
+        """Authorizations that are about to be deactivated: lost, for a run that comes after one that was killed here."""
+        lost = AuthorizationStatus.DEACTIVATED
+        self._memory.remember_authorizations(replace(a, status=lost) for a in authorizations)
+
+    def failed(self, errors: Mapping[Wanted, AcmectlError], now: datetime) -> dict[Wanted, Failure]:
+        """One failure more for each name."""
+        known = self._memory.failures("name")
+        failures = {
+            w: _failure(known.get(w.failure_key), "name", w.failure_key, error, now) for w, error in errors.items()
+        }
+        self._memory.save_failures(failures.values())
+        return failures
+
+    def block(self, account: str, error: RateLimited, now: datetime) -> None:
+        """The CA refuses the whole account until its Retry-After."""
+        known = self._memory.failures("account").get(account)
+        self._memory.save_failure(_failure(known, "account", account, error, now))
+
+    def say(self, events: Iterable[tuple[Identifier, str, str]], now: datetime) -> None:
+        """Into the log: name, what, and the words."""
+        self._memory.add_events(Event(now, name.value, kind, text) for name, kind, text in events)
+
+    # -- what lies in the world
+
+    def publishing(self, solver: str, responses: Iterable[Response]) -> None:
+        """Note what is about to be published, so that the next run cleans up after one that was killed."""
+        self._note(solver, dict.fromkeys((*self.leftovers(solver), *responses)))
+
+    def removed(self, solver: str, responses: Iterable[Response]) -> None:
+        """What has been taken away again."""
+        gone = set(responses)
+        self._note(solver, [r for r in self.leftovers(solver) if r not in gone])
+
+    def leftovers(self, solver: str) -> tuple[Response, ...]:
+        """What may still lie in the world."""
+        left = json.loads(self._memory.fact(f"published/{solver}") or "[]")
+        return tuple(Response(**r | {"identifier": Identifier(r["identifier"])}) for r in left)
+
+    def _note(self, solver: str, responses: Iterable[Response]) -> None:
+        text = json.dumps([asdict(r) | {"identifier": r.identifier.value} for r in responses])
+        self._memory.set_fact(f"published/{solver}", text)
+
+
+def remembered(
+    wanted: Wanted,
+    url: str,
+    *,
+    expires_at: datetime | None,
+    validated_at: datetime | None,
+    lifetime: timedelta | None,
+    challenge_type: str | None,
+    now: datetime,
+) -> RememberedAuthorization:
+    """A valid authorization as it is remembered."""
+    return RememberedAuthorization(
+        account=wanted.account,
+        profile=wanted.profile,
+        identifier=wanted.identifier,
+        url=url,
+        status=AuthorizationStatus.VALID,
+        expires_at=expires_at,
+        validated_at=validated_at,
+        lifetime=lifetime,
+        challenge_type=challenge_type,
+        seen_at=now,
+    )
+
+
+def _failure(previous: Failure | None, kind: str, key: str, error: AcmectlError, now: datetime) -> Failure:
+    retry_after = error.retry_after if isinstance(error, CARefused) else None
+    return backoff.failed(
+        previous,
+        kind=kind,
+        key=key,
+        reason=error.message,
+        now=now,
+        retry_after=retry_after,
+        paused=isinstance(error, RateLimited) and retry_after is None,
+    )
