@@ -5,7 +5,7 @@ Everything heavy is imported where it is first needed, so that a run with nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from acmectl.master import Master
     from acmectl.solvers.base import Solver
 
-_LETS_ENCRYPT = {KNOWN_DIRECTORIES["letsencrypt"], KNOWN_DIRECTORIES["letsencrypt-staging"]}
+LETS_ENCRYPT = {KNOWN_DIRECTORIES["letsencrypt"], KNOWN_DIRECTORIES["letsencrypt-staging"]}
 
 
 def utc_now() -> datetime:
@@ -84,13 +84,15 @@ class Host:
         *,
         clock: Callable[[], datetime] = utc_now,
         pause: Callable[[float], None] = workers.pause,
+        published: Collection[str] = LETS_ENCRYPT,
     ) -> None:
-        """`clock` gives aware UTC, `pause` sleeps for seconds."""
+        """`clock` gives aware UTC, `pause` sleeps for seconds; `published` are directories that keep Let's Encrypt's rules."""
         self.config = config
         self.clock = clock
         self.state = StateDirectory(config.state_directory)
-        self._parts = parts
+        self.parts = parts
         self._pause = pause
+        self._published = frozenset(published)
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
@@ -125,7 +127,7 @@ class Host:
                 self.config.certificates[label].spec,
                 tuple(
                     Placed(f"{kind}[{index}]", targets.build(kind, options))
-                    for index, (kind, options) in enumerate(self._parts.targets.get(label, ()))
+                    for index, (kind, options) in enumerate(self.parts.targets.get(label, ()))
                 ),
             )
             for label in chosen
@@ -139,7 +141,7 @@ class Host:
             raise UsageError("this host is no master", hint="its configuration has no `master:`")
         return Master(
             connect=self.connect,
-            solvers={name: partial(self._solver, name) for name in self._parts.solvers},
+            solvers={name: partial(self._solver, name) for name in self.parts.solvers},
             memory=self.state.memory,
             clock=self.clock,
             settings=Settings(
@@ -202,7 +204,7 @@ class Host:
         )
 
     def _solver(self, name: str) -> Solver:
-        return solvers.build(*self._parts.solvers[name])
+        return solvers.build(*self.parts.solvers[name])
 
     def _cutoff(self, profile: str | None, now: datetime) -> timedelta | None:
         rules = self._rules(profile, now)
@@ -213,7 +215,7 @@ class Host:
         return rules.max_names if rules else batching.MAX_NAMES
 
     def _rules(self, profile: str | None, now: datetime) -> ca_rules.ProfileRules | None:
-        if self.config.authority.directory_url not in _LETS_ENCRYPT or profile not in {None, *ca_rules.LETS_ENCRYPT}:
+        if self.config.authority.directory_url not in self._published or profile not in {None, *ca_rules.LETS_ENCRYPT}:
             return None
         return ca_rules.rules_at(profile, now)
 
