@@ -42,6 +42,12 @@ def new_order(identifiers: Iterable[Identifier], *, profile: str | None, replace
     return _NewOrder(identifiers=wanted, profile=profile, replaces=replaces)
 
 
+def new_authorization(identifier: Identifier) -> JSONDeSerializable:
+    """A new authorization outside any order (RFC 8555 section 7.4.1)."""
+    wanted = messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=identifier.value)
+    return messages.NewAuthorization(identifier=wanted)
+
+
 def finalization(csr_der: bytes) -> JSONDeSerializable:
     """The CSR for an order that is ready."""
     return _Finalization(csr=csr_der)

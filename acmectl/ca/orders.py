@@ -49,6 +49,23 @@ def new_order(
     return read_order(response, url)
 
 
+def new_authorization(session: Session, identifier: Identifier) -> Authorization:
+    """A new authorization outside any order (newAuthz, RFC 8555 section 7.4.1); for no wildcard.
+
+    Raises CAProtocolError where the directory does not have it, and CARefused where it has and nothing answers there.
+    """
+    from acmectl.ca import messages
+
+    response = session.post(
+        session.directory.endpoint("newAuthz"),
+        messages.new_authorization(identifier),
+        Purpose("newAuthz", f"a new authorization for {identifier}"),
+    )
+    url = read_location(response, "the authorization")
+    session.look_later(url, response)
+    return read_authorization(response, url)
+
+
 def fetch_order(session: Session, url: str) -> Order:
     """The order as it is now. An expired one is a CARefused with status 404 (Boulder)."""
     response = session.post(url, None, _ORDER)

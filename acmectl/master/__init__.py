@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from acmectl.master.engine import Master, MasterReport, NameResult, Outcome, Settings
+from acmectl.master.engine import Master
+from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameResult, Note, Outcome, Settings
 
-__all__ = ["Master", "MasterReport", "NameResult", "Outcome", "Settings"]
+__all__ = ["Forgotten", "Found", "Looked", "Master", "MasterReport", "NameResult", "Note", "Outcome", "Settings"]

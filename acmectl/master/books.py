@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CARefused, RateLimited
-from acmectl.model.memory import Event, Failure, RememberedAuthorization
+from acmectl.errors import AcmectlError, CARefused, RateLimited, SolverError
+from acmectl.model.memory import Event, Failure, RememberedAuthorization, failure_key
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, Order
-from acmectl.policy import backoff
+from acmectl.policy import backoff, batching
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.policy.refresh import Knowledge, Wanted
 from acmectl.solvers.base import Response
@@ -20,6 +20,7 @@ from acmectl.solvers.base import Response
 if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
 
+_KEPT_AFTER_ITS_END = timedelta(days=1)
 NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 
 
@@ -85,25 +86,74 @@ class Books:
         if span.total_seconds() > float(self._memory.fact(key) or 0):
             self._memory.set_fact(key, str(span.total_seconds()))
 
+    def learned_limit(self, profile: str | None) -> int:
+        """How many names the CA has shown to take in one order."""
+        return int(self._memory.fact(f"max-names/{profile or ''}") or batching.MAX_NAMES)
+
+    def learn_limit(self, profile: str | None, limit: int) -> None:
+        """The CA refused an order as too large, and named the limit."""
+        self._memory.set_fact(f"max-names/{profile or ''}", str(limit))
+
+    @property
+    def new_authz_works(self) -> bool:
+        """Whether newAuthz, where the directory has it, has not refused."""
+        return self._memory.fact("new-authz-refused") is None
+
+    def new_authz_refused(self, error: AcmectlError, now: datetime) -> None:
+        """The resource is advertised, and not offered."""
+        self._memory.set_fact("new-authz-refused", error.message)
+        self._memory.add_event(Event(now, "newAuthz", "refused", error.message))
+
     # -- names
 
     def valid(self, authorizations: Iterable[RememberedAuthorization]) -> None:
         """Authorizations that are valid, and the failures that are over with that."""
         authorizations = list(authorizations)
+        if not authorizations:
+            return
         self._memory.remember_authorizations(authorizations)
-        keys = [Wanted(a.identifier, a.account, a.profile, "").failure_key for a in authorizations]
+        self._forget_dead(authorizations)
+        keys = [failure_key(a.account, a.profile, a.identifier) for a in authorizations]
         self._memory.clear_failures("name", keys)
         for account in {a.account for a in authorizations}:
             self._memory.clear_failure("account", account)
+
+    def _forget_dead(self, successors: Iterable[RememberedAuthorization]) -> None:
+        """What ended a day ago or more, and has a successor: a refresh every few hours would else fill the state."""
+        since = {failure_key(a.account, a.profile, a.identifier): a.seen_at - _KEPT_AFTER_ITS_END for a in successors}
+        dead = [
+            a.url
+            for a in self._memory.authorizations()
+            if a.expires_at
+            and (limit := since.get(failure_key(a.account, a.profile, a.identifier)))
+            and a.expires_at < limit
+        ]
+        if dead:
+            self._memory.forget_authorizations(dead)
 
     def seen(self, authorizations: Iterable[RememberedAuthorization]) -> None:
         """Authorizations as the CA shows them; what failed before stays remembered."""
         self._memory.remember_authorizations(authorizations)
 
-    def giving_up(self, authorizations: Iterable[RememberedAuthorization]) -> None:
+    def giving_up(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
         """Authorizations that are about to be deactivated: lost, for a run that comes after one that was killed here."""
+        authorizations = list(authorizations)
         lost = AuthorizationStatus.DEACTIVATED
         self._memory.remember_authorizations(replace(a, status=lost) for a in authorizations)
+        self.say(
+            (
+                (a.identifier, "deactivate", f"{a.url}, valid until {a.expires_at}, to be replaced")
+                for a in authorizations
+            ),
+            now,
+        )
+
+    def forget(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
+        """Authorizations that are given up for good, with the failures of their names."""
+        authorizations = list(authorizations)
+        self._memory.forget_authorizations(a.url for a in authorizations)
+        self._memory.clear_failures("name", [failure_key(a.account, a.profile, a.identifier) for a in authorizations])
+        self.say(((a.identifier, "forgotten", f"{a.url} was deactivated") for a in authorizations), now)
 
     def failed(self, errors: Mapping[Wanted, AcmectlError], now: datetime) -> dict[Wanted, Failure]:
         """One failure more for each name."""
@@ -169,6 +219,11 @@ def remembered(
     )
 
 
+def is_local(error: AcmectlError) -> bool:
+    """Whether the CA had no part in it: nothing has to be spared by waiting."""
+    return isinstance(error, SolverError) or getattr(error, "local", False) is True
+
+
 def _failure(previous: Failure | None, kind: str, key: str, error: AcmectlError, now: datetime) -> Failure:
     retry_after = error.retry_after if isinstance(error, CARefused) else None
     return backoff.failed(
@@ -179,4 +234,5 @@ def _failure(previous: Failure | None, kind: str, key: str, error: AcmectlError,
         now=now,
         retry_after=retry_after,
         paused=isinstance(error, RateLimited) and retry_after is None,
+        local=is_local(error),
     )

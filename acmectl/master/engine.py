@@ -5,83 +5,30 @@ Idempotent at any frequency: a run with nothing due makes no request at all.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, RateLimited
-from acmectl.master.books import NEW_ORDERS, Books, remembered
-from acmectl.master.ordering import Batch, Unordered, open_orders
-from acmectl.master.proving import Deactivated, Proven, Prover
-from acmectl.master.refreshing import NotRefreshed, Refresher, Stale
-from acmectl.model.memory import RememberedAuthorization
+from acmectl.errors import AcmectlError
+from acmectl.master import looking
+from acmectl.master.books import Books
+from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameResult, Note, Outcome, Settings
+from acmectl.master.reuse import Reuse
 from acmectl.model.names import Identifier
-from acmectl.model.orders import Order
-from acmectl.policy import backoff, batching, refresh
-from acmectl.policy.lifetimes import Schedule
+from acmectl.model.orders import AuthorizationStatus
+from acmectl.policy import backoff, lifetimes, refresh
 from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
 from acmectl.solvers.base import Solver
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
+    from acmectl.master.serving import AccountRun
     from acmectl.storage.memory import Memory
 
 log = logging.getLogger(__name__)
-
-ROUNDS = 3  # an authorization that a follower deactivates under us is ordered again at once, this often
-
-
-class Outcome(StrEnum):
-    """What a run did with a name."""
-
-    KEPT = "kept"
-    PROVEN = "proven"
-    FOUND = "found valid"
-    FAILED = "failed"
-    WAITING = "waiting"
-
-
-@dataclass(frozen=True, slots=True)
-class NameResult:
-    """A name, what became of it, since or until when, and why."""
-
-    wanted: Wanted
-    outcome: Outcome
-    expires_at: datetime | None = None
-    reason: str = ""
-    hint: str | None = None
-    retry_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MasterReport:
-    """The result of each name in the order of the configuration, and how many requests of each kind it took."""
-
-    results: tuple[NameResult, ...]
-    requests: Mapping[str, int]
-    clock_offset: timedelta | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether any name could not be authorized in this run."""
-        return any(r.outcome is Outcome.FAILED for r in self.results)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a master works; the configuration's `master:` says what each means."""
-
-    schedule: Schedule
-    workers: int = 16
-    new_orders: int = NEW_ORDERS.count
-
-
-Outcomed = Proven | AcmectlError
 
 
 class Master:
@@ -104,6 +51,7 @@ class Master:
         self._solvers: dict[str, Solver] = {}
         self._memory = memory
         self._books = Books(memory, new_orders=settings.new_orders)
+        self._reuse = Reuse(memory)
         self._clock = clock
         self._settings = settings
         self._published_cutoff = published_cutoff
@@ -133,153 +81,165 @@ class Master:
         return self._books.knowledge(profile, self._published_cutoff(profile, self.now))
 
     def run(
-        self, wanted: Sequence[Wanted], *, forced: frozenset[Identifier] = frozenset(), forget: bool = True
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        forced: frozenset[Identifier] = frozenset(),
+        forget: bool = True,
+        verify: bool = False,
     ) -> MasterReport:
         """Prove and refresh what is due; every other name stays as it is. Raises nothing for what happens to a name.
 
-        `forget` drops what is remembered of names that are not in `wanted`: not for a run over some names only.
+        `forget` drops what is remembered of names that are not in `wanted`: not for a run over some names only. `verify` first
+        asks the CA for every authorization that is remembered as valid; what it has lost is proven in the same run.
         """
-        plan = self.plan(wanted, forced=forced)
-        if forget:
-            self._memory.forget_authorizations(a.url for a in plan.forget)
         self._remove_leftovers()
-        results = {d.wanted.key: _undisturbed(d) for d in plan.decisions if d.wanted not in plan.due}
+        looked = self._look(wanted) if verify else ()
+        plan = self.plan(wanted, forced=forced)
+        if forget and plan.forget:
+            self._memory.forget_authorizations(a.url for a in plan.forget)
+        due = set(plan.due)
+        results = {d.wanted.key: _undisturbed(d) for d in plan.decisions if d.wanted not in due}
         for account in dict.fromkeys(w.account for w in plan.due):
-            due = [w for w in plan.due if w.account == account]
-            results |= {r.wanted.key: r for r in self._serve(account, due, forced=bool(forced))}
-        return MasterReport(tuple(results[w.key] for w in wanted), self._requests, self._offset)
+            served = self._serve(account, [w for w in plan.due if w.account == account], forced=bool(forced))
+            results |= {r.wanted.key: r for r in served}
+        if verify:
+            self._probe(wanted)
+        notes = self._notes(wanted)
+        return MasterReport(tuple(results[w.key] for w in wanted), self._requests, self._offset, looked, notes)
+
+    def remembered(self, names: Iterable[Identifier]) -> frozenset[Identifier]:
+        """Those of `names` of which an authorization is remembered."""
+        return frozenset(names) & {a.identifier for a in self._memory.authorizations()}
+
+    def forget(self, names: frozenset[Identifier]) -> tuple[Forgotten, ...]:
+        """Deactivate the authorizations of `names` at the CA, and forget them; what could not be is still remembered."""
+        forgotten: list[Forgotten] = []
+        known = [a for a in self._memory.authorizations() if a.identifier in names]
+        for account in dict.fromkeys(a.account for a in known):
+            of_account = [a for a in known if a.account == account]
+            active = [a for a in of_account if a.status is AuthorizationStatus.VALID]
+            try:
+                with self._session(account) as session:
+                    given_up = looking.give_up(session, active, pool=self._settings.workers) if active else []
+            except AcmectlError as error:
+                given_up = [Forgotten(a, error) for a in active]
+            forgotten += [*given_up, *(Forgotten(a) for a in of_account if a not in active)]
+        self._books.forget((f.authorization for f in forgotten if f.error is None), self.now)
+        return tuple(forgotten)
+
+    # -- one account
+
+    @contextlib.contextmanager
+    def _session(self, account: str) -> Iterator[Session]:
+        session = self._connect(account)
+        try:
+            yield session
+        finally:
+            self._requests.update(session.requests)
+            if session.clock_offset is not None:
+                self._offset = session.clock_offset
+            self._books.set_clock_offset(session.clock_offset)
+            session.close()
 
     def _serve(self, account: str, due: list[Wanted], *, forced: bool) -> list[NameResult]:
         blocked = self._memory.failures("account").get(account)
         if blocked is not None and not forced and not backoff.may_try(blocked, self.now):
             return [NameResult(w, Outcome.WAITING, reason=blocked.reason, retry_at=blocked.retry_at) for w in due]
+        failed = self._memory.failures("name")
         try:
-            session = self._connect(account)
+            with self._session(account) as session:
+                run = self._account_run(session, account)
+                return run.keep(due, doubtful=[w for w in due if w.failure_key in failed])
         except AcmectlError as error:
             return [NameResult(w, Outcome.FAILED, reason=error.message, hint=error.hint) for w in due]
-        try:
-            return self._keep(session, account, due)
-        except AcmectlError as error:
-            return [NameResult(w, Outcome.FAILED, reason=error.message, hint=error.hint) for w in due]
-        finally:
-            self._requests.update(session.requests)
-            self._offset = session.clock_offset
-            self._books.set_clock_offset(session.clock_offset)
-            session.close()
 
-    def _keep(self, session: Session, account: str, due: list[Wanted]) -> list[NameResult]:
-        """Ask for all that is due, prove what comes back pending, replace what comes back as old as it was."""
-        outcomes = self._prove(session, account, due)
-        stale = self._stale(outcomes)
-        if not stale:
-            return self._remember(outcomes)
-        self._books.seen(s.authorization for s in stale)
-        for profile in dict.fromkeys(s.wanted.profile for s in stale):
-            refresher = Refresher(
-                session,
-                self._books,
-                self._solver,
-                prove=lambda names: self._prove(session, account, names),
-                budget=lambda: self._books.orders_left(account, self.now),
-                limit=self._max_names(profile, self.now),
-                pool=self._settings.workers,
-            )
-            outcomes |= refresher.refresh([s for s in stale if s.wanted.profile == profile])
-        return self._remember(outcomes, {s.wanted: s.authorization.expires_at for s in stale})
+    def _account_run(self, session: Session, account: str) -> AccountRun:
+        from acmectl.master.serving import AccountRun
 
-    def _stale(self, outcomes: Mapping[Wanted, Outcomed]) -> list[Stale]:
-        """The names whose authorization came back valid and is the one to replace, not a fresher one."""
-        stale = []
-        for wanted, outcome in outcomes.items():
-            if not isinstance(outcome, Proven) or outcome.fresh:
-                continue
-            authorization, known = _remembered(wanted, outcome, self.now), self.knowledge(wanted.profile)
-            if refresh.is_stale(authorization, known, self._settings.schedule, self.now):
-                ends = refresh.horizon(authorization, known, self._settings.schedule)
-                urgent = ends is None or ends.cutoff_at <= self.now + self._settings.schedule.every
-                stale.append(Stale(wanted, authorization, urgent))
-        return stale
-
-    def _prove(self, session: Session, account: str, due: list[Wanted]) -> dict[Wanted, Outcomed]:
-        """Order and prove; an authorization that another host deactivated under us is ordered again at once."""
-        outcomes: dict[Wanted, Outcomed] = {}
-        for _ in range(ROUNDS):
-            outcomes |= self._round(session, account, due)
-            due = [w for w in due if isinstance(outcomes[w], Deactivated)]
-            if not due:
-                break
-            log.info("%d authorizations were deactivated by another host: ordering again", len(due))
-        return outcomes
-
-    def _round(self, session: Session, account: str, due: list[Wanted]) -> dict[Wanted, Outcomed]:
-        outcomes: dict[Wanted, Outcomed] = {}
-        for profile in dict.fromkeys(w.profile for w in due):
-            names = [w for w in due if w.profile == profile]
-            batches = batching.pack(names, limit=self._max_names(profile, self.now))
-            opened = open_orders(batches, partial(self._new_order, session, account, profile))
-            outcomes |= opened.refused
-            if opened.stopped is not None:
-                stopped = Unordered(opened.stopped.message, hint=opened.stopped.hint)
-                outcomes |= dict.fromkeys(opened.unordered, stopped)
-                if isinstance(opened.stopped, RateLimited):
-                    self._books.block(account, opened.stopped, self.now)
-            prover = Prover(session, self._solver, workers=self._settings.workers, books=self._books)
-            proven, errors = prover.prove(opened.orders)
-            self._learn(profile, opened.orders, proven)
-            outcomes |= proven
-            outcomes |= errors
-        return outcomes
-
-    def _new_order(
-        self, session: Session, account: str, profile: str | None, identifiers: frozenset[Identifier]
-    ) -> Order:
-        from acmectl.ca.orders import new_order
-
-        if self._books.orders_left(account, self.now) <= 0:
-            limit = self._settings.new_orders
-            raise Unordered(
-                f"{limit} orders were sent in the last three hours, as many as the CA allows",
-                hint="a later run goes on",
-            )
-        self._books.sent_order(account, self.now)
-        order = new_order(session, identifiers, profile=session.directory.profile_for(profile))
-        self._books.order(account, profile, order, now=self.now)
-        return order
-
-    def _learn(
-        self, profile: str | None, orders: Sequence[tuple[Order, Batch]], proven: Mapping[Wanted, Proven]
-    ) -> None:
-        """The span of an order all of whose authorizations were new tells how long the CA's orders live."""
-        for order, names in orders:
-            if order.expires_at and names and all(w in proven and proven[w].fresh for w in names):
-                self._books.learn_span(profile, order.expires_at - self.now)
-
-    def _remember(
-        self, outcomes: Mapping[Wanted, Outcomed], until: Mapping[Wanted, datetime | None] | None = None
-    ) -> list[NameResult]:
-        """Write down what came of the names, in few transactions, and say it; `until` is for those not refreshed."""
-        until = until or {}
-        proven = {w: p for w, p in outcomes.items() if isinstance(p, Proven)}
-        errors = {w: e for w, e in outcomes.items() if isinstance(e, AcmectlError)}
-        self._books.valid(_remembered(w, p, self.now) for w, p in proven.items())
-        failures = self._books.failed({w: e for w, e in errors.items() if not isinstance(e, Unordered)}, self.now)
-        results = [
-            NameResult(w, Outcome.PROVEN if p.fresh else Outcome.FOUND, p.expires_at) for w, p in proven.items()
-        ] + [
-            NameResult(
-                w,
-                Outcome.FAILED,
-                until.get(w) if isinstance(e, NotRefreshed) else None,
-                e.message,
-                e.hint,
-                failures[w].retry_at if w in failures else None,
-            )
-            for w, e in errors.items()
-        ]
-        self._books.say(
-            ((r.wanted.identifier, r.outcome, r.reason or f"until {r.expires_at}") for r in results), self.now
+        return AccountRun(
+            session,
+            account,
+            books=self._books,
+            reuse=self._reuse,
+            solver=self._solver,
+            settings=self._settings,
+            knowledge=self.knowledge,
+            max_names=lambda profile: self._max_names(profile, self.now),
         )
-        return results
+
+    # -- looking at what is remembered
+
+    def _look(self, wanted: Sequence[Wanted]) -> tuple[Looked, ...]:
+        """Ask the CA for each valid authorization of `wanted`, and remember what it says."""
+        keys = {w.key for w in wanted}
+        known = [
+            a
+            for a in self._memory.authorizations()
+            if a.status is AuthorizationStatus.VALID and (a.account, a.profile, a.identifier) in keys
+        ]
+        looked: list[Looked] = []
+        for account in dict.fromkeys(a.account for a in known):
+            of_account = [a for a in known if a.account == account]
+            try:
+                with self._session(account) as session:
+                    looked += looking.look(session, of_account, pool=self._settings.workers)
+            except AcmectlError as error:
+                looked += [Looked(a, Found.UNKNOWN, error.message) for a in of_account]
+        self._books.seen(one.authorization for one in looked)
+        lost = [one for one in looked if one.found is Found.LOST]
+        self._books.say(((one.authorization.identifier, "lost", one.words) for one in lost), self.now)
+        return tuple(looked)
+
+    def _probe(self, wanted: Sequence[Wanted]) -> None:
+        """Find out whether the CA reuses authorizations, as far as that is not known."""
+        open_question = [
+            w
+            for w in wanted
+            if self._published_cutoff(w.profile, self.now) is None
+            and not self._reuse.is_proven(w.profile)
+            and not self._reuse.never_happens(w.profile)
+        ]
+        for account in dict.fromkeys(w.account for w in open_question):
+            try:
+                with self._session(account) as session:
+                    self._account_run(session, account).probe([w for w in open_question if w.account == account])
+            except AcmectlError as error:
+                log.info("whether the CA reuses authorizations could not be found out: %s", error)
+
+    def _notes(self, wanted: Sequence[Wanted]) -> tuple[Note, ...]:
+        """What a person should know of the CA: that it reuses nothing, or nothing any more."""
+        notes = []
+        for profile in dict.fromkeys(w.profile for w in wanted):
+            under = f" under the profile `{profile}`" if profile else ""
+            if self._reuse.never_happens(profile):
+                notes.append(
+                    Note(
+                        f"the CA reuses no authorization{under}: names that are valid came back pending in two orders for "
+                        "names never ordered together before; followers cannot work with it",
+                        "issue on the host that can prove the names, or choose a CA that reuses (Let's Encrypt does)",
+                    )
+                )
+            elif (lifetime := self._lifetime(profile)) and (cutoff := self._cutoff(profile, lifetime)) >= lifetime:
+                notes.append(
+                    Note(
+                        f"the CA reuses no authorization{under}: each lives for {_hours(lifetime)}, and is put into no order "
+                        f"in its last {_hours(cutoff)}; followers cannot work with it",
+                        "choose another profile",
+                    )
+                )
+        return tuple(notes)
+
+    def _lifetime(self, profile: str | None) -> timedelta | None:
+        """L, as the latest validation has shown it."""
+        seen = [a for a in self._memory.authorizations() if a.profile == profile and a.lifetime]
+        return max(seen, key=lambda a: a.seen_at).lifetime if seen else None
+
+    def _cutoff(self, profile: str | None, lifetime: timedelta) -> timedelta:
+        known = self.knowledge(profile)
+        return lifetimes.cutoff_from_above(known=known.cutoff, span=known.span, lifetime=lifetime)
+
+    # -- solvers
 
     def _solver(self, name: str) -> Solver:
         if name not in self._solvers:
@@ -307,13 +267,5 @@ def _undisturbed(decision: Decision) -> NameResult:
     return NameResult(decision.wanted, Outcome.WAITING, expires_at, decision.reason, retry_at=decision.at)
 
 
-def _remembered(wanted: Wanted, proven: Proven, now: datetime) -> RememberedAuthorization:
-    return remembered(
-        wanted,
-        proven.authorization.url,
-        expires_at=proven.expires_at,
-        validated_at=proven.authorization.validated_at,
-        lifetime=proven.lifetime,
-        challenge_type=proven.challenge_type,
-        now=now,
-    )
+def _hours(duration: timedelta) -> str:
+    return f"{duration / timedelta(hours=1):g} h"

@@ -27,13 +27,15 @@ class Unordered(AcmectlError):
 class Opened:
     """What came of ordering: orders with the names each was opened for, and the names that the CA refused.
 
-    `stopped` is the refusal (or silence) that ended it for the whole account; `unordered` are the names it left over.
+    `stopped` is the refusal (or silence) that ended it for the whole account; `unordered` are the names it left over. `limit` is
+    how many names the CA takes in one order, where it refused one as too large.
     """
 
     orders: list[tuple[Order, Batch]] = field(default_factory=list)
     refused: dict[Wanted, CARefused] = field(default_factory=dict)
     stopped: AcmectlError | None = None
     unordered: list[Wanted] = field(default_factory=list)
+    limit: int | None = None
 
 
 def open_orders(batches: Sequence[Batch], new_order: NewOrder) -> Opened:
@@ -60,6 +62,9 @@ def open_orders(batches: Sequence[Batch], new_order: NewOrder) -> Opened:
 def _set_aside(opened: Opened, batch: Batch, refusal: CARefused) -> tuple[Batch, ...] | None:
     """The orders to try instead of `batch`; None when the refusal is about the account as a whole."""
     names = [w.identifier for w in batch]
+    if limit := batching.name_limit(refusal.problem, len(batch)):
+        opened.limit = limit
+        return batching.pack(batch, limit=limit)
     named = batching.refused_names(refusal.problem, names)
     if not named and isinstance(refusal, RateLimited):
         named = batching.covered_by_domain(refusal.problem, names)

@@ -79,6 +79,20 @@ class Prover:
         """Bring every authorization of `orders` to a decision; returns the valid ones and the reasons of the others."""
         orders = list(orders)
         authorizations, errors = self._fetch(orders)
+        return self._decide(orders, authorizations, errors)
+
+    def prove_alone(
+        self, authorizations: Mapping[Wanted, Authorization]
+    ) -> tuple[dict[Wanted, Proven], dict[Wanted, AcmectlError]]:
+        """As `prove`, for authorizations that no order carries (newAuthz)."""
+        return self._decide([], authorizations, {})
+
+    def _decide(
+        self,
+        orders: list[tuple[Order, tuple[Wanted, ...]]],
+        authorizations: Mapping[Wanted, Authorization],
+        errors: dict[Wanted, AcmectlError],
+    ) -> tuple[dict[Wanted, Proven], dict[Wanted, AcmectlError]]:
         proven = {w: _seen(a) for w, a in authorizations.items() if a.status is AuthorizationStatus.VALID}
         attempts = self._attempts(authorizations, errors)
         published: list[_Attempt] = []
@@ -189,6 +203,9 @@ class Prover:
         def settle(url: str) -> dict[Wanted, Proven | AcmectlError]:
             return self._settle(url, {a: answered[a] for a in by_order[url]}, whole=whole[url])
 
+        alone = [a for a in answered if not any(a in attempts for attempts in by_order.values())]
+        by_order |= {a.authorization.url: [a] for a in alone}
+        whole |= {a.authorization.url: False for a in alone}
         settled, failed = workers.each([u for u, a in by_order.items() if a], settle, workers=self._workers)
         for url, error in failed.items():
             errors.update({a.wanted: error for a in by_order[url]})

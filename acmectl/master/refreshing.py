@@ -11,22 +11,21 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl import workers
-from acmectl.errors import AcmectlError, CAError, SolverError
+from acmectl.errors import AcmectlError, CAError, CARefused, SolverError
 from acmectl.master.proving import Proven
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.policy import batching
 from acmectl.policy.refresh import Wanted
-from acmectl.solvers.base import Response, Solver
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.master.books import Books
+    from acmectl.master.preflight import Preflight
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +33,15 @@ CANARIES = 3  # of one solver and zone in one run; when all fail, the others are
 RETRIES = 2  # of a name's validation after its deactivation, in one run
 
 Outcomes = Mapping[Wanted, Proven | AcmectlError]
+_Zone = tuple[str, str]
 
 
 class NotRefreshed(AcmectlError):
-    """An authorization was left as it is, still usable; `cause` says why."""
+    """An authorization was left as it is, still usable; `local` where the CA was not even tried."""
+
+    def __init__(self, message: str, *, hint: str | None = None, local: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.local = local
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,84 +60,60 @@ class Refresher:
         self,
         session: Session,
         books: Books,
-        solver: Callable[[str], Solver],
+        preflight: Preflight,
         *,
         prove: Callable[[list[Wanted]], Outcomes],
         budget: Callable[[], int],
         limit: int,
         pool: int,
+        given_up: set[str],
     ) -> None:
-        """`prove` orders and proves names; `budget` is how many orders are left; `limit` names fit into one; `pool` threads."""
+        """`prove` orders and proves names; `budget` is how many orders are left; `limit` names fit into one; `pool` threads.
+
+        The URLs of what was deactivated go into `given_up`.
+        """
         self._session = session
         self._books = books
-        self._solver = solver
+        self._preflight = preflight
         self._prove = prove
         self._budget = budget
         self._limit = limit
         self._pool = pool
+        self._given_up = given_up
 
     def refresh(self, stale: Sequence[Stale]) -> dict[Wanted, Proven | AcmectlError]:
         """Replace what can be replaced safely; every name gets its new authorization or the reason why not."""
-        outcomes: dict[Wanted, Proven | AcmectlError] = {}
-        failed = self._preflight(stale)
-        outcomes |= {w: NotRefreshed(f"not refreshed: {e.message}", hint=e.hint) for w, e in failed.items()}
+        failed = self._preflight.failing(s.wanted for s in stale)
+        outcomes: dict[Wanted, Proven | AcmectlError] = {
+            w: NotRefreshed(f"not refreshed: {e.message}", hint=e.hint, local=True) for w, e in failed.items()
+        }
         ready = [s for s in stale if s.wanted not in failed]
-        for group in _groups(ready):
-            outcomes |= self._group(group)
-        return outcomes
+        urgent = [s for s in ready if s.urgent]
+        outcomes |= self._batches(urgent)
+        good = {_zone(s) for s in urgent if isinstance(outcomes[s.wanted], Proven)}
+        return outcomes | self._zones(_by_zone(s for s in ready if not s.urgent), good)
 
-    def _preflight(self, stale: Iterable[Stale]) -> dict[Wanted, AcmectlError]:
-        """Publish a probe for every name as its solver would publish a challenge, see it, and remove it."""
-        by_solver: dict[str, dict[Response, Wanted]] = {}
-        failed: dict[Wanted, AcmectlError] = {}
-        for item in stale:
-            try:
-                kinds = self._solver(item.wanted.solver).capabilities.challenge_types
-            except AcmectlError as error:
-                failed[item.wanted] = error
-                continue
-            by_solver.setdefault(item.wanted.solver, {})[_probe(item.wanted, kinds[0])] = item.wanted
-
-        def probe(name: str) -> dict[Response, SolverError]:
-            solver, responses = self._solver(name), tuple(by_solver[name])
-            self._books.publishing(name, responses)
-            try:
-                failures = dict(solver.publish(responses))
-                return failures | dict(solver.seen([r for r in responses if r not in failures]))
-            finally:
-                left = solver.remove(responses)
-                self._books.removed(name, [r for r in responses if r not in left])
-
-        done, broken = workers.each(by_solver, probe, workers=self._pool)
-        for name, failures in done.items():
-            failed |= {by_solver[name][response]: error for response, error in failures.items()}
-        for name, defect in broken.items():
-            failed |= dict.fromkeys(by_solver[name].values(), defect)
-        return failed
-
-    def _group(self, group: list[Stale]) -> dict[Wanted, Proven | AcmectlError]:
-        """One solver and zone: a canary first, unless all of it is urgent; then the rest, batch by batch."""
-        urgent = [s for s in group if s.urgent]
-        patient = [s for s in group if not s.urgent]
-        outcomes = self._batches(urgent)
-        proved = any(isinstance(o, Proven) for o in outcomes.values())
+    def _zones(self, zones: dict[_Zone, list[Stale]], good: set[_Zone]) -> dict[Wanted, Proven | AcmectlError]:
+        """A canary of each zone that is not known to be good, all canaries together; then the rest of the good zones."""
+        outcomes: dict[Wanted, Proven | AcmectlError] = {}
         for _ in range(CANARIES):
-            if proved or not patient:
-                break
-            canary = patient.pop(0)
-            outcomes |= self._batches([canary])
-            proved = isinstance(outcomes[canary.wanted], Proven)
-        if patient and not proved:
-            reason = f"not refreshed: {CANARIES} other names of its zone failed just now"
-            return outcomes | {s.wanted: NotRefreshed(reason) for s in patient}
-        return outcomes | self._batches(patient)
+            canaries = [members.pop(0) for zone, members in zones.items() if members and zone not in good]
+            outcomes |= self._batches(canaries)
+            good |= {_zone(s) for s in canaries if isinstance(outcomes[s.wanted], Proven)}
+            if any(isinstance(outcomes[s.wanted], NotRefreshed) for s in canaries):
+                break  # no order is left for a canary
+        outcomes |= self._batches([s for zone in zones if zone in good for s in zones[zone]])
+        spared = NotRefreshed("not refreshed: other names of its zone failed just now")
+        return outcomes | {s.wanted: spared for zone in zones if zone not in good for s in zones[zone]}
 
-    def _batches(self, stale: list[Stale]) -> dict[Wanted, Proven | AcmectlError]:
+    def _batches(self, stale: Iterable[Stale]) -> dict[Wanted, Proven | AcmectlError]:
         by_name = {s.wanted: s for s in stale}
         outcomes: dict[Wanted, Proven | AcmectlError] = {}
         for batch in batching.pack(by_name, limit=self._limit):
             if self._budget() < cost(len(batch)):
-                spared = NotRefreshed("not refreshed: the order budget of the account is used up until later")
+                spared = NotRefreshed(
+                    "not refreshed: the order budget of the account is used up until later", local=True
+                )
                 outcomes |= dict.fromkeys(batch, spared)
             else:
                 outcomes |= self._replace([by_name[w] for w in batch])
@@ -143,17 +123,18 @@ class Refresher:
         """Deactivate, then prove again; what fails is tried again at once, as often as the limits of CAs allow."""
         from acmectl.ca.orders import deactivate_authorization
 
-        self._books.giving_up(s.authorization for s in batch)
-        _, failed = workers.each(
+        self._books.giving_up((s.authorization for s in batch), self._session.ca_now())
+        done, failed = workers.each(
             batch, lambda s: deactivate_authorization(self._session, s.authorization.url), workers=self._pool
         )
+        self._given_up |= {s.authorization.url for s in done}
         for item, error in failed.items():
             log.info("%s: the old authorization could not be deactivated: %s", item.wanted.identifier, error)
         outcomes: dict[Wanted, Proven | AcmectlError] = {}
         due = [s.wanted for s in batch]
         for _ in range(1 + RETRIES):
             outcomes |= self._prove(due)
-            due = [w for w in due if isinstance(outcomes[w], CAError | SolverError)]
+            due = [w for w in due if _may_pass(outcomes[w])]
             if not due or self._budget() < cost(len(due)):
                 break
         return outcomes
@@ -164,16 +145,18 @@ def cost(names: int) -> int:
     return 1 + 2 * math.ceil(math.log2(names)) if names > 1 else 1
 
 
-def _probe(wanted: Wanted, kind: str) -> Response:
-    """A response that no CA asked for, published where a real one would be."""
-    token = f"acmectl-probe-{secrets.token_urlsafe(12)}"
-    return Response(wanted.identifier, kind, token, f"{token}.probe")
+def _may_pass(outcome: Proven | AcmectlError) -> bool:
+    """Whether another try could end otherwise: a failed validation may, a refused order (a limit, a policy) will not."""
+    return isinstance(outcome, CAError | SolverError) and not isinstance(outcome, CARefused)
 
 
-def _groups(stale: Iterable[Stale]) -> list[list[Stale]]:
-    """By solver and by the last two labels: close enough to zones to share a canary, and known without a query."""
-    groups: dict[tuple[str, str], list[Stale]] = {}
+def _zone(item: Stale) -> _Zone:
+    """The solver and the last two labels: close enough to zones to share a canary, and known without a query."""
+    return item.wanted.solver, ".".join(item.wanted.identifier.base.split(".")[-2:])
+
+
+def _by_zone(stale: Iterable[Stale]) -> dict[_Zone, list[Stale]]:
+    zones: dict[_Zone, list[Stale]] = {}
     for item in stale:
-        zone = ".".join(item.wanted.identifier.base.split(".")[-2:])
-        groups.setdefault((item.wanted.solver, zone), []).append(item)
-    return list(groups.values())
+        zones.setdefault(_zone(item), []).append(item)
+    return zones

@@ -26,13 +26,15 @@ def failed(
     now: datetime,
     retry_after: timedelta | None = None,
     paused: bool = False,
+    local: bool = False,
 ) -> Failure:
     """The failure to remember after one more; a Retry-After of the CA is obeyed where it is later.
 
-    `paused` says that a person must act first (429 without Retry-After, CA-side pause): there is no next attempt.
+    `paused` says that a person must act first (429 without Retry-After, CA-side pause): there is no next attempt. `local`
+    says that the CA had no part in it (a name server that is down): the next run tries again, since trying asks nothing of the CA.
     """
     count = previous.count + 1 if previous else 1
-    pause = max(pause_after(count), retry_after or timedelta())
+    pause = timedelta() if local else max(pause_after(count), retry_after or timedelta())
     return Failure(
         kind=kind,
         key=key,

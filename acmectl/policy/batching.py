@@ -16,6 +16,7 @@ _WHOLE = frozenset({
     "accountDoesNotExist", "badNonce", "externalAccountRequired", "invalidProfile", "rateLimited", "serverInternal",
     "unauthorized", "userActionRequired",
 })  # fmt: skip
+_LIMIT = re.compile(r"\b(\d{1,4})\s+(?:DNS\s+)?(?:identifiers|names|domains|SANs)\b", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“'`]([^\"”'`\s]+)[\"”'`]")
 
 
@@ -62,6 +63,19 @@ def covered_by_domain(problem: Problem, names: Collection[Identifier]) -> dict[I
     """The names below a registered domain that a 429 quotes (`50 certificates per registered domain`)."""
     quoted = {domain for value in _QUOTED.findall(problem.detail) if (domain := _domain(value))}
     return {name: problem for name in names if any(_below(name.base, domain) for domain in quoted)}
+
+
+def name_limit(problem: Problem, names: int) -> int | None:
+    """How many names the CA takes, where it refused an order of `names` as too large and says so.
+
+    Boulder: `Order cannot contain more than 25 identifiers`. Others word it otherwise, so: a number smaller than `names` next to a word
+    for names, in a refusal that is about the request as a whole.
+    """
+    if problem.type in _WHOLE or problem.subproblems:
+        return None
+    found = _LIMIT.search(problem.detail)
+    limit = int(found[1]) if found else names
+    return limit if 0 < limit < names else None
 
 
 def is_about_names(problem: Problem) -> bool:

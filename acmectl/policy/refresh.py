@@ -20,6 +20,9 @@ from acmectl.policy import backoff
 from acmectl.policy.lifetimes import Schedule, cutoff_from_above, threshold
 
 
+ZERO = timedelta()
+
+
 class Action(StrEnum):
     """What the next run does with a name."""
 

@@ -111,6 +111,11 @@ class Memory:
         query = _ORDERS.select(f"WHERE ?1 IS NULL OR url IN ({carriers}) ORDER BY id")
         return self._database.rows(query, [encode(carrying)], _ORDERS.decode)
 
+    def has_ordered(self, account: str, profile: str | None, names: frozenset[Identifier]) -> bool:
+        """Whether an order for exactly these names was remembered, of this account and profile."""
+        query = "SELECT 1 FROM orders WHERE account = ? AND profile IS ? AND names = ? LIMIT 1"
+        return bool(self._database.rows(query, [encode(account), encode(profile), encode(names)], lambda _: True))
+
     def authorization_urls(self, order_url: str) -> tuple[str, ...]:
         """The authorizations of an order that was remembered, sorted."""
         query = "SELECT authorization_url FROM order_authorizations WHERE order_url = ? ORDER BY 1"

@@ -1,0 +1,261 @@
+"""One account in one run: ask for all that is due, prove what comes back pending, replace what comes back as old as it was.
+
+Names are looked at one by one, and nothing that happens to one of them stops the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError, RateLimited
+from acmectl.master import beside
+from acmectl.master.books import Books, remembered
+from acmectl.master.ordering import Batch, Unordered, open_orders
+from acmectl.master.preflight import Preflight
+from acmectl.master.proving import Deactivated, Proven, Prover
+from acmectl.master.refreshing import NotRefreshed, Refresher, Stale
+from acmectl.master.report import NameResult, Outcome, Settings
+from acmectl.master.reuse import Reuse
+from acmectl.model.memory import RememberedAuthorization
+from acmectl.model.names import Identifier
+from acmectl.model.orders import AuthorizationStatus, Order
+from acmectl.policy import batching, refresh
+from acmectl.policy.refresh import Knowledge, Wanted
+from acmectl.solvers.base import Solver
+
+if TYPE_CHECKING:
+    from acmectl.ca.session import Session
+
+log = logging.getLogger(__name__)
+
+# An authorization that a follower took away under us is ordered again at once; after that the CA's replicas get their time
+# (Boulder: for some seconds after a deactivation newOrder still answers with the old state).
+ROUND_PAUSES = (0.0, 2.0, 4.0, 8.0)
+
+PROBES = 2  # newOrders by which `--verify` looks whether the CA reuses authorizations
+
+Outcomed = Proven | AcmectlError
+
+
+class AccountRun:
+    """Keeps names of one account authorized, over one session."""
+
+    def __init__(
+        self,
+        session: Session,
+        account: str,
+        *,
+        books: Books,
+        reuse: Reuse,
+        solver: Callable[[str], Solver],
+        settings: Settings,
+        knowledge: Callable[[str | None], Knowledge],
+        max_names: Callable[[str | None], int],
+    ) -> None:
+        """`solver` gives a solver by name; the last two are what is known of the CA, by profile."""
+        self._session = session
+        self._account = account
+        self._books = books
+        self._solver = solver
+        self._settings = settings
+        self._knowledge = knowledge
+        self._max_names = max_names
+        self._preflight = Preflight(solver, books, pool=settings.workers)
+        self._prover = Prover(session, solver, workers=settings.workers, books=books)
+        self._reuse = reuse
+        self._given_up: set[str] = set()
+        self._new_sets: set[str] = set()
+
+    @property
+    def now(self) -> datetime:
+        """The CA's time."""
+        if self._session.clock_offset is None:
+            return self._session.clocks.now() + self._books.clock_offset
+        return self._session.ca_now()
+
+    def keep(self, due: Sequence[Wanted], doubtful: Iterable[Wanted]) -> list[NameResult]:
+        """Bring every name of `due` as far as it can be brought; `doubtful` ones, which failed before, are probed first."""
+        outcomes: dict[Wanted, Outcomed] = dict(self._preflight.failing(doubtful))
+        outcomes |= self.prove([w for w in due if w not in outcomes])
+        stale = self._stale(outcomes)
+        self._books.seen(s.authorization for s in stale)
+        for profile in dict.fromkeys(s.wanted.profile for s in stale):
+            outcomes |= self._refresh(profile, [s for s in stale if s.wanted.profile == profile])
+        return self._remember(outcomes, {s.wanted: s.authorization.expires_at for s in stale})
+
+    def _refresh(self, profile: str | None, stale: list[Stale]) -> dict[Wanted, Outcomed]:
+        """A new authorization beside the old one where the CA makes such, else in its place."""
+        outcomes: dict[Wanted, Outcomed] = {}
+        if beside.is_offered(self._session, self._books, profile):
+            outcomes |= beside.refresh(stale, self._session, self._books, self._prover, self._preflight)
+        refresher = Refresher(
+            self._session,
+            self._books,
+            self._preflight,
+            prove=self.prove,
+            budget=lambda: self._books.orders_left(self._account, self.now),
+            limit=self._limit(profile),
+            pool=self._settings.workers,
+            given_up=self._given_up,
+        )
+        return outcomes | refresher.refresh([s for s in stale if s.wanted not in outcomes])
+
+    def _stale(self, outcomes: Mapping[Wanted, Outcomed]) -> list[Stale]:
+        """The names whose authorization came back valid and is the one to replace, not a fresher one."""
+        stale = []
+        for wanted, outcome in outcomes.items():
+            if not isinstance(outcome, Proven) or outcome.fresh:
+                continue
+            authorization, known = _remembered(wanted, outcome, self.now), self._knowledge(wanted.profile)
+            if refresh.is_stale(authorization, known, self._settings.schedule, self.now):
+                ends = refresh.horizon(authorization, known, self._settings.schedule)
+                urgent = ends is None or ends.cutoff_at <= self.now + self._settings.schedule.every
+                stale.append(Stale(wanted, authorization, urgent))
+        return stale
+
+    def prove(self, due: Sequence[Wanted]) -> dict[Wanted, Outcomed]:
+        """Order and prove; an authorization that was deactivated under us is ordered again, and is no failure."""
+        outcomes: dict[Wanted, Outcomed] = {}
+        due = list(due)
+        for pause in (*ROUND_PAUSES, None):
+            outcomes |= self._round(due)
+            due = [w for w in due if isinstance(outcomes[w], Deactivated)]
+            if not due or pause is None:
+                break
+            log.info("%d authorizations were deactivated by another host: ordering again", len(due))
+            if pause:
+                self._session.clocks.pause(pause)
+        return outcomes
+
+    def _round(self, due: Sequence[Wanted]) -> dict[Wanted, Outcomed]:
+        outcomes: dict[Wanted, Outcomed] = {}
+        for profile in dict.fromkeys(w.profile for w in due):
+            names = [w for w in due if w.profile == profile]
+            expected = self._expected(profile, names)
+            opened = open_orders(batching.pack(names, limit=self._limit(profile)), partial(self._new_order, profile))
+            if opened.limit is not None:
+                self._books.learn_limit(profile, opened.limit)
+            outcomes |= opened.refused
+            if opened.stopped is not None:
+                outcomes |= dict.fromkeys(opened.unordered, self._stopped(opened.stopped))
+            proven, errors = self._prover.prove(opened.orders)
+            self._learn(profile, opened.orders, proven, expected)
+            outcomes |= {w: self._replicated(p) for w, p in proven.items()}
+            outcomes |= errors
+        return outcomes
+
+    def _stopped(self, reason: AcmectlError) -> Unordered:
+        """What is held against no name: the CA refuses the account, or does not answer."""
+        if isinstance(reason, RateLimited):
+            self._books.block(self._account, reason, self.now)
+        return Unordered(reason.message, hint=reason.hint)
+
+    def _replicated(self, proven: Proven) -> Outcomed:
+        """A replica of the CA may still show what this run has given up."""
+        if not proven.fresh and proven.authorization.url in self._given_up:
+            return Deactivated("the CA still shows the authorization that was given up a moment ago")
+        return proven
+
+    def _expected(self, profile: str | None, names: Sequence[Wanted]) -> frozenset[Wanted]:
+        """The names by which the CA shows whether it reuses anything, as long as that is not known."""
+        known = self._knowledge(profile)
+        if known.cutoff is not None or self._reuse.is_proven(profile):
+            return frozenset()
+        return self._reuse.expected(names, {profile: known}, self.now)
+
+    def probe(self, names: Sequence[Wanted]) -> None:
+        """Find out whether the CA reuses authorizations, if that is not known: order names together as never before."""
+        for profile in dict.fromkeys(w.profile for w in names):
+            expected = sorted(
+                self._expected(profile, [w for w in names if w.profile == profile]), key=lambda w: w.identifier
+            )
+            for _ in range(PROBES):
+                chosen = self._reuse.probe(self._account, expected[: self._limit(profile)])
+                if chosen is None or self._reuse.is_proven(profile) or self._reuse.never_happens(profile):
+                    break
+                self._look_for_reuse(profile, chosen)
+
+    def _look_for_reuse(self, profile: str | None, names: Sequence[Wanted]) -> None:
+        from acmectl.ca.orders import fetch_authorization
+
+        order = self._new_order(profile, frozenset(w.identifier for w in names))
+        states = {fetch_authorization(self._session, url).status for url in order.authorization_urls}
+        self._reuse.learn(profile, order.identifiers, reused=AuthorizationStatus.VALID in states)
+
+    def _limit(self, profile: str | None) -> int:
+        return min(self._max_names(profile), self._books.learned_limit(profile))
+
+    def _new_order(self, profile: str | None, identifiers: frozenset[Identifier]) -> Order:
+        from acmectl.ca.orders import new_order
+
+        if self._books.orders_left(self._account, self.now) <= 0:
+            limit = self._settings.new_orders
+            raise Unordered(
+                f"{limit} orders were sent in the last three hours, as many as the CA allows",
+                hint="a later run goes on",
+            )
+        self._books.sent_order(self._account, self.now)
+        is_new = self._reuse.is_new(self._account, profile, identifiers)
+        order = new_order(self._session, identifiers, profile=self._session.directory.profile_for(profile))
+        self._books.order(self._account, profile, order, now=self.now)
+        if is_new:
+            self._new_sets.add(order.url)
+        return order
+
+    def _learn(
+        self,
+        profile: str | None,
+        orders: Sequence[tuple[Order, Batch]],
+        proven: Mapping[Wanted, Proven],
+        expected: frozenset[Wanted],
+    ) -> None:
+        """What the orders tell of the CA: how long orders live, and whether valid authorizations are put into new ones."""
+        for order, names in orders:
+            if order.expires_at and names and all(w in proven and proven[w].fresh for w in names):
+                self._books.learn_span(profile, order.expires_at - self.now)
+            surely = [w for w in names if w in expected and w in proven]
+            if surely and order.url in self._new_sets:
+                reused = any(not proven[w].fresh for w in surely)
+                self._reuse.learn(profile, [w.identifier for w in names], reused=reused)
+
+    def _remember(
+        self, outcomes: Mapping[Wanted, Outcomed], until: Mapping[Wanted, datetime | None]
+    ) -> list[NameResult]:
+        """Write down what came of the names, in few transactions, and say it; `until` is for those not refreshed."""
+        proven = {w: p for w, p in outcomes.items() if isinstance(p, Proven)}
+        errors = {w: e for w, e in outcomes.items() if isinstance(e, AcmectlError)}
+        self._books.valid(_remembered(w, p, self.now) for w, p in proven.items())
+        failures = self._books.failed({w: e for w, e in errors.items() if not isinstance(e, Unordered)}, self.now)
+        results = [
+            NameResult(w, Outcome.PROVEN if p.fresh else Outcome.FOUND, p.expires_at) for w, p in proven.items()
+        ] + [
+            NameResult(
+                w,
+                Outcome.FAILED,
+                until.get(w) if isinstance(e, NotRefreshed) else None,
+                e.message,
+                e.hint,
+                failures[w].retry_at if w in failures else None,
+            )
+            for w, e in errors.items()
+        ]
+        self._books.say(
+            ((r.wanted.identifier, r.outcome, r.reason or f"until {r.expires_at}") for r in results), self.now
+        )
+        return results
+
+
+def _remembered(wanted: Wanted, proven: Proven, now: datetime) -> RememberedAuthorization:
+    return remembered(
+        wanted,
+        proven.authorization.url,
+        expires_at=proven.expires_at,
+        validated_at=proven.authorization.validated_at,
+        lifetime=proven.lifetime,
+        challenge_type=proven.challenge_type,
+        now=now,
+    )
