@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from acmectl.cli import forecast
 from acmectl.cli.context import Context, as_json, pass_context
 from acmectl.cli.render import accounts, words
+from acmectl.cli.render import forecast as forecast_
 from acmectl.errors import ConfigurationError
 
 
@@ -22,10 +24,16 @@ def check(context: Context, *, json_: bool) -> int:
     except ConfigurationError as error:
         if not json_:
             raise
-        words.json_out({"ok": False, "problems": [accounts.problem_json(p) for p in error.problems]})
+        problems = [accounts.problem_json(p) for p in error.problems]
+        words.json_out({"ok": False, "problems": problems, "warnings": []})
         return error.exit_status
+    try:
+        shortfalls = forecast.shortfalls(host)
+    finally:
+        host.state.close()
     if json_:
-        words.json_out({"ok": True, "problems": []})
+        words.json_out({"ok": True, "problems": [], "warnings": [forecast_.warning_json(s) for s in shortfalls]})
     else:
         accounts.configuration(context.path, host.config)
+        forecast_.warnings(shortfalls)
     return 0

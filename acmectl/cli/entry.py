@@ -26,9 +26,11 @@ _COMMANDS = {
     "check": "acmectl.cli.check:check",
     "run": "acmectl.cli.runs:run",
     "status": "acmectl.cli.runs:status",
+    "forecast": "acmectl.cli.forecast:forecast_command",
     "master": "acmectl.cli.master:master",
     "follower": "acmectl.cli.follower:follower",
     "account": "acmectl.cli.account:account",
+    "log": "acmectl.cli.log:log",
     "sandbox": "acmectl.cli.sandbox:sandbox",
 }
 

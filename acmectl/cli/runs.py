@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from acmectl.cli import forecast
 from acmectl.cli.context import Context, as_json, lock_wait, pass_context
 from acmectl.cli.render import certificates as certificates_
+from acmectl.cli.render import forecast as forecast_
 from acmectl.cli.render import names, words
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
@@ -63,8 +65,11 @@ def status(context: Context, *, json_: bool) -> int:
             document["certificates"] = [certificates_.certificate_json(c) for c in certificates]
             if not json_:
                 certificates_.follower_status(certificates, now)
+        shortfalls = forecast.shortfalls(host)
     if json_:
-        words.json_out(document)
+        words.json_out(document | {"warnings": [forecast_.warning_json(s) for s in shortfalls]})
+    else:
+        forecast_.warnings(shortfalls)
     return health.worst(statuses)
 
 
