@@ -21,9 +21,10 @@ from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.names import Identifier
 from acmectl.options import Options
-from acmectl.policy import batching, ca_rules
+from acmectl.policy import backoff, batching, ca_rules
 from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Wanted
+from acmectl.policy.renewal import Due
 from acmectl.solvers import registry as solvers
 from acmectl.storage.state import StateDirectory
 
@@ -68,7 +69,7 @@ def load(path: Path) -> Host:
         )
         for label, listed in sections.deploy.items()
     }
-    if loaded.config is not None and loaded.config.master is not None:
+    if loaded.config is not None:
         problems += _beyond_capability(loaded.config, checked_solvers)
     config = loaded.with_problems(tuple(problems)).require()
     return Host(config, Parts(checked_solvers, checked_targets))
@@ -135,20 +136,50 @@ class Host:
 
     def master(self) -> Master:
         """The engine that keeps names authorized; the configuration must have a `master` part."""
-        from acmectl.master import Master, Settings
-
         if self.config.master is None:
             raise UsageError("this host is no master", hint="its configuration has no `master:`")
+        schedule = Schedule(self.config.master.every, early=self.config.master.refreshes_early)
+        return self._master(schedule)
+
+    def prover(self) -> Master:
+        """The same engine, for names that are proven when they are needed: it keeps nothing alive."""
+        return self._master(Schedule(timedelta(), early=False))
+
+    def needed(self, wishes: Iterable[Wish]) -> tuple[Wanted, ...]:
+        """The names to prove before the follower's part: those of certificates with a `solver` that are due now.
+
+        What the master's part keeps authorized is left to it.
+        """
+        kept = {w.key for w in self.wanted}
+        found: dict[tuple[str, str | None, Identifier], Wanted] = {}
+        for wish in wishes:
+            solver = self.config.certificates[wish.spec.label].solver
+            if solver is None or not self._is_tried_now(wish):
+                continue
+            for name in sorted(wish.spec.names):
+                wanted = Wanted(name, wish.spec.account, wish.spec.profile, solver)
+                if wanted.key not in kept:
+                    found.setdefault(wanted.key, wanted)
+        return tuple(found.values())
+
+    def _is_tried_now(self, wish: Wish) -> bool:
+        """Whether a follower run now would order this certificate."""
+        status = self.follower().status(wish)
+        return isinstance(status.decision, Due) and backoff.may_try(status.failure, self.clock())
+
+    def _master(self, schedule: Schedule) -> Master:
+        from acmectl.master import Master, Settings
+
+        settings = Settings(schedule)
+        if self.config.master is not None:
+            workers, new_orders = self.config.master.workers, self.config.master.new_orders
+            settings = Settings(schedule, workers=workers, new_orders=new_orders)
         return Master(
             connect=self.connect,
             solvers={name: partial(self._solver, name) for name in self.parts.solvers},
             memory=self.state.memory,
             clock=self.clock,
-            settings=Settings(
-                schedule=Schedule(self.config.master.every, early=self.config.master.refreshes_early),
-                workers=self.config.master.workers,
-                new_orders=self.config.master.new_orders,
-            ),
+            settings=settings,
             published_cutoff=self._cutoff,
             max_names=self._max_names,
         )
@@ -242,16 +273,23 @@ def _check(
 
 def _beyond_capability(config: Config, checked: Mapping[str, tuple[str, Options]]) -> Iterable[ConfigurationProblem]:
     """Wildcards whose solver cannot prove any: only dns-01 can (RFC 8555 section 7.1.3, CA/Browser Forum)."""
-    assert config.master is not None  # noqa: S101  # asked by the caller
-    for index, entry in enumerate(config.master.authorize):
-        if entry.solver not in checked or solvers.build(*checked[entry.solver]).capabilities.wildcard:
+    listed = [
+        (f"master.authorize[{index}]", entry.place, entry.solver, entry.names)
+        for index, entry in enumerate(config.master.authorize if config.master else ())
+    ] + [
+        (f"certificates.{label}", wanted.place, wanted.solver, tuple(sorted(wanted.spec.names)))
+        for label, wanted in config.certificates.items()
+        if wanted.solver
+    ]
+    for path, place, solver, names in listed:
+        if solver not in checked or solvers.build(*checked[solver]).capabilities.wildcard:
             continue
-        for name in entry.names:
+        for name in names:
             if name.is_wildcard:
                 yield ConfigurationProblem(
-                    entry.place,
-                    f"master.authorize[{index}]",
-                    f"solver `{entry.solver}` cannot prove the wildcard `{name}`",
+                    place,
+                    path,
+                    f"solver `{solver}` cannot prove the wildcard `{name}`",
                     "a wildcard needs a solver for dns-01, such as one of type `rfc2136`",
                 )
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 import click
 
 from acmectl.cli.context import Context, as_json, lock_wait, pass_context
+from acmectl.cli.render import lookups, words
 from acmectl.cli.render import names as names_
-from acmectl.cli.render import words
+from acmectl.errors import UsageError
+from acmectl.model.names import Identifier
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
 
@@ -21,9 +23,14 @@ def master() -> None:
 @master.command("run")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done, and why; asks no CA.")
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="First ask the CA for each remembered authorization, and prove what it has lost.",
+)
 @lock_wait
 @pass_context
-def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, *, dry_run: bool) -> int:
+def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, *, dry_run: bool, verify: bool) -> int:
     """Prove the names that are due; every other stays as it is.
 
     NAMEs are proven now, whatever is remembered of them, and nothing else is done. A name that fails leaves the others
@@ -34,9 +41,33 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
     with context.working(lock_wait) as host:
         forced = host.chosen_names(names)
         wanted = [w for w in host.wanted if not names or w.identifier in forced]
-        report = host.master().run(wanted, forced=forced, forget=not names)
+        report = host.master().run(wanted, forced=forced, forget=not names, verify=verify)
+    if verify:
+        lookups.looked_at(report.looked, talks=context.talks)
     names_.master_report(report, talks=context.talks)
     return ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED
+
+
+@master.command("forget")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@lock_wait
+@pass_context
+def forget_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None) -> int:
+    """Give up the authorizations of NAMEs: deactivate them at the CA, and forget them.
+
+    No follower gets a certificate for them after that, and orders that stand on them are void. For a name that is to stay
+    given up, remove it from the configuration as well.
+    """
+    chosen = frozenset(Identifier.parse(name) for name in names)
+    with context.working(lock_wait) as host:
+        engine = host.prover()
+        for name in sorted(chosen - engine.remembered(chosen)):
+            raise UsageError(
+                f"no authorization of `{name}` is remembered here", hint="`acmectl master status` lists them"
+            )
+        given_up = engine.forget(chosen)
+    lookups.forgotten(given_up)
+    return ExitStatus.FAILED if any(one.error for one in given_up) else ExitStatus.AS_WANTED
 
 
 @master.command("plan")

@@ -34,7 +34,12 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
             names.master_report(report, talks=context.talks)
             statuses.append(ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED)
         if host.config.certificates:
-            issued = host.follower().run(host.wishes())
+            wishes = host.wishes()
+            if needed := host.needed(wishes):
+                proven = host.prover().run(needed, forget=False)
+                names.master_report(proven, talks=context.talks)
+                statuses.append(ExitStatus.FAILED if proven.failed else ExitStatus.AS_WANTED)
+            issued = host.follower().run(wishes)
             certificates_.follower_report(issued, host.config, host.clock(), talks=context.talks)
             statuses.append(issued.exit_status)
     return health.worst(statuses)
@@ -80,5 +85,7 @@ def _plan(context: Context) -> int:
             names.master_plan(host.master().plan(host.wanted), now, whole=True)
         if host.config.certificates:
             engine = host.follower()
+            if needed := host.needed(host.wishes()):
+                names.master_plan(host.prover().plan(needed), now, whole=False)
             certificates_.follower_plan([engine.status(wish) for wish in host.wishes()], now)
     return 0

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, TYPE_CHECKING
 
 import click
 
@@ -164,6 +164,17 @@ class LifetimesType(click.ParamType[tuple[str, "Lifetimes"]]):
     metavar="DURATION",
     help="How long a new order still sees the state before a deactivation.",
 )
+@click.option(
+    "--reuse",
+    type=click.IntRange(0, 100),
+    metavar="PERCENT",
+    help="Reuse so many of the valid authorizations; 0 is a CA where followers cannot work. Boulder 100, Pebble 50.",
+)
+@click.option(
+    "--new-authz",
+    type=click.Choice(["offered", "refused"]),
+    help="List newAuthz in the directory, and answer there, or with 404.",
+)
 @click.option("--require-binding", is_flag=True, help="Require External Account Binding; its key is put into --output.")
 @click.option("-v", "--verbose", is_flag=True, help="One line a request on stderr.")
 def sandbox(
@@ -180,6 +191,8 @@ def sandbox(
     issue_delay: timedelta,
     replica_lag: timedelta,
     nonce_reject: int,
+    reuse: int | None,
+    new_authz: Literal["offered", "refused"] | None,
     trust: bool,
     limits: bool,
     require_binding: bool,
@@ -199,7 +212,10 @@ def sandbox(
         nonce_reject_percent=nonce_reject,
         issue_delay=issue_delay,
         replica_lag=replica_lag,
+        new_authz=new_authz,
     )
+    if reuse is not None:
+        rules = replace(rules, reuse_percent=reuse)
     with _directory(output) as directory:
         settings = Settings(
             output=directory,

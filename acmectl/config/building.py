@@ -56,4 +56,4 @@ def _certificate(
         profile=schema.profile or whole.profile,
         key_type=schema.key,
     )
-    return Certificate(spec, deploy, entry.place)
+    return Certificate(spec, str(schema.solver) if schema.solver else None, deploy, entry.place)

@@ -36,7 +36,7 @@ def check_references(root: MappingNode, parts: Outline, *, complete: bool) -> It
 
 
 def _undefined(parts: Outline) -> Iterator[ConfigurationProblem]:
-    for entry in parts.authorize:
+    for entry in (*parts.authorize, *parts.certificates.values()):
         if solver := entry.node.text("solver"):
             yield from _unknown(entry, "solver", solver, parts.solvers)
     for entry in (*parts.authorize, *parts.certificates.values()):

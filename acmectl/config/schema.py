@@ -91,6 +91,7 @@ class CertificateSchema(Options):
     key: Key = KeyType.ECDSA_P256
     account: SomeText | None = None
     profile: Profile | None = None
+    solver: SomeText | None = None
     deploy: tuple[SectionSchema, ...] = ()
 
 

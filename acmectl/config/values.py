@@ -52,9 +52,13 @@ class Master:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as wanted, and the targets that it is handed to."""
+    """A certificate as wanted, and the targets that it is handed to.
+
+    `solver` proves its names just before it is issued; None where a master, here or elsewhere, keeps them authorized.
+    """
 
     spec: CertificateSpec
+    solver: str | None
     deploy: tuple[Section, ...]
     place: Place
 

@@ -171,7 +171,9 @@ class Books:
 
     def say(self, events: Iterable[tuple[Identifier, str, str]], now: datetime) -> None:
         """Into the log: name, what, and the words."""
-        self._memory.add_events(Event(now, name.value, kind, text) for name, kind, text in events)
+        lines = [Event(now, name.value, kind, text) for name, kind, text in events]
+        if lines:
+            self._memory.add_events(lines)
 
     # -- what lies in the world
 

@@ -19,7 +19,7 @@ from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameRe
 from acmectl.master.reuse import Reuse
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.policy import backoff, lifetimes, refresh
+from acmectl.policy import backoff, refresh
 from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
 from acmectl.solvers.base import Solver
 
@@ -220,7 +220,7 @@ class Master:
                         "issue on the host that can prove the names, or choose a CA that reuses (Let's Encrypt does)",
                     )
                 )
-            elif (lifetime := self._lifetime(profile)) and (cutoff := self._cutoff(profile, lifetime)) >= lifetime:
+            elif (lifetime := self._lifetime(profile)) and (cutoff := self._certain_cutoff(profile)) >= lifetime:
                 notes.append(
                     Note(
                         f"the CA reuses no authorization{under}: each lives for {_hours(lifetime)}, and is put into no order "
@@ -235,9 +235,10 @@ class Master:
         seen = [a for a in self._memory.authorizations() if a.profile == profile and a.lifetime]
         return max(seen, key=lambda a: a.seen_at).lifetime if seen else None
 
-    def _cutoff(self, profile: str | None, lifetime: timedelta) -> timedelta:
+    def _certain_cutoff(self, profile: str | None) -> timedelta:
+        """C where it is published, at least; an estimate from above proves nothing, and is zero here."""
         known = self.knowledge(profile)
-        return lifetimes.cutoff_from_above(known=known.cutoff, span=known.span, lifetime=lifetime)
+        return refresh.ZERO if known.cutoff is None else known.cutoff
 
     # -- solvers
 

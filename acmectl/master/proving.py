@@ -72,6 +72,11 @@ class Prover:
         self._solver = solver
         self._workers = workers
         self._books = books
+        self._trails: dict[Wanted, str] = {}
+
+    def trail(self, wanted: Wanted) -> str:
+        """What was tried last for a name: which challenge of which authorization of which order."""
+        return self._trails.get(wanted, "")
 
     def prove(
         self, orders: Iterable[tuple[Order, tuple[Wanted, ...]]]
@@ -79,6 +84,7 @@ class Prover:
         """Bring every authorization of `orders` to a decision; returns the valid ones and the reasons of the others."""
         orders = list(orders)
         authorizations, errors = self._fetch(orders)
+        self._note_arrivals(orders, authorizations)
         return self._decide(orders, authorizations, errors)
 
     def prove_alone(
@@ -95,6 +101,7 @@ class Prover:
     ) -> tuple[dict[Wanted, Proven], dict[Wanted, AcmectlError]]:
         proven = {w: _seen(a) for w, a in authorizations.items() if a.status is AuthorizationStatus.VALID}
         attempts = self._attempts(authorizations, errors)
+        self._note_choices(attempts)
         published: list[_Attempt] = []
         try:
             published = self._publish(attempts, errors)
@@ -119,6 +126,31 @@ class Prover:
         reason = next(iter(failed.values()), CAError("the CA's order does not list an authorization for it"))
         errors = {w: reason for _, names in orders for w in names if w not in found}
         return found, errors
+
+    def _note_arrivals(
+        self, orders: list[tuple[Order, tuple[Wanted, ...]]], authorizations: Mapping[Wanted, Authorization]
+    ) -> None:
+        """Which order brought which authorization: many to many, on servers that reuse both."""
+        arrived = []
+        for order, names in orders:
+            for wanted in names:
+                if authorization := authorizations.get(wanted):
+                    self._trails[wanted] = f"authorization {authorization.url} of order {order.url}"
+                    text = f"{authorization.url} ({authorization.status}), by order {order.url}"
+                    arrived.append((wanted.identifier, "authorization", text))
+        self._books.say(arrived, self._session.ca_now())
+
+    def _note_choices(self, attempts: Iterable[_Attempt]) -> None:
+        """Which challenge was preferred, and why."""
+        chosen = []
+        for attempt in attempts:
+            kind, authorization = attempt.challenge.type, attempt.authorization
+            self._trails.setdefault(attempt.wanted, f"authorization {authorization.url}")
+            self._trails[attempt.wanted] = f"challenge {kind} of {self._trails[attempt.wanted]}"
+            offered = ", ".join(sorted(c.type for c in authorization.challenges))
+            text = f"{kind}, the first of what solver `{attempt.wanted.solver}` can do; the CA offers {offered}"
+            chosen.append((attempt.wanted.identifier, "challenge", text))
+        self._books.say(chosen, self._session.ca_now())
 
     def _attempts(
         self, authorizations: Mapping[Wanted, Authorization], errors: dict[Wanted, AcmectlError]

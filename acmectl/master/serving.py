@@ -243,10 +243,15 @@ class AccountRun:
             )
             for w, e in errors.items()
         ]
-        self._books.say(
-            ((r.wanted.identifier, r.outcome, r.reason or f"until {r.expires_at}") for r in results), self.now
-        )
+        self._books.say(((r.wanted.identifier, r.outcome, self._words(r)) for r in results), self.now)
         return results
+
+    def _words(self, result: NameResult) -> str:
+        """For the log: until when, or who failed whom and in whose words."""
+        if result.outcome is not Outcome.FAILED:
+            return f"until {result.expires_at:%Y-%m-%d %H:%M:%S} UTC" if result.expires_at else "until an unknown time"
+        trail = self._prover.trail(result.wanted)
+        return f"{result.reason} [{trail}]" if trail else result.reason
 
 
 def _remembered(wanted: Wanted, proven: Proven, now: datetime) -> RememberedAuthorization:

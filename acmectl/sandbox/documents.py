@@ -9,7 +9,7 @@ from acmectl.model.orders import AuthorizationStatus, OrderStatus
 from acmectl.sandbox.objects import Account, Authorization, Challenge, Order
 from acmectl.sandbox.problems import document
 from acmectl.sandbox.rules import Rules
-from acmectl.sandbox.urls import DIRECTORY_PATHS, Urls
+from acmectl.sandbox.urls import DIRECTORY_PATHS, NEW_AUTHZ_PATH, Urls
 
 _PROFILES = {
     "classic": "the default: 7-day orders, authorizations reused for 30 days",
@@ -30,7 +30,8 @@ def directory(urls: Urls, rules: Rules, *, needs_external_account: bool) -> dict
         meta["profiles"] = {name: _PROFILES[name] for name in rules.profile_names}
     if needs_external_account:
         meta["externalAccountRequired"] = True
-    return {name: urls.base + path for name, path in DIRECTORY_PATHS.items()} | {"meta": meta}
+    paths = DIRECTORY_PATHS | ({"newAuthz": NEW_AUTHZ_PATH} if rules.new_authz else {})
+    return {name: urls.base + path for name, path in paths.items()} | {"meta": meta}
 
 
 def account(found: Account, urls: Urls, rules: Rules) -> dict[str, Any]:

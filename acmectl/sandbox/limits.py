@@ -46,6 +46,11 @@ class RateLimits:
         if not is_renewal:
             self._count_order(limits.new_orders, account_id, now)
 
+    def admit_validation(self, account_id: int, names: Iterable[Identifier], now: datetime) -> None:
+        """Raise 429 where too many validations of a name have failed."""
+        if self.limits is not None:
+            self._check_failures(self.limits.failed_validations, account_id, names, now)
+
     def failed(self, account_id: int, identifier: Identifier, now: datetime) -> None:
         """Count a failed validation, or a pending authorization that was deactivated."""
         if self.limits is not None:

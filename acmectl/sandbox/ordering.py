@@ -53,6 +53,16 @@ class Ordering:
                 replaced.replaced_by, order.replaces = order.id, replaced.serial
             return order, self._state.order_status(order, now, lagged=True)
 
+    def new_authorization(self, account: Account, name: str) -> Authorization:
+        """A pending authorization of no order; it belongs to no profile. Raises Refused."""
+        with self._state.lock:
+            now = self._state.clock.now()
+            (identifier,) = names = accepted((name,), self._state.injections.rejected)
+            if identifier.is_wildcard:
+                raise refuse("malformed", "a new authorization is for no wildcard")
+            self._state.limits.admit_validation(account.id, names, now)
+            return self._fresh(account, identifier, "", self._state.rules.profile("", now), now)
+
     def _rules(self, profile: str, names: frozenset[Identifier], now: datetime) -> ProfileRules:
         """The profile's rules. A server without profiles, as Debian's Pebble, ignores the field."""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,14 @@ class Resources:
         """Open an order, or hand out the one that is open already: 201 in either case, as Boulder."""
         order, status = self._authority.ordering.new_order(call.owner, _wish(call.fields()))
         return self._order(order, 201, status=status)
+
+    def new_authorization(self, call: Call) -> Reply:
+        """A new authorization outside any order (RFC 8555 section 7.4.1), beside whatever is valid already."""
+        if self._authority.state.rules.new_authz != "offered":
+            raise not_found("Page not found")
+        made = self._authority.ordering.new_authorization(call.owner, _dns_name(call.fields().get("identifier")))
+        reply = self._authorization(made)
+        return replace(reply, status=201, headers={"Location": self._urls.authorization(made.id)})
 
     def order(self, call: Call, number: int) -> Reply:
         """Show an order."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from acmectl.policy.ca_rules import LETS_ENCRYPT, LETS_ENCRYPT_LIMITS, PEBBLE, Limits, ProfileRules, rules_at
 
@@ -43,7 +44,8 @@ class Rules:
     `reuse_percent`: how many valid authorizations of a new order are reused. `replica_lag`: for so long after a deactivation newOrder
     still sees the old state. `issue_delay`: how long a finalized order stays `processing`. `race_invalid_percent`:
     how many orders finalized by two hosts at once end `invalid` (Boulder: 41 of 60). `poll_after`: the Retry-After of
-    what is still in work, in whole seconds; None sends none. `overrides` are by profile, under `""` for Pebble.
+    what is still in work, in whole seconds; None sends none. `new_authz`: whether newAuthz (RFC 8555 section 7.4.1) is offered,
+    `refused` if only the directory says so (acme2certifier). `overrides` are by profile, under `""` for Pebble.
     """
 
     order_reuse: bool = True
@@ -62,6 +64,7 @@ class Rules:
     validation_delay: timedelta = timedelta(0)
     race_invalid_percent: int = 68
     poll_after: timedelta | None = timedelta(seconds=1)
+    new_authz: Literal["offered", "refused"] | None = None
 
     @property
     def profile_names(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ DIRECTORY_PATHS = {
     "keyChange": "/acme/key-change",
     "renewalInfo": "/acme/renewal-info",
 }
+NEW_AUTHZ_PATH = "/acme/new-authz"  # in the directory only where the rules say so
 
 
 @dataclass(frozen=True, slots=True)

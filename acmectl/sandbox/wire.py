@@ -28,7 +28,7 @@ from acmectl.sandbox.problems import Refused, document, refuse
 from acmectl.sandbox.registration import Registration
 from acmectl.sandbox.replies import Reply
 from acmectl.sandbox.resources import Resources
-from acmectl.sandbox.urls import DIRECTORY_PATHS, Urls
+from acmectl.sandbox.urls import DIRECTORY_PATHS, NEW_AUTHZ_PATH, Urls
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
@@ -42,6 +42,7 @@ _ROUTES = Map(
         Rule(DIRECTORY_PATHS["newNonce"], endpoint="newNonce", methods=["GET", "HEAD"]),
         Rule(DIRECTORY_PATHS["newAccount"], endpoint="newAccount", methods=["POST"]),
         Rule(DIRECTORY_PATHS["newOrder"], endpoint="newOrder", methods=["POST"]),
+        Rule(NEW_AUTHZ_PATH, endpoint="newAuthz", methods=["POST"]),
         Rule(DIRECTORY_PATHS["revokeCert"], endpoint="revokeCert", methods=["POST"]),
         Rule(DIRECTORY_PATHS["keyChange"], endpoint="keyChange", methods=["POST"]),
         Rule(DIRECTORY_PATHS["renewalInfo"] + "/<ari_id>", endpoint="renewalInfo", methods=["GET"]),
@@ -92,6 +93,7 @@ class Wire:
             "account": registration.account,
             "keyChange": registration.key_change,
             "newOrder": resources.new_order,
+            "newAuthz": resources.new_authorization,
             "order": resources.order,
             "orders": resources.orders,
             "finalize": resources.finalize,

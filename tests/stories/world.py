@@ -102,9 +102,16 @@ class World:
         start: datetime = TODAY,
         profile: str = "classic",
         is_trusting: bool = False,
+        is_lets_encrypt: bool | None = None,
         resolver: tuple[str, int] | None = None,
         **rules: Any,
     ) -> None:
+        """`is_lets_encrypt`: whether hosts know its published rules; with Boulder's rules they do. `rules` are the sandbox's."""
+        self.is_lets_encrypt = (
+            rules.get("rules", "boulder") == "boulder" if is_lets_encrypt is None else is_lets_encrypt
+        )
+        self.has_profiles = rules.get("rules", "boulder") == "boulder"
+        self.on_request: Callable[[str], object] = lambda _: None
         self.directory = directory
         self.profile = profile
         self.start = start
@@ -125,10 +132,12 @@ class World:
                 http_port=self.port,
                 trust=is_trusting,
                 resolver=resolver,
-                on_request=lambda _: self._pass(LATENCY),
+                on_request=self._see,
                 **rules,
             )
         )
+
+        self.directory_url = self.sandbox.directory_url
 
     def __enter__(self) -> Self:
         return self
@@ -149,8 +158,9 @@ class World:
         self.clock.advance(timedelta(seconds=seconds))
         self.settle()
 
-    def _pass(self, duration: timedelta) -> None:
-        self.clock.advance(duration)
+    def _see(self, line: str) -> None:
+        self.clock.advance(LATENCY)
+        self.on_request(line)
 
     def settle(self) -> None:
         """Wait until no validation is under way."""
@@ -204,8 +214,10 @@ class World:
         folder.mkdir()
         head = (
             f'authority: {{directory: "{self.sandbox.directory_url}", ca_bundle: ../ca/root.pem}}\n'
-            f"profile: {profile or self.profile}\nstate_directory: state\n"
+            "state_directory: state\n"
         )
+        if self.has_profiles:
+            head += f"profile: {profile or self.profile}\n"
         (folder / "config.yaml").write_text(head + parts)
         return Host(self, folder / "config.yaml", skew)
 
@@ -313,7 +325,8 @@ class World:
             return [
                 span
                 for authorization, lost_at in [*known, *self._lost]
-                if authorization.identifier.value == name and authorization.profile == self.profile
+                if authorization.identifier.value == name
+                and authorization.profile == (self.profile if self.has_profiles else "")
                 for span in self._spans(authorization, lost_at)
             ]
 
@@ -324,7 +337,7 @@ class World:
             return
         rules = self.sandbox.authority.state.rules
         for begin, end in _eras(self.profile):
-            cutoff = rules.cutoff_of(rules.profile(self.profile, begin))
+            cutoff = rules.cutoff_of(rules.profile(authorization.profile, begin))
             ends = [authorization.expires_at - cutoff, end]
             ends += [at for at in (authorization.deactivated_at, lost_at) if at is not None]
             span = Span(max(validated[0], begin), min(ends))
@@ -356,7 +369,7 @@ class Host:
             self._loaded.parts,
             clock=lambda: self.world.now + self._skew,
             pause=self.world.pause,
-            published={self.world.sandbox.directory_url},
+            published={self.world.directory_url} if self.world.is_lets_encrypt else (),
         )
 
     def run(self, **options: Any) -> MasterReport:
@@ -383,6 +396,18 @@ class Host:
         self.costs.add(report)
         return report
 
+    def run_all(self) -> None:
+        """`acmectl run` of a host on its own: what is due is proven, then issued."""
+        host = self.app()
+        try:
+            with host.state.locked():
+                wishes = host.wishes()
+                if needed := host.needed(wishes):
+                    self.costs.add(host.prover().run(needed, forget=False))
+                self.costs.add(host.follower().run(wishes))
+        finally:
+            host.state.close()
+
     def has_certificate(self) -> bool:
         """Whether every certificate of the configuration was issued."""
         return all(
@@ -400,7 +425,7 @@ class Host:
         host.state.accounts.save(
             StoredAccount(
                 "default",
-                world.sandbox.directory_url,
+                world.directory_url,
                 account.url,
                 world.profile,
                 (),

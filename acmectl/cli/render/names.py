@@ -23,6 +23,7 @@ from acmectl.cli.render.words import (
     table,
     until,
 )
+from acmectl.cli.render.lookups import notes
 from acmectl.policy import health
 from acmectl.policy.refresh import Action
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 def master_report(report: MasterReport, *, talks: bool) -> None:
     """What a run did with each name; failures on stderr in any case, the rest only where somebody looks."""
     clock_warning(report.clock_offset)
+    notes(report.notes)
     for alike in _grouped(report.results):
         _failed_names(alike)
     if not talks:

@@ -71,8 +71,9 @@ def test_the_follower_has_nothing_to_prove_with_and_needs_only_what_the_master_p
     assert all(certificate.spec.names <= proven for certificate in follower.certificates.values())
 
 
-def test_the_host_on_its_own_proves_every_name_that_it_needs(example: Callable[[str], Loaded]) -> None:
+def test_the_host_on_its_own_proves_every_name_when_it_is_needed_and_keeps_none_alive(
+    example: Callable[[str], Loaded],
+) -> None:
     config = example("standalone.yaml").require()
-    assert config.master
-    proven = {name for entry in config.master.authorize for name in entry.names}
-    assert {name for certificate in config.certificates.values() for name in certificate.spec.names} <= proven
+    assert config.master is None
+    assert {certificate.solver for certificate in config.certificates.values()} == {"web"}

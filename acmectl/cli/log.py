@@ -1,0 +1,53 @@
+"""`acmectl log`: what happened to a name or a certificate, from the state of this host."""
+
+from __future__ import annotations
+
+import click
+
+from acmectl.cli.context import Context, as_json, pass_context
+from acmectl.cli.render import log as log_
+from acmectl.cli.render import words
+from acmectl.errors import InvalidName, UsageError
+from acmectl.model.names import Identifier
+
+_USUAL = 50
+
+
+@click.command()
+@click.argument("subject", required=False, metavar="[NAME|LABEL]")
+@click.option(
+    "-n",
+    "--count",
+    type=click.IntRange(min=1),
+    default=_USUAL,
+    show_default=True,
+    metavar="COUNT",
+    help="So many of the latest events.",
+)
+@as_json
+@pass_context
+def log(context: Context, subject: str | None, count: int, *, json_: bool) -> int:
+    """Say what happened to a NAME or a certificate's LABEL, or to all, oldest first; never asks the CA.
+
+    Which order brought which authorization, which challenge was chosen and why, what failed, and the CA's own words. The
+    latest 20,000 events of this host are kept.
+    """
+    with context.reading() as host:
+        found = host.state.memory.events(_spelled(subject), limit=count)
+    if json_:
+        words.json_out(log_.events_json(found))
+        return 0
+    if subject and not found:
+        raise UsageError(f"nothing is remembered of `{subject}`", hint="`acmectl log` shows the latest events of all")
+    log_.events(found)
+    return 0
+
+
+def _spelled(subject: str | None) -> str | None:
+    """As events spell it: a name in its A-label form; a label as it is."""
+    if subject is None:
+        return None
+    try:
+        return Identifier.parse(subject).value if "." in subject else subject
+    except InvalidName:
+        return subject
