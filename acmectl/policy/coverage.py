@@ -65,15 +65,14 @@ class Cohort:
     proven_at: datetime | None
     closes_at: datetime | None
     gaps: list[Gap] = field(default_factory=list)
-    names: tuple[int, ...] = ()
+    names: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        if not self.names:
-            self.names = _numbers(self.strands)
+        self.names = _numbers(self.strands)
 
     def shut(self, at: datetime, until: datetime) -> None:
         """The names are replaced at `at`, and usable again at `until`: note the gap."""
-        if self.closes_at is not None and min(self.closes_at, at) < until:
+        if self.closes_at is not None:
             self.gaps.append(Gap(min(self.closes_at, at), until))
 
     def split(self, chosen: Collection[int]) -> tuple[Cohort, Cohort]:
@@ -97,6 +96,17 @@ class Cohort:
         """Each strand with all its gaps."""
         for strand in self.ended():
             yield strand, strand.past.all() if strand.past else ()
+
+
+def merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Gaps that touch as one: a name that closes in the moment in which it opens was never open."""
+    whole: list[Gap] = []
+    for gap in gaps:
+        if whole and whole[-1].end >= gap.start:
+            whole[-1] = Gap(whole[-1].start, gap.end)
+        else:
+            whole.append(gap)
+    return tuple(whole)
 
 
 def joined(cohorts: Iterable[Cohort], *, first_at: datetime) -> Cohort:

@@ -8,7 +8,7 @@ validation is taken to succeed, after `validation`; what fails in life is no mat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -116,9 +116,19 @@ def play(
         at = min((lane.run(now) for lane in lanes), default=until)
         runs = math.ceil((at - start) / every)
         now = max(now + every, start + runs * every)
-    windows = [Window(*history) for lane in lanes for history in lane.histories(until)]
-    windows.sort(key=lambda w: (-max((g.length for g in w.gaps), default=timedelta()), w.share))
+    windows = sorted(
+        _windows(lanes, until), key=lambda w: (-max((g.length for g in w.gaps), default=timedelta()), w.share)
+    )
     return Forecast(start, until, setting.schedule, tuple(windows), costs, setting.new_orders)
+
+
+def _windows(lanes: Iterable[Lane], until: datetime) -> Iterator[Window]:
+    """The names of each lane, those with equal histories together."""
+    for lane in lanes:
+        alike: dict[tuple[datetime | None, tuple[Gap, ...]], list[Wanted]] = {}
+        for names, since, gaps in lane.histories(until):
+            alike.setdefault((since, gaps), []).extend(names)
+        yield from (Window(tuple(names), since, until, gaps) for (since, gaps), names in alike.items())
 
 
 @dataclass(frozen=True, slots=True)

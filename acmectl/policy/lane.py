@@ -12,21 +12,21 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import chain
 
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import batching, refresh
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
-from acmectl.policy.coverage import Cohort, Gap, Strand, joined
+from acmectl.policy.coverage import Cohort, Gap, Strand, joined, merged
 from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Decision, Wanted
 from acmectl.policy.terms import Terms
 
 VALIDATION = timedelta(minutes=1)
 _PER = LETS_ENCRYPT_LIMITS.new_orders.per
-_PACKINGS_KEPT = 128
-_ORDERS_KEPT = 8192
+_KEPT = 128
 
 Names = tuple[int, ...]
 _Zone = tuple[str, str]
@@ -101,8 +101,8 @@ class Lane:
         self._wanted = tuple(chain.from_iterable(batching.pack(wanted)))
         self._zones = [(w.solver, ".".join(w.identifier.base.split(".")[-2:])) for w in self._wanted]
         self._clashes = any(w.identifier.is_wildcard for w in wanted)
-        self._packings: dict[tuple[Names, int], tuple[Names, ...]] = {}
-        self._first_of_zones: dict[Names, tuple[Names, Names]] = {}
+        self._packed = lru_cache(_KEPT)(self._pack_clashing)  # both are asked the same in nearly every run
+        self._canaries = lru_cache(_KEPT)(self._first_of_zones)
         self._ready: dict[Names, tuple[datetime, datetime]] = {}  # orders: when opened, until when ready
         self._cohorts = self._first(tuple(remembered), start)
 
@@ -116,17 +116,15 @@ class Lane:
         change = self._terms.changes_after(now)
         return min(d.at or now for d in decisions) if change is None else min(change, *(d.at or now for d in decisions))
 
-    def histories(
-        self, until: datetime
-    ) -> Iterator[tuple[tuple[Wanted, ...], datetime | None, datetime, tuple[Gap, ...]]]:
-        """Names with one history, since when they count, `until`, and their gaps."""
+    def histories(self, until: datetime) -> Iterator[tuple[tuple[Wanted, ...], datetime | None, tuple[Gap, ...]]]:
+        """Names with one history, since when they count, and their gaps `until` the end."""
         for cohort in self._cohorts:
             closed = cohort.closes_at if cohort.closes_at is not None and cohort.closes_at < until else None
             for strand, gaps in cohort.histories():
                 names = tuple(self._wanted[n] for n in strand.names)
                 since = strand.since if strand.since and strand.since < until else None
                 last = () if closed is None else (Gap(closed, until),)
-                yield names, since, until, tuple(Gap(g.start, min(g.end, until)) for g in (*gaps, *last))
+                yield names, since, merged(Gap(g.start, min(g.end, until)) for g in (*gaps, *last))
 
     def _first(self, remembered: tuple[RememberedAuthorization, ...], start: datetime) -> list[Cohort]:
         """Names with equal memories together: to the minute, and never later than the truth."""
@@ -236,9 +234,10 @@ class Lane:
         """Prove the pending ones of an order, which then is ready `until` its end."""
         self._costs.validations += pending
         self._costs.requests += pending + 2  # challenges, the order once, one authorization for its `expires`
-        if len(self._ready) > _ORDERS_KEPT:
-            self._ready = {names: ready for names, ready in self._ready.items() if ready[1] > now}
-        self._ready[order] = (now, until)
+        opens_at = now + self._setting.validation
+        ready_until = min(until, opens_at + self._terms.at(now).reuse)
+        if ready_until > opens_at + self._terms.at(now).reuse - self._terms.at(now).cutoff:  # else nobody asks in time
+            self._ready[order] = (now, ready_until)
 
     def _proven(self, due: list[Cohort], proven: list[int], now: datetime) -> None:
         """Those proven go on as one cohort, usable again after the validation; the others stay as they are."""
@@ -252,13 +251,13 @@ class Lane:
         else:
             left = []
         opens_at = now + self._setting.validation
-        for cohort in parts:
-            cohort.shut(now, opens_at)
-        merged = joined(parts, first_at=opens_at)
-        merged.known = self._fresh(merged.names[0], now, opens_at)
-        merged.proven_at = now
-        merged.closes_at = self._terms.closes_at(opens_at + self._terms.at(now).reuse, opens_at)
-        self._cohorts = [c for c in self._cohorts if c not in due] + left + [merged]
+        for part in parts:
+            part.shut(now, opens_at)
+        cohort = joined(parts, first_at=opens_at)
+        cohort.known = self._fresh(cohort.names[0], now, opens_at)
+        cohort.proven_at = now
+        cohort.closes_at = self._terms.closes_at(opens_at + self._terms.at(now).reuse, opens_at)
+        self._cohorts = [c for c in self._cohorts if c not in due] + left + [cohort]
 
     def _fresh(self, name: int, now: datetime, opens_at: datetime) -> RememberedAuthorization:
         wanted, lifetime = self._wanted[name], self._terms.at(now).reuse
@@ -278,26 +277,20 @@ class Lane:
     def _pack(self, names: Names, now: datetime) -> tuple[Names, ...]:
         """Orders, as `batching.pack` makes them; where no wildcard clashes they are simply filled in turn."""
         limit = self._terms.at(now).max_names
-        if not self._clashes:
-            return tuple(names[i : i + limit] for i in range(0, len(names), limit))
-        if (names, limit) not in self._packings:
-            if len(self._packings) >= _PACKINGS_KEPT:
-                self._packings.clear()
-            numbers = {self._wanted[n].key: n for n in names}
-            packed = batching.pack([self._wanted[n] for n in names], limit=limit)
-            self._packings[names, limit] = tuple(tuple(numbers[w.key] for w in order) for order in packed)
-        return self._packings[names, limit]
+        if self._clashes:
+            return self._packed(names, limit)
+        return tuple(names[i : i + limit] for i in range(0, len(names), limit))
 
-    def _canaries(self, names: Names) -> tuple[Names, Names]:
-        """The first name of each solver and zone, and the others."""
-        if names not in self._first_of_zones:
-            if len(self._first_of_zones) >= _PACKINGS_KEPT:
-                self._first_of_zones.clear()
-            self._first_of_zones[names] = self._canaries_beyond(frozenset(), names)
-        return self._first_of_zones[names]
+    def _pack_clashing(self, names: Names, limit: int) -> tuple[Names, ...]:
+        numbers = {self._wanted[n].key: n for n in names}
+        packed = batching.pack([self._wanted[n] for n in names], limit=limit)
+        return tuple(tuple(numbers[w.key] for w in order) for order in packed)
+
+    def _first_of_zones(self, names: Names) -> tuple[Names, Names]:
+        return self._canaries_beyond(frozenset(), names)
 
     def _canaries_beyond(self, good: Collection[_Zone], names: Names) -> tuple[Names, Names]:
-        """The same, where some zones need none."""
+        """The first name of each solver and zone that is not `good`, and the others."""
         first: dict[_Zone, int] = {}
         for name in names:
             first.setdefault(self._zones[name], name)

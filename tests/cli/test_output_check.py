@@ -65,9 +65,14 @@ def test_problems_as_json(tmp_path: Path) -> None:
                 "hint": "did you mean `profile`?",
             }
         ],
+        "warnings": [],
     }
 
 
 def test_no_problems_as_json(new_master: Host) -> None:
     ran = new_master.acmectl("check", "--json")
-    assert (ran.status, json.loads(ran.out), ran.err) == (0, {"schema_version": 1, "ok": True, "problems": []}, "")
+    assert (ran.status, json.loads(ran.out), ran.err) == (
+        0,
+        {"schema_version": 1, "ok": True, "problems": [], "warnings": []},
+        "",
+    )

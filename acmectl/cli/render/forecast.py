@@ -159,7 +159,7 @@ def _sentence(shortfall: Shortfall) -> str:
     mode = "" if schedule.early else " with `refresh: lapse`"
     return (
         f"{when}runs every {format_duration(schedule.every)}{mode} leave names unauthorized for {span(shortfall.gap)} "
-        f"of every {span(shortfall.of).removeprefix("1 ")}"
+        f"of every {span(shortfall.of).removeprefix('1 ')}"
     )
 
 
