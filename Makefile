@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types layers unit format benchmarks clean help
+.PHONY: demo test lint types layers unit format benchmarks stories clean help
 
 help:
 	@echo 'make demo        a throw-away CA, a master and a follower, on loopback'
 	@echo 'make test        lint, types, layers and all tests (installs the servers they need, as root)'
 	@echo 'make unit        only the fast tests that need no server'
 	@echo 'make benchmarks  ratios for the claims about speed'
+	@echo 'make stories     play a hundred days of every story, and print what each master costs and leaves open'
 	@echo 'make clean       remove the virtual environment and all caches'
 
 demo: $(VENV)/.demo
@@ -42,6 +43,10 @@ format: $(VENV)/.dev
 
 benchmarks: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/benchmarks -s -p no:cacheprovider -o python_files='bench_*.py' -o python_functions='bench_*'
+
+DAYS ?= 100
+stories: $(VENV)/.dev
+	@$(BIN)/python -m tests.stories.table $(DAYS)
 
 clean:
 	rm -rf $(VENV) *.egg-info build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -134,12 +134,15 @@ class Host:
             for label in chosen
         )
 
-    def master(self) -> Master:
-        """The engine that keeps names authorized; the configuration must have a `master` part."""
+    def master(self, solver: Solver | None = None) -> Master:
+        """The engine that keeps names authorized; the configuration must have a `master` part.
+
+        `solver` stands in for all that are configured, where a program rather than a person knows how to prove.
+        """
         if self.config.master is None:
             raise UsageError("this host is no master", hint="its configuration has no `master:`")
         schedule = Schedule(self.config.master.every, early=self.config.master.refreshes_early)
-        return self._master(schedule)
+        return self._master(schedule, solver)
 
     def prover(self) -> Master:
         """The same engine, for names that are proven when they are needed: it keeps nothing alive."""
@@ -167,7 +170,7 @@ class Host:
         status = self.follower().status(wish)
         return isinstance(status.decision, Due) and backoff.may_try(status.failure, self.clock())
 
-    def _master(self, schedule: Schedule) -> Master:
+    def _master(self, schedule: Schedule, solver: Solver | None = None) -> Master:
         from acmectl.master import Master, Settings
 
         settings = Settings(schedule)
@@ -176,7 +179,7 @@ class Host:
             settings = Settings(schedule, workers=workers, new_orders=new_orders)
         return Master(
             connect=self.connect,
-            solvers={name: partial(self._solver, name) for name in self.parts.solvers},
+            solvers={name: (lambda: solver) if solver else partial(self._solver, name) for name in self.parts.solvers},
             memory=self.state.memory,
             clock=self.clock,
             settings=settings,

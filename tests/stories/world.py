@@ -34,6 +34,7 @@ from acmectl.policy import ca_rules
 from acmectl.sandbox.clock import Clock
 from acmectl.sandbox.objects import Authorization
 from acmectl.sandbox.server import Sandbox
+from acmectl.solvers.base import Solver
 from acmectl.storage.accounts import StoredAccount
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -372,12 +373,12 @@ class Host:
             published={self.world.directory_url} if self.world.is_lets_encrypt else (),
         )
 
-    def run(self, **options: Any) -> MasterReport:
-        """`acmectl master run`."""
+    def run(self, *, solver: Solver | None = None, **options: Any) -> MasterReport:
+        """`acmectl master run`; `solver` stands in for all that are configured."""
         host = self.app()
         try:
             with host.state.locked():
-                report = host.master().run(host.wanted, **options)
+                report = host.master(solver).run(host.wanted, **options)
         finally:
             host.state.close()
         self.costs.add(report)

@@ -45,3 +45,9 @@ def test_a_paused_subject_waits_for_a_person() -> None:
     failure = _after(1, paused=True)
     assert failure.retry_at is None
     assert not backoff.may_try(failure, NOW + timedelta(days=365))
+
+
+def test_a_failure_that_the_ca_had_no_part_in_is_tried_by_the_next_run() -> None:
+    failure = _after(5, local=True)
+    assert failure.count == 5
+    assert backoff.may_try(failure, NOW)

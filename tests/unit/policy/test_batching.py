@@ -109,3 +109,21 @@ def test_a_limit_of_a_registered_domain_is_about_the_names_below_it() -> None:
 def test_a_refusal_of_the_account_is_not_about_names() -> None:
     assert not batching.is_about_names(Problem("userActionRequired", "terms changed", 403))
     assert batching.is_about_names(Problem("rejectedIdentifier", "no", 400))
+
+
+@pytest.mark.parametrize(
+    ("detail", "limit"),
+    [
+        ("Order cannot contain more than 25 identifiers", 25),  # Boulder
+        ("too many names: at most 10 DNS names are allowed", 10),
+        ("order for 60 identifiers is too large", None),  # our own number, no limit
+        ("Cannot issue for 0 names", None),
+        ("policy forbids this", None),
+    ],
+)
+def test_the_limit_of_names_is_read_from_the_refusal(detail: str, limit: int | None) -> None:
+    assert batching.name_limit(Problem("malformed", detail, 400), 60) == limit
+
+
+def test_a_rate_limit_is_no_limit_of_names() -> None:
+    assert batching.name_limit(Problem("rateLimited", "50 names in a week", 429), 60) is None
