@@ -43,7 +43,8 @@ class Rules:
     `reuse_percent`: how many valid authorizations of a new order are reused. `replica_lag`: for so long after a deactivation newOrder
     still sees the old state. `issue_delay`: how long a finalized order stays `processing`. `race_invalid_percent`:
     how many orders finalized by two hosts at once end `invalid` (Boulder: 41 of 60). `poll_after`: the Retry-After of
-    what is still in work, in whole seconds; None sends none. `overrides` are by profile, under `""` for Pebble.
+    what is still in work, in whole seconds; None sends none. `overrides` are by profile, under `""` for Pebble;
+    `cutoff` replaces the one that follows from the order's lifetime, which is an hour at least.
     """
 
     order_reuse: bool = True
