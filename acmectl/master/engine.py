@@ -195,7 +195,13 @@ class Master:
                 stopped = Unordered(opened.stopped.message, hint=opened.stopped.hint)
                 outcomes |= dict.fromkeys(opened.unordered, stopped)
                 self._block(account, opened)
-            prover = Prover(session, self._solvers, workers=self._workers, remember=self._remember_published)
+            prover = Prover(
+                session,
+                self._solvers,
+                workers=self._workers,
+                publishing=self._note_published,
+                removed=self._note_removed,
+            )
             proven, errors = prover.prove(opened.orders)
             outcomes |= proven
             outcomes |= errors
@@ -225,23 +231,35 @@ class Master:
             known = self._memory.failures("account").get(account)
             self._memory.save_failure(_failure(known, "account", account, opened.stopped, self._clock()))
 
-    def _remember_published(self, solver: str, responses: Iterable[Response]) -> None:
-        """Note what lies in the world, so that a run that was killed is cleaned up after by the next one."""
+    def _note_published(self, solver: str, responses: Iterable[Response]) -> None:
+        """Note what is about to lie in the world, so that a run that was killed is cleaned up after by the next one."""
+        self._save_left(solver, dict.fromkeys([*self._left(solver), *responses]))
+
+    def _note_removed(self, solver: str, responses: Iterable[Response]) -> None:
+        gone = frozenset(responses)
+        self._save_left(solver, [response for response in self._left(solver) if response not in gone])
+
+    def _left(self, solver: str) -> list[Response]:
+        noted = json.loads(self._memory.fact(f"published/{solver}") or "[]")
+        return [Response(**r | {"identifier": Identifier(r["identifier"])}) for r in noted]
+
+    def _save_left(self, solver: str, responses: Iterable[Response]) -> None:
         text = json.dumps([asdict(r) | {"identifier": r.identifier.value} for r in responses])
         self._memory.set_fact(f"published/{solver}", text)
 
     def _remove_leftovers(self) -> None:
         for name, factory in self._solvers.items():
-            left = json.loads(self._memory.fact(f"published/{name}") or "[]")
+            left = self._left(name)
             if not left:
                 continue
-            responses = [Response(**r | {"identifier": Identifier(r["identifier"])}) for r in left]
             try:
-                failures = factory().remove(responses)
+                failures = factory().remove(left)
             except AcmectlError as error:
                 log.warning("an interrupted run left records behind, and solver `%s` failed: %s", name, error)
-            else:
-                self._remember_published(name, failures)
+                continue
+            for response, failure in failures.items():
+                log.warning("an interrupted run left a record behind for `%s`: %s", response.identifier, failure)
+            self._note_removed(name, [response for response in left if response not in failures])
 
 
 def _undisturbed(decision: Decision) -> NameResult:

@@ -64,14 +64,16 @@ class Prover:
         solvers: Mapping[str, Callable[[], Solver]],
         *,
         workers: int,
-        remember: Callable[[str, tuple[Response, ...]], None],
+        publishing: Callable[[str, Iterable[Response]], None],
+        removed: Callable[[str, Iterable[Response]], None],
     ) -> None:
-        """`solvers` make their solver when first needed; `remember` notes what is about to be published, and by whom."""
+        """`solvers` make their solver when first needed; `publishing` notes what a solver is about to publish, `removed` what it took away."""
         self._session = session
         self._factories = solvers
         self._solvers: dict[str, Solver] = {}
         self._workers = workers
-        self._remember = remember
+        self._publishing = publishing
+        self._removed = removed
 
     def prove(
         self, orders: Iterable[tuple[Order, tuple[Wanted, ...]]]
@@ -141,7 +143,7 @@ class Prover:
 
         def publish(name: str) -> dict[Response, SolverError]:
             solver, responses = self._solver(name), tuple(a.response for a in groups[name])
-            self._remember(name, responses)
+            self._publishing(name, responses)
             failures = dict(solver.publish(responses))
             return failures | dict(solver.seen([r for r in responses if r not in failures]))
 
@@ -162,7 +164,7 @@ class Prover:
         def respond(attempt: _Attempt) -> datetime:
             at = self._session.ca_now()
             if attempt.challenge.status is ChallengeStatus.PENDING:
-                answer(self._session, attempt.challenge)
+                answer(self._session, attempt.challenge, identifier=attempt.wanted.identifier)
             return at
 
         answered, failed = workers.each(attempts, respond, workers=self._workers)
@@ -254,7 +256,7 @@ class Prover:
             failures = self._solver(name).remove(responses)
             for response, error in failures.items():
                 log.warning("left behind for `%s`: %s", response.identifier, error)
-            self._remember(name, tuple(failures))
+            self._removed(name, [response for response in responses if response not in failures])
 
         _, broken = workers.each(groups, remove, workers=self._workers)
         for name, error in broken.items():

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acmectl.ca.directory import Directory, read_directory
-from acmectl.ca.reading import Fields, printable, read_authorization, read_challenge, read_order, read_problem
+from acmectl.ca.fields import Fields, printable
+from acmectl.ca.reading import read_authorization, read_challenge, read_order, read_problem
 from acmectl.errors import CAProtocolError, Problem
 from acmectl.model.orders import Authorization, Challenge, Order
 
