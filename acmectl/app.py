@@ -17,7 +17,7 @@ from acmectl import config as configuration
 from acmectl import workers
 from acmectl.config import Config, Section
 from acmectl.deploy import registry as targets
-from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError, StorageError, UsageError
+from acmectl.errors import ConfigurationError, ConfigurationProblem, InvalidName, SolverError, StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.names import Identifier
 from acmectl.options import Options
@@ -105,7 +105,10 @@ class Host:
     def chosen_names(self, texts: Iterable[str]) -> frozenset[Identifier]:
         """The identifiers that a person names on the command line; raises UsageError for one that is not configured."""
         known = {w.identifier for w in self.wanted}
-        chosen = frozenset(Identifier.parse(text) for text in texts)
+        try:
+            chosen = frozenset(Identifier.parse(text) for text in texts)
+        except InvalidName as error:
+            raise UsageError(error.message, hint=error.hint) from error
         for name in sorted(chosen - known):
             raise UsageError(f"`{name}` is not among the names of `master`", hint=_near(name.value, map(str, known)))
         return chosen

@@ -12,7 +12,7 @@ from acmectl.errors import ConfigurationError
 @click.command()
 @as_json
 @pass_context
-def check(context: Context, *, json_: bool) -> int:
+def check(context: Context, *, json: bool) -> int:
     """Check the configuration, and say what it asks for.
 
     All problems of all files come in one answer, each with its file and line. Asks nobody outside this host.
@@ -20,11 +20,11 @@ def check(context: Context, *, json_: bool) -> int:
     try:
         host = context.host()
     except ConfigurationError as error:
-        if not json_:
+        if not json:
             raise
         words.json_out({"ok": False, "problems": [accounts.problem_json(p) for p in error.problems]})
         return error.exit_status
-    if json_:
+    if json:
         words.json_out({"ok": True, "problems": []})
     else:
         accounts.configuration(context.path, host.config)

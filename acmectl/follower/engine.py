@@ -89,7 +89,14 @@ class CertificateStatus:
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
-        return health.of_certificate(self.installed, self.failure, self.behind, running_out=self.running_out, now=now)
+        return health.of_certificate(
+            self.installed,
+            self.failure,
+            self.behind,
+            waiting=self.waiting_since is not None and self.damage is None,
+            running_out=self.running_out,
+            now=now,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,35 +160,38 @@ class Follower:
             running_out=isinstance(decision, Due) and self._is_running_out(installed, since),
         )
 
-    def run(self, wishes: Sequence[Wish], *, forced: bool = False, wait: timedelta | None = None) -> FollowerReport:
+    def run(
+        self, wishes: Sequence[Wish], *, forced: bool = False, at_once: bool = False, wait: timedelta | None = None
+    ) -> FollowerReport:
         """Issue what is due and authorized, deploy what is behind.
 
-        `forced` issues also what is not due and ignores earlier failures (a person asked); `wait` orders again, at growing
-        intervals, until nothing waits any more or the time is over.
+        `at_once` tries again what failed before its pause is over (a person asked); `forced` does so too, and issues
+        also what is not due; `wait` orders again, at growing intervals, until nothing waits any more or the time is over.
         """
+        at_once = at_once or forced
         try:
-            results = {w.spec.label: self._serve(w, forced=forced) for w in wishes}
+            results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once) for w in wishes}
             if wait is not None:
                 self._await(wishes, results, wait, forced=forced)
-            deployed = self._deploy(wishes, results, forced=forced)
+            deployed = self._deploy(wishes, results, at_once=at_once)
             return FollowerReport(deployed, self._counts(), self._offset())
         finally:
             for session in self._sessions.values():
                 session.close()
 
-    def _serve(self, wish: Wish, *, forced: bool) -> CertificateResult:
+    def _serve(self, wish: Wish, *, forced: bool, at_once: bool) -> CertificateResult:
         try:
             status = self.status(wish, forced=forced)
             if isinstance(status.decision, NotDue):
                 return CertificateResult(wish.spec.label, status.decision, None, status.installed, running_out=False)
-            return self._issue(wish, status, status.decision, forced=forced)
+            return self._issue(wish, status, status.decision, at_once=at_once)
         except AcmectlError as error:
             failed = Failed(error.message, error.hint, None)
             return CertificateResult(wish.spec.label, failed, None, None, running_out=False)
 
-    def _issue(self, wish: Wish, status: CertificateStatus, due: Due, *, forced: bool) -> CertificateResult:
+    def _issue(self, wish: Wish, status: CertificateStatus, due: Due, *, at_once: bool) -> CertificateResult:
         failure, label = status.failure, wish.spec.label
-        if failure is not None and not forced and not backoff.may_try(failure, self._clock()):
+        if failure is not None and not at_once and not backoff.may_try(failure, self._clock()):
             left_alone = Failed(failure.reason, None, failure.retry_at, attempted=False)
             return CertificateResult(label, left_alone, due.reason, status.installed, status.running_out)
         outcome = self._attempt(wish, failure)
@@ -261,10 +271,10 @@ class Follower:
                 return
             self._pause(min(interval, left))
             interval = min(2 * interval, LONGEST_WAIT)
-            results |= {w.spec.label: self._serve(w, forced=forced) for w in waiting}
+            results |= {w.spec.label: self._serve(w, forced=forced, at_once=forced) for w in waiting}
 
     def _deploy(
-        self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, forced: bool
+        self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, at_once: bool
     ) -> tuple[CertificateResult, ...]:
         from dataclasses import replace
 
@@ -274,7 +284,7 @@ class Follower:
             installed = results[wish.spec.label].installed
             if installed is not None:
                 directory = self._certificates.current_directory(wish.spec.label)
-                done += deployer.add(wish.spec.label, installed.generation, directory, wish.targets, forced=forced)
+                done += deployer.add(wish.spec.label, installed.generation, directory, wish.targets, forced=at_once)
         done += deployer.run()
         for result in done:
             self._event(result.label, "not deployed" if result.error else "deployed", result.error or result.target)

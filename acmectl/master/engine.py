@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROUNDS = 3  # an authorization that a follower deactivates under us is ordered again at once, this often
+# An authorization that a follower deactivates under us is ordered again at once, and then after these seconds, because Boulder
+# answers newOrder from replicas that lag behind a deactivation.
+ROUND_PAUSES = (0.0, 2.0, 4.0, 8.0)
 
 
 class Outcome(StrEnum):
@@ -145,15 +147,16 @@ class Master:
         self, session: Session, account: str, due: list[Wanted]
     ) -> dict[tuple[str, str | None, Identifier], NameResult]:
         results: dict[tuple[str, str | None, Identifier], NameResult] = {}
-        for left in reversed(range(ROUNDS)):
+        for pause in (*ROUND_PAUSES, None):
             outcomes = self._round(session, account, due)
-            due = [w for w, outcome in outcomes.items() if isinstance(outcome, Deactivated) and left]
+            due = [w for w, o in outcomes.items() if isinstance(o, Deactivated) and pause is not None]
             for wanted in due:
                 del outcomes[wanted]
             results |= {r.wanted.key: r for r in self._remember(account, outcomes)}
-            if not due:
+            if pause is None or not due:
                 break
             log.info("%d authorizations were deactivated by another host: ordering again", len(due))
+            session.clocks.pause(pause)
         return results
 
     def _remember(self, account: str, outcomes: Mapping[Wanted, Proven | AcmectlError]) -> list[NameResult]:

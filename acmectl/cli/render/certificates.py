@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 def follower_report(report: FollowerReport, config: Config, now: datetime, *, talks: bool) -> None:
     """What a run did with each certificate; what needs a person on stderr in any case."""
     clock_warning(report.clock_offset)
+    for alike in _failed_alike(report.results):
+        _failed_certificates(alike, now)
     for result in report.results:
         _certificate_result(result, config, now, talks=talks)
         for deployment in result.deployments:
@@ -43,24 +45,13 @@ def follower_report(report: FollowerReport, config: Config, now: datetime, *, ta
 
 
 def _certificate_result(result: CertificateResult, config: Config, now: datetime, *, talks: bool) -> None:
-    from acmectl.follower.engine import Failed
+    from acmectl.follower import Issued, Waiting
     from acmectl.policy.renewal import NotDue
 
     outcome = result.outcome
-    if isinstance(outcome, Failed):
-        _failed_certificate(result, outcome, now)
-    elif isinstance(outcome, NotDue):
-        if talks and result.installed:
-            click.echo(f"{result.label}: valid {until(result.installed.not_after, now)}; due {moment(outcome.at)}")
-    else:
-        _issued_or_waiting(result, config, now, talks=talks)
-
-
-def _issued_or_waiting(result: CertificateResult, config: Config, now: datetime, *, talks: bool) -> None:
-    from acmectl.follower import Issued, Waiting
-
-    outcome = result.outcome
-    if isinstance(outcome, Issued) and talks:
+    if isinstance(outcome, NotDue) and talks and result.installed:
+        click.echo(f"{result.label}: valid {until(result.installed.not_after, now)}; due {moment(outcome.at)}")
+    elif isinstance(outcome, Issued) and talks:
         new = outcome.installed
         click.echo(f"{result.label}: issued ({result.due}), generation {new.generation}, serial {new.serial}")
         click.echo(f"  valid {until(new.not_after, now)}")
@@ -96,25 +87,43 @@ def _installed_left(installed: Installed | None, now: datetime) -> str:
     return f"the installed certificate is valid {until(installed.not_after, now)}"
 
 
-def _failed_certificate(result: CertificateResult, failed: Any, now: datetime) -> None:
+def _failed_alike(results: Iterable[CertificateResult]) -> Iterable[list[CertificateResult]]:
+    """The certificates that failed, those with the same reason together."""
+    from acmectl.follower.engine import Failed
+
+    groups: dict[Failed, list[CertificateResult]] = {}
+    for result in results:
+        if isinstance(result.outcome, Failed):
+            groups.setdefault(result.outcome, []).append(result)
+    return groups.values()
+
+
+def _failed_certificates(alike: list[CertificateResult], now: datetime) -> None:
+    failed: Any = alike[0].outcome
     again = f"; next attempt after {moment(failed.retry_at)}" if failed.retry_at else ""
-    verb = "was not issued" if failed.attempted else "is left alone after an earlier failure"
-    say("error", f"certificate `{result.label}` {verb}: {failed.reason}{again}", RED)
-    hint(failed.hint)
-    if result.running_out:
-        say(
-            "error",
-            f"certificate `{result.label}`: time is running out: {_installed_left(result.installed, now)}",
-            RED,
-        )
+    labels = ", ".join(f"`{result.label}`" for result in alike)
+    one = len(alike) == 1
+    was, left = ("was", "is") if one else ("were", "are")
+    verb = f"{was} not issued" if failed.attempted else f"{left} left alone after an earlier failure"
+    say("error", f"certificate{'' if one else 's'} {labels} {verb}: {failed.reason}{again}", RED)
+    hint(failed.hint if failed.attempted else _at_once(result.label for result in alike))
+    for result in alike:
+        if result.running_out:
+            left_now = _installed_left(result.installed, now)
+            say("error", f"certificate `{result.label}`: time is running out: {left_now}", RED)
 
 
 def _deployment_result(label: str, deployment: Any, *, talks: bool) -> None:
     if deployment.error:
         again = f"; next attempt after {moment(deployment.retry_at)}" if deployment.retry_at else ""
         say("error", f"certificate `{label}` is not deployed to {deployment.target}: {deployment.error}{again}", RED)
+        hint(_at_once([label]))
     elif talks:
         click.echo(f"{label}: deployed to {deployment.target}")
+
+
+def _at_once(labels: Iterable[str]) -> str:
+    return f"once it is mended, `acmectl follower run {' '.join(labels)}` tries again at once"
 
 
 def follower_plan(statuses: Iterable[CertificateStatus], now: datetime) -> None:
