@@ -24,6 +24,7 @@ from acmectl.options import Options
 from acmectl.policy import batching, ca_rules
 from acmectl.policy.refresh import Wanted
 from acmectl.solvers import registry as solvers
+from acmectl.storage.clock import CAClock
 from acmectl.storage.state import StateDirectory
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Host:
             connect=self.connect,
             certificates=self.state.certificates,
             memory=self.state.memory,
-            clock=self.clock,
+            clock=CAClock(self.state.memory, self.clock),
             pause=self._pause,
             settings=Settings(
                 grace=patience.grace,

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.follower.issuing import Issued, Waiting
     from acmectl.storage.certificates import Certificates
+    from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
 
 log = logging.getLogger(__name__)
 
+_NOTICEABLE = timedelta(minutes=1)  # of difference between two clocks
 FIRST_WAIT = 5.0  # seconds between two newOrders of `--wait`, doubled each time
 LONGEST_WAIT = 120.0
 
@@ -125,7 +127,7 @@ class Follower:
         connect: Callable[[str], Session],
         certificates: Certificates,
         memory: Memory,
-        clock: Callable[[], datetime],
+        clock: CAClock,
         pause: Callable[[float], None],
         settings: Settings,
     ) -> None:
@@ -169,6 +171,7 @@ class Follower:
         also what is not due; `wait` orders again, at growing intervals, until nothing waits any more or the time is over.
         """
         at_once = at_once or forced
+        self._clock.review()
         try:
             results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once) for w in wishes}
             if wait is not None:
@@ -184,19 +187,23 @@ class Follower:
             status = self.status(wish, forced=forced)
             if isinstance(status.decision, NotDue):
                 return CertificateResult(wish.spec.label, status.decision, None, status.installed, running_out=False)
-            return self._issue(wish, status, status.decision, at_once=at_once)
+            return self._issue(wish, status, status.decision, forced=forced, at_once=at_once)
         except AcmectlError as error:
             failed = Failed(error.message, error.hint, None)
             return CertificateResult(wish.spec.label, failed, None, None, running_out=False)
 
-    def _issue(self, wish: Wish, status: CertificateStatus, due: Due, *, at_once: bool) -> CertificateResult:
+    def _issue(
+        self, wish: Wish, status: CertificateStatus, due: Due, *, forced: bool, at_once: bool
+    ) -> CertificateResult:
         failure, label = status.failure, wish.spec.label
         if failure is not None and not at_once and not backoff.may_try(failure, self._clock()):
             left_alone = Failed(failure.reason, None, failure.retry_at, attempted=False)
             return CertificateResult(label, left_alone, due.reason, status.installed, status.running_out)
-        outcome = self._attempt(wish, failure)
+        outcome = self._attempt(wish, failure, forced=forced)
         from acmectl.follower.issuing import Issued, Waiting
 
+        if isinstance(outcome, NotDue):
+            return CertificateResult(label, outcome, None, status.installed, running_out=False)
         if isinstance(outcome, Issued):
             return CertificateResult(label, outcome, due.reason, outcome.installed, running_out=False)
         since = outcome.since if isinstance(outcome, Waiting) else failure.first_at if failure else None
@@ -213,14 +220,19 @@ class Follower:
             no_certificate_alarm=self._settings.no_certificate_alarm,
         )
 
-    def _attempt(self, wish: Wish, failure: Failure | None) -> Issued | Waiting | Failed:
+    def _attempt(self, wish: Wish, failure: Failure | None, *, forced: bool) -> Issued | Waiting | Failed | NotDue:
         label = wish.spec.label
         try:
             from acmectl.follower.issuing import Issued, Issuer
 
+            session = self._session(wish.spec.account)
+            if self._was_wrong_about_time(session):
+                decision = self.status(wish, forced=forced).decision
+                if isinstance(decision, NotDue):
+                    return decision
             issuer = Issuer(
                 wish.spec,
-                session=self._session(wish.spec.account),
+                session=session,
                 certificates=self._certificates,
                 memory=self._memory,
                 clock=self._clock,
@@ -239,6 +251,13 @@ class Follower:
         else:
             self._event(label, "waiting", ", ".join(map(str, outcome.names)))
         return outcome
+
+    def _was_wrong_about_time(self, session: Session) -> bool:
+        """Learn the CA's time before anything is asked for; whether it is another one than the decision was made by."""
+        before = self._clock()
+        session.directory  # noqa: B018  # the first answer brings the CA's time
+        self._clock.learn(session.clock_offset)
+        return abs(self._clock() - before) > _NOTICEABLE
 
     def _failed(self, label: str, error: AcmectlError, previous: Failure | None) -> Failed:
         if not isinstance(error, CAError):  # a person mends this, and the next run is to go on at once

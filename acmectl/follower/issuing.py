@@ -45,12 +45,17 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The master has not authorized these names yet: an expected outcome."""
+    """The master has not authorized these names yet: an expected outcome.
+
+    `given_up_at` is set when the CA handed an old order out again: it may be stuck although its names are
+    authorized by now, and is given up at that moment (or later, where too many were released already).
+    """
 
     names: tuple[Identifier, ...]
     since: datetime
     account_url: str
     directory_url: str
+    given_up_at: datetime | None = None
 
 
 class LostRace(CAError):
@@ -167,7 +172,10 @@ class Issuer:
         log.info("%s: the order is pending: %s", self._spec.label, verdict.reason)
         if verdict.step is Step.RELEASE:
             return self._release(order, verdict.releasable)
-        return self._waiting(authorizations)
+        waiting = self._waiting(authorizations)
+        if before is None or before.url != order.url or before.first_pending_at is None:
+            return waiting
+        return replace(waiting, given_up_at=before.first_pending_at + self._grace)
 
     def _new_order(self, before: RememberedOrder | None) -> Order:
         profile = self._session.directory.profile_for(self._spec.profile)

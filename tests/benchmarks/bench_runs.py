@@ -57,7 +57,7 @@ def hosts(directory: Path, names: int, then: Callable[[Path], None]) -> None:
 
 def acmectl(directory: Path, host: str, *words: str) -> str:
     """Run a command of a host; returns what it printed."""
-    command = [ACMECTL, "-v", "--config", f"{host}.yaml", *words]
+    command: list[str | Path] = [ACMECTL, "-v", "--config", f"{host}.yaml", *words]
     return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from acmectl.sandbox.server import Sandbox
-from tests.cli.hosts import Host, follower_of
+from tests.cli.hosts import ACMECTL, Host, follower_of
 
 LONG_NAMES = "  xmpp: {names: [xmpp.acme.test, mail.acme.test, late.acme.test]}\n"
 
@@ -63,6 +67,27 @@ def test_3_when_another_run_holds_the_lock(follower: Host) -> None:
             assert follower.acmectl(reading).status != 3
         assert follower.acmectl("run", "--dry-run").status == 0
     assert follower.acmectl("run", "--lock-wait", "1m").status == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_130_and_143_when_interrupted(follower: Host, number: signal.Signals, status: int) -> None:
+    process = subprocess.Popen(
+        [ACMECTL, "-v", "follower", "run", "--wait", "1h"],
+        cwd=follower.directory,
+        env=follower.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stderr
+            assert "the order is pending" in process.stderr.readline()
+            process.send_signal(number)
+            assert process.stderr.read() == "error: interrupted\n"
+            assert process.wait(10) == status
+        finally:
+            process.kill()
+    assert follower.acmectl("follower", "run").status == 0, "the lock is free again"
 
 
 def test_4_when_there_is_no_certificate_for_too_long(ca: Sandbox, follower: Host) -> None:

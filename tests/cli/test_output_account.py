@@ -36,6 +36,20 @@ def test_showing_no_account_says_how_to_get_one(new_master: Host) -> None:
     )
 
 
+def test_registering_without_a_profile_that_every_run_will_need(ca: Sandbox, new_master: Host) -> None:
+    new_master.configure(master_of(ca).replace("profile: classic\n", ""))
+    before = new_master.tree()
+    assert (
+        new_master.block(new_master.acmectl("account", "register", "--agree-tos"))
+        == """\
+! error: the CA at `https://ca.test/directory` offers profiles, and the configuration names none
+! hint: set `profile:` to one of `classic`, `shortlived`, `tlsserver`, the same on the master and all its followers
+-> 1
+"""
+    )
+    assert new_master.tree() == before
+
+
 def test_a_second_registration_is_refused(master: Host) -> None:
     assert (
         master.block(master.acmectl("account", "register", "--agree-tos"))

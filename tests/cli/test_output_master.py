@@ -122,6 +122,7 @@ bad.fails.test  prove  asked for by name
 good.fails.test  kept     until TIME
 bad.fails.test   waiting  failed before: REFUSAL; next attempt after TIME
 asked nothing of the CA
+! hint: once it is mended, `acmectl master run bad.fails.test` tries again at once
 -> 0
 """.replace("REFUSAL", REFUSAL)
     )

@@ -44,7 +44,7 @@ def whole_calls(trace: str) -> Iterator[str]:
         if UNFINISHED in line:
             begun[thread] = line.partition(UNFINISHED)[0]
         elif resumed := RESUMED.search(line):
-            yield begun.pop(thread, "") + line[resumed.end() :]
+            yield begun.pop(thread, "") + re.sub(r"\s+= ", " = ", line[resumed.end() :], count=1)
         else:
             yield line
 

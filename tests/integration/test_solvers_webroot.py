@@ -149,14 +149,14 @@ def test_remove_deletes_nothing_behind_a_link_that_leads_out(root: Path, tmp_pat
 
 
 def test_a_link_within_the_document_root_is_followed(root: Path, web: Web) -> None:
-    (root / "shared").mkdir()
+    (root / "common").mkdir()
     (root / ".well-known").mkdir()
-    (root / DIRECTORY).symlink_to("../shared")
+    (root / DIRECTORY).symlink_to("../common")
     solver, ours = make(root, web), [response()]
     assert solver.publish(ours) == {}
     assert solver.seen(ours) == {}
     assert solver.remove(ours) == {}
-    assert list((root / "shared").iterdir()) == []
+    assert list((root / "common").iterdir()) == []
 
 
 def test_a_link_in_place_of_the_file_is_neither_followed_nor_removed(root: Path, tmp_path: Path) -> None:

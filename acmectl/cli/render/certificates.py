@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from acmectl.follower import CertificateResult, FollowerReport
     from acmectl.follower.engine import CertificateStatus
     from acmectl.model.certificates import Installed
+    from acmectl.model.names import Identifier
 
 
 def follower_report(report: FollowerReport, config: Config, now: datetime, *, talks: bool) -> None:
@@ -67,14 +68,28 @@ def _waiting(result: CertificateResult, waiting: Any, config: Config, now: datet
     lines = [
         f"{result.label}: not authorized yet: {names}",
         f"  waiting since {moment(waiting.since)} ({result.due})",
+        *_stuck(waiting, now),
         f"  account {waiting.account_url} at {waiting.directory_url}, profile {config.profile or 'none'}",
         f"  {_installed_left(result.installed, now)}",
-        "  the master must list, for this account and profile:",
-        "    authorize:",
-        f"      - names: [{', '.join(_yaml(name) for name in map(str, waiting.names))}]",
-        "        solver: ...",
+        *(_for_the_master(waiting.names) if config.master is None else ()),
     ]
     click.echo("\n".join(lines), err=result.running_out)
+
+
+def _for_the_master(names: Iterable[Identifier]) -> Iterable[str]:
+    """What the admin of the master can paste; a host that is its own master has it."""
+    yield "  the master must list, for this account and profile:"
+    yield "    authorize:"
+    yield f"      - names: [{', '.join(_yaml(str(name)) for name in names)}]"
+    yield "        solver: ..."
+
+
+def _stuck(waiting: Any, now: datetime) -> list[str]:
+    """That the names may be authorized by now, and only the order is in the way."""
+    if waiting.given_up_at is None:
+        return []
+    when = f"at {moment(waiting.given_up_at)}" if waiting.given_up_at > now else "by a later run"
+    return [f"  the CA hands out the order of an earlier run again; if this goes on, it is given up {when}"]
 
 
 def _yaml(name: str) -> str:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from acmectl.model.memory import Failure
     from acmectl.policy.refresh import Decision, Plan
 
+_FEW = 5  # names that a command to paste repeats
+
 
 def master_report(report: MasterReport, *, talks: bool) -> None:
     """What a run did with each name; failures on stderr in any case, the rest only where somebody looks."""
@@ -41,6 +43,10 @@ def master_report(report: MasterReport, *, talks: bool) -> None:
         return
     table([_name_row(result) for result in report.results])
     click.echo(requests(report.requests))
+    waiting = [str(result.wanted.identifier) for result in report.results if result.outcome == "waiting"]
+    if waiting:
+        names = " ".join(waiting) if len(waiting) <= _FEW else "NAME..."
+        hint(f"once it is mended, `acmectl master run {names}` tries again at once")
 
 
 def _grouped(results: Iterable[NameResult]) -> Iterable[list[NameResult]]:
