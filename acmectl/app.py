@@ -17,7 +17,7 @@ from acmectl import config as configuration
 from acmectl import workers
 from acmectl.config import Config, Section
 from acmectl.deploy import registry as targets
-from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError, StorageError, UsageError
+from acmectl.errors import ConfigurationError, ConfigurationProblem, InvalidName, SolverError, StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.names import Identifier
 from acmectl.options import Options
@@ -26,6 +26,7 @@ from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Wanted
 from acmectl.policy.renewal import Due
 from acmectl.solvers import registry as solvers
+from acmectl.storage.clock import CAClock
 from acmectl.storage.state import StateDirectory
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ class Host:
     def chosen_names(self, texts: Iterable[str]) -> frozenset[Identifier]:
         """The identifiers that a person names on the command line; raises UsageError for one that is not configured."""
         known = {w.identifier for w in self.wanted}
-        chosen = frozenset(Identifier.parse(text) for text in texts)
+        try:
+            chosen = frozenset(Identifier.parse(text) for text in texts)
+        except InvalidName as error:
+            raise UsageError(error.message, hint=error.hint) from error
         for name in sorted(chosen - known):
             raise UsageError(f"`{name}` is not among the names of `master`", hint=_near(name.value, map(str, known)))
         return chosen
@@ -181,7 +185,7 @@ class Host:
             connect=self.connect,
             solvers={name: (lambda: solver) if solver else partial(self._solver, name) for name in self.parts.solvers},
             memory=self.state.memory,
-            clock=self.clock,
+            clock=CAClock(self.state.memory, self.clock),
             settings=settings,
             published_cutoff=self._cutoff,
             max_names=self._max_names,
@@ -198,7 +202,7 @@ class Host:
             connect=self.connect,
             certificates=self.state.certificates,
             memory=self.state.memory,
-            clock=self.clock,
+            clock=CAClock(self.state.memory, self.clock),
             pause=self._pause,
             settings=Settings(
                 grace=patience.grace,

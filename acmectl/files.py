@@ -22,7 +22,7 @@ from acmectl.errors import AcmectlError, StorageError
 PRIVATE = 0o600
 PRIVATE_DIRECTORY = 0o700
 _MAX_READ = 16 * 1024 * 1024
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp\Z")
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

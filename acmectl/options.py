@@ -20,9 +20,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 
 from acmectl import files
 from acmectl.errors import Place
+from acmectl.model import durations
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhdw])+\Z")
+parse_duration, format_duration = durations.parse_duration, durations.format_duration
+
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+_-][A-Za-z0-9+/_-]{19,}\Z|.*=\Z")
 
 
@@ -97,26 +98,6 @@ def describe(value: Any) -> str:
         (dict, "a mapping"),
     )
     return next((words for kind, words in kinds if isinstance(value, kind)), f"a value of type {type(value).__name__}")
-
-
-def parse_duration(text: str) -> timedelta:
-    """`90s`, `15m`, `12h`, `30d`, `1d12h` as a timedelta; raises ValueError with what is accepted."""
-    if not isinstance(text, str) or not _DURATION.match(text):
-        raise ValueError("not a duration: write a number and a unit, such as `90s`, `15m`, `12h` or `30d`")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([smhdw])", text))
-    if seconds > 100 * 366 * 86400:
-        raise ValueError("longer than a hundred years")
-    return timedelta(seconds=seconds)
-
-
-def format_duration(duration: timedelta) -> str:
-    """The shortest text that `parse_duration` reads back: `1d12h`."""
-    rest, parts = round(duration.total_seconds()), []
-    for unit in ("d", "h", "m", "s"):
-        count, rest = divmod(rest, _UNITS[unit])
-        if count:
-            parts.append(f"{count}{unit}")
-    return "".join(parts) or "0s"
 
 
 def _duration(value: Any) -> timedelta:

@@ -74,9 +74,9 @@ def _start(argv: Sequence[str], environment: Mapping[str, str], error: type[Acme
             start_new_session=True,
         )
     except (OSError, ValueError) as cause:
-        reason = cause.strerror if isinstance(cause, OSError) else str(cause)
+        reason = (isinstance(cause, OSError) and cause.strerror) or str(cause)
         hint = f"is `{argv[0]}` installed and executable?"
-        raise error(f"cannot run `{shlex.join(argv)}`: {reason}", hint=hint) from cause
+        raise error(f"cannot run `{shlex.join(argv)}`: {reason[:1].lower()}{reason[1:]}", hint=hint) from cause
 
 
 def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> tuple[bytes, bytes]:

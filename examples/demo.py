@@ -113,8 +113,7 @@ def sandbox(port: int) -> Iterator[None]:
     print(f"$ acmectl {' '.join(command[1:])}", flush=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             print(line, end="")
             if line.startswith(READY):
                 break

@@ -5,8 +5,8 @@
     orders      new orders, authorizations, waiting; deactivation
     proving     key authorizations and answers to challenges: the master's side, a follower never imports it
     issuing     finalization and download: the follower's side, a master never imports it
-    directory, reading, problems                what a CA answers, as values and errors of ours
-    network, transport, nonces, patience        how a request gets there and back
+    directory, reading, fields, problems        what a CA answers, as values and errors of ours
+    network, transport, broken, nonces, patience, purpose, unsure     how a request gets there and back
     account_key, messages                       what is signed, and with what
 
 Two rules hold for every module. What a CA, a proxy or a broken line answers becomes an error of `acmectl.errors`; nothing

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from acmectl.ca.fields import Fields, read_object
 from acmectl.ca.purpose import Purpose
-from acmectl.ca.reading import Fields, read_location, read_object
+from acmectl.ca.reading import read_location
 from acmectl.ca.session import Session
 from acmectl.errors import CAError
 

@@ -45,10 +45,12 @@ class Bundle:
 def explain(cause: Exception, url: str, bundle: Bundle | None) -> CAUnreachable:
     """The error for what `requests` or `urllib3` raised; without a `bundle` the public roots were trusted."""
     tls = _find(cause, ssl.SSLError)
-    if isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return ConnectionBroken(f"`{url}` closed the connection during the TLS handshake", by_peer=True)
     if isinstance(tls, ssl.SSLError):
         return _tls_failure(tls, url, bundle)
+    if isinstance(cause, requests.exceptions.InvalidProxyURL):
+        return CAUnreachable(
+            f"the proxy on the way to `{url}` is no URL", hint="check `https_proxy` in the environment"
+        )
     if isinstance(cause, requests.exceptions.InvalidURL | requests.exceptions.MissingSchema | ValueError):
         return CAUnreachable(f"`{url}` is no URL that can be asked", hint="a directory's URL begins with `https://`")
     if isinstance(cause, requests.exceptions.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
@@ -60,13 +62,15 @@ def explain(cause: Exception, url: str, bundle: Bundle | None) -> CAUnreachable:
 
 def _tls_failure(cause: ssl.SSLError, url: str, bundle: Bundle | None) -> CAUnreachable:
     host = urlsplit(url).hostname
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return ConnectionBroken(f"`{url}` closed the connection during the TLS handshake", by_peer=True)
     if not isinstance(cause, ssl.SSLCertVerificationError):
         if bundle and not _has_roots(bundle.path):
             return _unusable_bundle(cause, url, bundle)
         reason = (cause.reason or "unknown reason").replace("_", " ").lower()
         return CAUnreachable(f"no TLS with `{url}`: {reason}", hint=f"does `{host}` speak HTTPS at this port?")
     return CAUnreachable(
-        f"the TLS certificate of `{url}` cannot be trusted: {cause.verify_message}",
+        f"the TLS certificate of `{url}` cannot be trusted: {cause.verify_message.rstrip('.')}",
         hint=_certificate_hint(cause.verify_code, host, bundle),
     )
 
@@ -93,7 +97,7 @@ def _no_connection(cause: Exception, url: str) -> CAUnreachable:
         return ConnectionBroken(
             f"the proxy does not lead to `{url}`: {_reason(cause)}", hint="check `https_proxy` in the environment"
         )
-    if _find(cause, socket.gaierror):
+    if _find(cause, socket.gaierror) or _find(cause, urllib3.exceptions.NameResolutionError):
         return ConnectionBroken(
             f"the name `{host}` cannot be resolved, so `{url}` cannot be reached",
             hint=f"`getent hosts {host}` shows whether this host can resolve names",

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.ca.fields import Fields, is_web_page, printable, read_object
 from acmectl.ca.purpose import Purpose
-from acmectl.ca.reading import Fields, is_web_page, printable, read_object
 from acmectl.errors import CAError, CAProtocolError, CARefused, RateLimited
 
 if TYPE_CHECKING:

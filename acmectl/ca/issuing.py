@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.ca.fields import is_url
 from acmectl.ca.orders import fetch_order, listed
 from acmectl.ca.purpose import Purpose
-from acmectl.ca.reading import is_url, read_order
+from acmectl.ca.reading import read_order
 from acmectl.ca.session import Session
 from acmectl.ca.unsure import until_known
 from acmectl.errors import CAProtocolError

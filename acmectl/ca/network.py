@@ -8,6 +8,7 @@ type; and threads share it (`acme` pops its nonces without a lock).
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from acmectl.ca.nonces import Nonces
 from acmectl.ca.patience import Clocks, Patience, http_date, retry_after
 from acmectl.ca.problems import error_for, is_bad_nonce
 from acmectl.ca.purpose import Purpose
-from acmectl.ca.transport import Transport
+from acmectl.ca.transport import PlainSession, Transport
 from acmectl.errors import CAError, CAProtocolError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from requests import Response
 
     from acmectl.ca.directory import Directory
+
+log = logging.getLogger(__name__)
 
 _SIGNATURES = 11  # the first try, and ten more with fresh nonces
 _OTHER = Purpose("other", "the request")
@@ -59,6 +62,8 @@ class Network(client.ClientNetwork):
             alg=key.algorithm if key else ES256,
             user_agent=f"acmectl/{__version__} (+python acme/{version('acme')})",
         )
+        self.session.close()
+        self.session = PlainSession()
         self.session.headers.clear()
         self.session.headers.update(
             {"User-Agent": self.user_agent, "Accept-Language": "en", "Accept-Encoding": "identity", "Accept": "*/*"}
@@ -153,10 +158,12 @@ class Network(client.ClientNetwork):
                 at_once, was_cut = failure.by_peer and not was_cut, was_cut or failure.by_peer
                 if not purpose.repeatable or not (at_once or patience.wait()):
                     raise
+                log.info("trying again: %s", failure)
                 continue
             demanded = retry_after(response.headers, self._clocks.now())
             if not _may_help(purpose, response, demanded) or not patience.wait(demanded):
                 return response
+            log.info("trying again: %s answered with HTTP status %d", response.url, response.status_code)
 
     def _send(
         self, method: str, url: str, purpose: Purpose, headers: Mapping[str, str], body: str | None = None
@@ -164,6 +171,7 @@ class Network(client.ClientNetwork):
         with self._counting:
             self._sent[purpose.kind] += 1
         response = self._transport.send(method, url, body=body, headers=headers)
+        log.debug("%s %s: HTTP status %d", method, url, response.status_code)
         if said := http_date(response.headers.get("Date", "")):
             self.clock_offset = said - self._clocks.now()
         return response

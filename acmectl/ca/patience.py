@@ -26,7 +26,7 @@ _LONGEST = timedelta(days=366)  # what a CA can ask for; more is a mistake of so
 class Clocks:
     """The three clocks of a session, so that a test need not wait: `pause` sleeps, `monotonic` counts, `now` is UTC."""
 
-    pause: Callable[[float], None] = time.sleep
+    pause: Callable[[float], object] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 

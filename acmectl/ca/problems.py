@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from acmectl.ca.fields import Fields, is_web_page, printable, read_object
 from acmectl.ca.patience import http_date, retry_after
-from acmectl.ca.reading import Fields, is_web_page, printable, read_object, read_problem
+from acmectl.ca.reading import read_problem
 from acmectl.errors import (
     AccountUnknown,
     CAError,

@@ -45,7 +45,7 @@ class Session:
         ca_bundle: Path | None = None,
         pool_size: int = 16,
         request_limit: timedelta = timedelta(seconds=60),
-        pauses: Callable[[float], None] = time.sleep,
+        pauses: Callable[[float], object] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -82,9 +82,9 @@ class Session:
     @property
     def directory(self) -> Directory:
         """The CA's directory, fetched once."""
+        seen = self._failure  # before anything that may wait for another thread
         network = self._started()
         if network.directory is None:
-            seen = self._failure
             with self._starting:
                 if network.directory is None:
                     if self._failure is not None and self._failure is not seen:

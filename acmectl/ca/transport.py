@@ -21,7 +21,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from acmectl.ca.broken import Bundle, TooSlow, explain
-from acmectl.ca.reading import printable
+from acmectl.ca.fields import printable
 from acmectl.errors import CAProtocolError
 
 MAX_BODY = 1_000_000  # bytes; an order of 100 names has 30 thousand
@@ -29,6 +29,17 @@ _CONNECT_SECONDS = 10.0
 _CHUNK = 65536
 _HOSTS = 4  # a CA seldom has more than one
 _REDIRECTS = 5
+
+
+class PlainSession(requests.Session):
+    """A session that leaves redirects to us.
+
+    Even with `allow_redirects=False` the original works out where a redirect leads, and for that reads its body, whatever
+    the size, and fails on a `Location` that is no URL.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere."""
 
 
 class Transport:

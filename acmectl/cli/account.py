@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,6 @@ from acmectl.cli.render import accounts as words_about
 from acmectl.cli.render import words
 from acmectl.errors import AccountUnknown, CARefused, StorageError, UsageError
 from acmectl.model.certificates import KeyType
-from acmectl.options import nearest
 
 if TYPE_CHECKING:
     from acmectl.app import Host
@@ -27,7 +26,7 @@ _FILE = click.Path(path_type=Path)
 
 @click.group()
 def account() -> None:
-    """Register an ACME account, and share it between a master and its followers."""
+    """Register an ACME account, and share it with followers."""
 
 
 @account.command()
@@ -35,7 +34,6 @@ def account() -> None:
 @click.option("--agree-tos", is_flag=True, help="Agree to the CA's terms of service; asked on a terminal otherwise.")
 @click.option(
     "--key",
-    "key_type",
     type=click.Choice([k.value for k in KeyType]),
     default=KeyType.ECDSA_P256.value,
     show_default=True,
@@ -43,8 +41,11 @@ def account() -> None:
 )
 @lock_wait
 @pass_context
-def register(context: Context, name: str | None, key_type: str, lock_wait: timedelta | None, *, agree_tos: bool) -> int:
-    """Make a key and register it with the CA, as account NAME (the only one of the configuration is implied)."""
+def register(context: Context, name: str | None, key: str, lock_wait: timedelta | None, *, agree_tos: bool) -> int:
+    """Make a key and register it with the CA.
+
+    NAME is an account of the configuration; the only one is implied.
+    """
     from acmectl import keys
     from acmectl.ca import accounts
     from acmectl.storage.accounts import StoredAccount
@@ -55,10 +56,13 @@ def register(context: Context, name: str | None, key_type: str, lock_wait: timed
             raise UsageError(
                 f"there is an account `{name}` on this host already", hint="see it with `acmectl account show`"
             )
-        key = keys.generate(KeyType(key_type))
-        with host.session(key) as session:
+        private_key = keys.generate(KeyType(key))
+        with host.session(private_key) as session:
+            if host.config.master is not None:  # its first run would fail: better before there is an account
+                session.directory.profile_for(host.config.profile)
             agreed = agree_tos or _agrees(session.directory.terms_of_service)
             registered = accounts.register(session, contact=host.config.contact, terms_agreed=agreed)
+            words.clock_warning(session.clock_offset)
             stored = StoredAccount(
                 name=name,
                 directory_url=host.config.authority.directory_url,
@@ -66,7 +70,7 @@ def register(context: Context, name: str | None, key_type: str, lock_wait: timed
                 profile=host.config.profile,
                 contact=host.config.contact,
                 thumbprint=registered.thumbprint,
-                key_pem=keys.to_pem(key),
+                key_pem=keys.to_pem(private_key),
             )
         host.state.accounts.save(stored)
     words_about.account(stored, "registered")
@@ -78,7 +82,7 @@ def register(context: Context, name: str | None, key_type: str, lock_wait: timed
 @click.option("--live", is_flag=True, help="Ask the CA whether it still knows the account.")
 @as_json
 @pass_context
-def show(context: Context, name: str | None, *, live: bool, json_: bool) -> int:
+def show(context: Context, name: str | None, *, live: bool, json: bool) -> int:
     """Show the accounts of this host (or one), never a key."""
     with context.reading() as host:
         known = host.state.accounts.names()
@@ -86,7 +90,7 @@ def show(context: Context, name: str | None, *, live: bool, json_: bool) -> int:
         shown = [
             (stored, _live_status(host, stored) if live else None) for stored in map(host.state.accounts.load, names)
         ]
-    if json_:
+    if json:
         words.json_out({"accounts": [words_about.account_json(stored, status) for stored, status in shown]})
         return 0
     for stored, status in shown:
@@ -96,59 +100,61 @@ def show(context: Context, name: str | None, *, live: bool, json_: bool) -> int:
 
 @account.command("export")
 @click.argument("file", type=_FILE)
-@click.option("--account", "name", metavar="NAME", help="Which account, where there are several.")
+@click.option("--account", metavar="NAME", help="Which account, where there are several.")
 @click.option("--passphrase-file", type=_FILE, metavar="FILE", help="Encrypt the bundle with the first line of FILE.")
 @pass_context
-def export_(context: Context, file: Path, name: str | None, passphrase_file: Path | None) -> int:
-    """Write the account with its key to FILE (mode 0600), for a follower to import.
+def export_(context: Context, file: Path, account: str | None, passphrase_file: Path | None) -> int:
+    """Write the account with its key to FILE, for a follower.
 
-    Whoever has FILE can get certificates for every name that the master keeps authorized: carry it by a safe way, and
-    remove it afterwards. An existing FILE is never overwritten.
+    FILE is made with mode 0600. Whoever has it can get certificates for every name that the master keeps authorized:
+    carry it by a safe way, and remove it afterwards. An existing FILE is never overwritten.
     """
     from acmectl.storage.bundle import write_bundle
 
     with context.reading() as host:
-        stored = host.state.accounts.load(_chosen(host, name))
+        stored = host.state.accounts.load(_chosen(host, account))
+        _require_whole(stored)
         profile = host.config.profile
-    write_bundle(file, replace(stored, profile=profile), passphrase=_passphrase(passphrase_file))
+    write_bundle(file, dataclasses.replace(stored, profile=profile), passphrase=_passphrase(passphrase_file))
     words_about.exported(stored, file, encrypted=passphrase_file is not None)
     return 0
 
 
 @account.command("import")
 @click.argument("file", type=_FILE)
-@click.option("--account", "name", metavar="NAME", help="Under which name, where the configuration has several.")
+@click.option("--account", metavar="NAME", help="Under which name, where the configuration has several.")
 @click.option("--passphrase-file", type=_FILE, metavar="FILE", help="Decrypt the bundle with the first line of FILE.")
-@click.option("--replace", "replace_", is_flag=True, help="Replace the account of that name on this host.")
+@click.option("--replace", is_flag=True, help="Replace the account of that name on this host.")
 @lock_wait
 @pass_context
 def import_(
     context: Context,
     file: Path,
-    name: str | None,
+    account: str | None,
     passphrase_file: Path | None,
     lock_wait: timedelta | None,
     *,
-    replace_: bool,
+    replace: bool,
 ) -> int:
-    """Take over the account that `account export` wrote to FILE, after asking the CA whether the key has it.
+    """Take over the account that `account export` wrote to FILE.
 
-    Compare the thumbprint with the one that the export showed. Nothing is ever registered.
+    The CA is asked whether the key has this account; nothing is ever registered. Compare the thumbprint with the one
+    that the export showed.
     """
     from acmectl.storage.bundle import read_bundle
 
     passphrase = _passphrase(passphrase_file)
     with context.working(lock_wait) as host:
-        name = _chosen(host, name)
-        bundle = replace(read_bundle(file, passphrase=passphrase), name=name)
-        if host.state.accounts.exists(name) and not replace_:
+        name = _chosen(host, account)
+        bundle = dataclasses.replace(read_bundle(file, passphrase=passphrase), name=name)
+        if host.state.accounts.exists(name) and not replace:
             raise UsageError(
                 f"there is an account `{name}` on this host already",
                 hint="`--replace` replaces it, or give another name with `--account`",
             )
         _fits(host, bundle, file)
         _verify(host, bundle, file)
-        host.state.accounts.save(bundle, replace=replace_)
+        host.state.accounts.save(bundle, replace=replace)
     words_about.account(bundle, "imported")
     return 0
 
@@ -162,10 +168,23 @@ def _chosen(host: Host, name: str | None) -> str:
     if name is None:
         raise UsageError("the configuration has several accounts", hint=f"name one of {listed}")
     if name not in configured:
+        from acmectl.options import nearest
+
         raise UsageError(
             f"the configuration has no account `{name}`", hint=nearest(name, configured) or f"it has {listed}"
         )
     return name
+
+
+def _require_whole(stored: StoredAccount) -> None:
+    """A damaged key is found here, and not on the follower that gets it."""
+    from acmectl import keys
+
+    if keys.thumbprint(stored.private_key()) != stored.thumbprint:
+        raise StorageError(
+            f"the account `{stored.name}` is damaged: its thumbprint is not its key's",
+            hint="restore both files from a backup",
+        )
 
 
 def _agrees(terms: str | None) -> bool:
@@ -207,6 +226,7 @@ def _verify(host: Host, bundle: StoredAccount, file: Path) -> None:
             raise UsageError(
                 f"the CA knows no account for the key in `{file}`", hint="export it anew on the master"
             ) from error
+        words.clock_warning(session.clock_offset)
     if found.url != bundle.account_url:
         raise UsageError(f"the key in `{file}` has the account {found.url}, not {bundle.account_url}")
     if found.thumbprint != bundle.thumbprint:
@@ -221,6 +241,8 @@ def _live_status(host: Host, stored: StoredAccount) -> str:
             return accounts.fetch(session).status
         except CARefused as refused:
             return str(refused.problem)
+        finally:
+            words.clock_warning(session.clock_offset)
 
 
 def _passphrase(file: Path | None) -> bytes | None:

@@ -14,7 +14,7 @@ from acmectl.errors import ConfigurationError
 @click.command()
 @as_json
 @pass_context
-def check(context: Context, *, json_: bool) -> int:
+def check(context: Context, *, json: bool) -> int:
     """Check the configuration, and say what it asks for.
 
     All problems of all files come in one answer, each with its file and line. Asks nobody outside this host.
@@ -22,7 +22,7 @@ def check(context: Context, *, json_: bool) -> int:
     try:
         host = context.host()
     except ConfigurationError as error:
-        if not json_:
+        if not json:
             raise
         problems = [accounts.problem_json(p) for p in error.problems]
         words.json_out({"ok": False, "problems": problems, "warnings": []})
@@ -31,7 +31,7 @@ def check(context: Context, *, json_: bool) -> int:
         shortfalls = forecast.shortfalls(host)
     finally:
         host.state.close()
-    if json_:
+    if json:
         words.json_out({"ok": True, "problems": [], "warnings": [forecast_.warning_json(s) for s in shortfalls]})
     else:
         accounts.configuration(context.path, host.config)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from acmectl.options import format_duration, parse_duration
+from acmectl.model.durations import parse_duration
 
 if TYPE_CHECKING:
     from acmectl.app import Host
@@ -98,9 +98,7 @@ def lock_wait(command: CommandT) -> CommandT:
 
 def as_json(command: CommandT) -> CommandT:
     """`--json` for commands that only read."""
-    return click.option("--json", "json_", is_flag=True, help="For programs: JSON on stdout, with a schema_version.")(
-        command
-    )
+    return click.option("--json", is_flag=True, help="For programs: JSON on stdout, with a schema_version.")(command)
 
 
-__all__ = ["Context", "DurationType", "as_json", "format_duration", "lock_wait", "pass_context"]
+__all__ = ["Context", "DurationType", "as_json", "lock_wait", "pass_context"]

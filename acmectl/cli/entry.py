@@ -55,6 +55,26 @@ class _Lazy(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101  # the table above
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with what was probably meant: click compares with the commands that it has loaded, none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as unknown:
+            raise click.exceptions.NoSuchCommand(unknown.command_name, possibilities=_COMMANDS, ctx=ctx) from unknown
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The exit status of a command; what ended it is told here, where the wish for colour is known."""
+        try:
+            return super().invoke(ctx)
+        except AcmectlError as error:
+            words.error(error)
+            return error.exit_status
+        except (KeyboardInterrupt, click.Abort) as interruption:
+            words.interrupted()
+            return _after(interruption)
+
 
 @click.group(
     cls=_Lazy,
@@ -66,7 +86,7 @@ class _Lazy(click.Group):
 @click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="The configuration; /etc/acmectl/config.yaml if not given. conf.d/*.yaml beside it is merged.",
 )
@@ -82,7 +102,7 @@ def cli(ctx: click.Context, config: Path | None, verbose: int, *, color: bool | 
     A master with access to DNS or a web server keeps names authorized at the CA; followers that share its ACME account issue
     certificates for them, and prove nothing.
     """
-    ctx.color = (False if os.environ.get("NO_COLOR") else None) if color is None else color
+    ctx.color = ctx.color if color is None else color
     _log(verbose)
     ctx.obj = Context(config, verbose)
 
@@ -92,22 +112,24 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     status: Any
     try:
-        status = cli.main(prog_name="acmectl", standalone_mode=False)
+        colour = False if os.environ.get("NO_COLOR") else None
+        status = cli.main(prog_name="acmectl", standalone_mode=False, color=colour)
     except click.exceptions.Exit as exit_:
         status = exit_.exit_code
     except click.ClickException as error:
-        error.show()
+        words.misuse(error)
         status = error.exit_code
-    except AcmectlError as error:
-        words.error(error)
-        status = error.exit_status
-    except (KeyboardInterrupt, click.Abort) as interruption:
-        words.interrupted()
-        status = 128 + (signal.SIGTERM if isinstance(interruption, Interrupted) else signal.SIGINT)
+    except (KeyboardInterrupt, click.Abort) as interruption:  # before or after a command
+        status = _after(interruption)
     except BrokenPipeError:
         _silence_stdout()
         status = 1
     sys.exit(int(status or 0))
+
+
+def _after(interruption: BaseException) -> int:
+    """The exit status that the shell expects of a process that a signal ended."""
+    return 128 + (signal.SIGTERM if isinstance(interruption, Interrupted) else signal.SIGINT)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of a signal handler

@@ -13,7 +13,7 @@ from acmectl.policy import health
 
 @click.group()
 def follower() -> None:
-    """Issue certificates for names that the master keeps authorized; proves nothing."""
+    """Issue certificates for names that are authorized; prove nothing."""
 
 
 @follower.command("run")
@@ -32,15 +32,16 @@ def run_(
     force: bool,
     dry_run: bool,
 ) -> int:
-    """Issue the certificates that are due and whose names are all authorized, and deploy what is behind.
+    """Issue what is due and authorized, and deploy what is behind.
 
+    A certificate is issued once all its names are authorized, and deployed until every target has it.
     "Not authorized yet" is an expected outcome: exit status 0 while there is time, 4 once the installed certificate
-    runs out. Whatever failed is tried again by later runs.
+    runs out. Whatever failed is tried again by later runs, with growing pauses; for a LABEL that is named, at once.
     """
     if dry_run:
-        return _plan(context, labels, force=force, json_=False)
+        return _plan(context, labels, force=force, json=False)
     with context.working(lock_wait) as host:
-        report = host.follower().run(host.wishes(labels), forced=force, wait=wait)
+        report = host.follower().run(host.wishes(labels), forced=force, at_once=bool(labels), wait=wait)
         certificates.follower_report(report, host.config, host.clock(), talks=context.talks)
     return report.exit_status
 
@@ -50,34 +51,34 @@ def run_(
 @click.option("--force", is_flag=True, help="As `run --force` would do.")
 @as_json
 @pass_context
-def plan_(context: Context, labels: tuple[str, ...], *, force: bool, json_: bool) -> int:
-    """Say what a run would do with each certificate, and why, without asking the CA."""
-    return _plan(context, labels, force=force, json_=json_)
+def plan_(context: Context, labels: tuple[str, ...], *, force: bool, json: bool) -> int:
+    """Say what a run would do, and why, without asking the CA."""
+    return _plan(context, labels, force=force, json=json)
 
 
 @follower.command("status")
 @click.argument("labels", nargs=-1, metavar="[LABEL...]")
 @as_json
 @pass_context
-def status_(context: Context, labels: tuple[str, ...], *, json_: bool) -> int:
-    """Say how each certificate stands, from what is on this host; never asks the CA."""
+def status_(context: Context, labels: tuple[str, ...], *, json: bool) -> int:
+    """Say how each certificate stands; never asks the CA."""
     with context.reading() as host:
         engine = host.follower()
         statuses = [engine.status(wish) for wish in host.wishes(labels)]
         now = host.clock()
-    if json_:
+    if json:
         words.json_out({"certificates": [certificates.certificate_json(s) for s in statuses]})
     else:
         certificates.follower_status(statuses, now)
     return health.worst(s.health(now) for s in statuses)
 
 
-def _plan(context: Context, labels: tuple[str, ...], *, force: bool, json_: bool) -> int:
+def _plan(context: Context, labels: tuple[str, ...], *, force: bool, json: bool) -> int:
     with context.reading() as host:
         engine = host.follower()
         statuses = [engine.status(wish, forced=force) for wish in host.wishes(labels)]
         now = host.clock()
-    if json_:
+    if json:
         words.json_out({"certificates": [certificates.certificate_plan_json(s, now) for s in statuses]})
     else:
         certificates.follower_plan(statuses, now)

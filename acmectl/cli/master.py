@@ -37,7 +37,7 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
     alone, is reported in the CA's own words, and is tried again by later runs after 1, 10 and 100 minutes, then daily.
     """
     if dry_run:
-        return _plan(context, names, json_=False)
+        return _plan(context, names, json=False)
     with context.working(lock_wait) as host:
         forced = host.chosen_names(names)
         wanted = [w for w in host.wanted if not names or w.identifier in forced]
@@ -74,33 +74,33 @@ def forget_(context: Context, names: tuple[str, ...], lock_wait: timedelta | Non
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @as_json
 @pass_context
-def plan_(context: Context, names: tuple[str, ...], *, json_: bool) -> int:
-    """Say what a run would do with each name, and why, without asking the CA."""
-    return _plan(context, names, json_=json_)
+def plan_(context: Context, names: tuple[str, ...], *, json: bool) -> int:
+    """Say what a run would do, and why, without asking the CA."""
+    return _plan(context, names, json=json)
 
 
 @master.command("status")
 @as_json
 @pass_context
-def status_(context: Context, *, json_: bool) -> int:
-    """Say until when each name is authorized, from what is remembered; never asks the CA."""
+def status_(context: Context, *, json: bool) -> int:
+    """Say until when each name is authorized; never asks the CA."""
     with context.reading() as host:
         plan = host.master().plan(host.wanted)
         failures = host.state.memory.failures("name")
         now = host.clock()
-    if json_:
+    if json:
         words.json_out({"master": names_.master_status_json(plan, failures, now)})
     else:
         names_.master_status(plan, failures, now)
     return health.of_names(plan, failures, now)
 
 
-def _plan(context: Context, names: tuple[str, ...], *, json_: bool) -> int:
+def _plan(context: Context, names: tuple[str, ...], *, json: bool) -> int:
     with context.reading() as host:
         forced = host.chosen_names(names)
         wanted = [w for w in host.wanted if not names or w.identifier in forced]
         plan = host.master().plan(wanted, forced=forced)
-    if json_:
+    if json:
         words.json_out({"master": names_.master_plan_json(plan)})
     else:
         names_.master_plan(plan, host.clock(), whole=not names)

@@ -21,9 +21,10 @@ from acmectl.policy.health import ExitStatus
 @lock_wait
 @pass_context
 def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
-    """Do what the configuration asks of this host: keep names authorized, issue and deploy certificates, or both.
+    """Do what the configuration asks of this host.
 
-    The command for cron: idempotent at any frequency, and silent when all is well.
+    Keeps names authorized, issues and deploys certificates, or both. The command for cron: idempotent at any frequency,
+    and silent when all is well.
     """
     if dry_run:
         return _plan(context)
@@ -48,10 +49,10 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
 @click.command()
 @as_json
 @pass_context
-def status(context: Context, *, json_: bool) -> int:
-    """Say how everything on this host stands, from what is remembered; never asks the CA.
+def status(context: Context, *, json: bool) -> int:
+    """Say how everything on this host stands; never asks the CA.
 
-    Exit status 0 when all is as wanted, 1 when a name or certificate needs attention, 4 when time is running out.
+    Exit status 0 when all is as wanted or waits with time in hand, 1 when a name or certificate needs attention, 4 when time is running out.
     """
     document: dict[str, Any] = {}
     statuses = []
@@ -61,17 +62,17 @@ def status(context: Context, *, json_: bool) -> int:
             plan, failures = host.master().plan(host.wanted), host.state.memory.failures("name")
             statuses.append(health.of_names(plan, failures, now))
             document["master"] = names.master_status_json(plan, failures, now)
-            if not json_:
+            if not json:
                 names.master_status(plan, failures, now)
         if host.config.certificates:
             engine = host.follower()
             certificates = [engine.status(wish) for wish in host.wishes()]
             statuses += [c.health(now) for c in certificates]
             document["certificates"] = [certificates_.certificate_json(c) for c in certificates]
-            if not json_:
+            if not json:
                 certificates_.follower_status(certificates, now)
         shortfalls = forecast.shortfalls(host)
-    if json_:
+    if json:
         words.json_out(document | {"warnings": [forecast_.warning_json(s) for s in shortfalls]})
     else:
         forecast_.warnings(shortfalls)

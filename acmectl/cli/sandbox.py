@@ -9,16 +9,16 @@ import contextlib
 import json
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from acmectl.cli.context import DurationType
 from acmectl.errors import UsageError
-from acmectl.options import parse_duration
+from acmectl.model.durations import parse_duration
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -98,6 +98,7 @@ class LifetimesType(click.ParamType[tuple[str, "Lifetimes"]]):
 @click.option(
     "--rules",
     "preset",
+    envvar="ACMECTL_SANDBOX_RULES",
     type=click.Choice(["boulder", "pebble"]),
     default="boulder",
     show_default=True,
@@ -106,6 +107,7 @@ class LifetimesType(click.ParamType[tuple[str, "Lifetimes"]]):
 @click.option(
     "--profile",
     "profiles",
+    envvar="ACMECTL_SANDBOX_PROFILE",
     type=LifetimesType(),
     multiple=True,
     metavar="NAME:reuse=30m,order=8h,...",
@@ -198,7 +200,7 @@ def sandbox(
     require_binding: bool,
     verbose: bool,
 ) -> int:
-    """Run a throw-away ACME CA on loopback, with the rules of a real one.
+    """Run a throw-away ACME CA on loopback, as strict as a real one.
 
     It is no CA for anyone: its root is made anew at each start, and trusted by nobody. Its clock can be moved, and things can go wrong
     on request: see the management URL that it prints.
@@ -225,7 +227,7 @@ def sandbox(
             http_target=HttpTarget(http_port, _http_address(http_address, resolver)),
             resolver=resolver,
             is_trusting=trust,
-            external_accounts=_external_account(directory) if require_binding else {},
+            external_accounts=_external_account() if require_binding else {},
             on_request=_echo_request if verbose else None,
         )
         _serve(settings)
@@ -239,6 +241,7 @@ def _serve(settings: Settings) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         with Sandbox(settings) as running:
+            _write_external_accounts(settings.external_accounts, settings.output)
             _announce(running, settings.output)
             signal.sigwait(_ENDING)
     finally:
@@ -291,18 +294,22 @@ def _http_address(text: str, resolver: Address | None) -> str | None:
     return text
 
 
-def _external_account(directory: Path) -> dict[str, bytes]:
-    """A fresh key identifier and HMAC key, written where only their owner reads them; never printed."""
-    import base64
+def _external_account() -> dict[str, bytes]:
+    """A fresh key identifier and HMAC key."""
     import secrets
 
-    from acmectl.files import make_directory, write_atomically
+    return {f"sandbox-{secrets.token_hex(4)}": secrets.token_bytes(32)}
 
-    key_identifier, key = f"sandbox-{secrets.token_hex(4)}", secrets.token_bytes(32)
-    make_directory(directory, mode=0o755)
-    write_atomically(directory / "eab-key-id", f"{key_identifier}\n".encode())
-    write_atomically(directory / "eab-hmac-key", base64.urlsafe_b64encode(key).rstrip(b"=") + b"\n")
-    return {key_identifier: key}
+
+def _write_external_accounts(accounts: Mapping[str, bytes], directory: Path) -> None:
+    """Where only their owner reads them; they are never printed."""
+    import base64
+
+    from acmectl.files import write_atomically
+
+    for key_identifier, key in accounts.items():
+        write_atomically(directory / "eab-key-id", f"{key_identifier}\n".encode())
+        write_atomically(directory / "eab-hmac-key", base64.urlsafe_b64encode(key).rstrip(b"=") + b"\n")
 
 
 @contextlib.contextmanager

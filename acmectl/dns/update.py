@@ -45,35 +45,36 @@ class Unanswered(DNSError):
 
 @dataclass(frozen=True, slots=True)
 class Primary:
-    """Where updates of a zone go: the addresses of one server, tried in order, and the key that we share with it."""
+    """Where updates of `zone` go: the addresses of its primary server, tried in order, and the key that we share with it."""
 
+    zone: Name
     endpoints: tuple[Endpoint, ...]
     key: TsigKey | None
     timeout: timedelta
 
 
-def add(records: Sequence[Record], *, zone: Name, primary: Primary, ttl: timedelta) -> dict[Record, DNSError]:
+def add(records: Sequence[Record], *, primary: Primary, ttl: timedelta) -> dict[Record, DNSError]:
     """Add every record to its set, beside what is there; returns the reason for each that was not added."""
     seconds = int(ttl.total_seconds())
-    return _update(records, zone, primary, lambda message, record: message.add(record.owner, seconds, record.rdata))
+    return _update(records, primary, lambda message, record: message.add(record.owner, seconds, record.rdata))
 
 
-def remove(records: Sequence[Record], *, zone: Name, primary: Primary) -> dict[Record, DNSError]:
+def remove(records: Sequence[Record], *, primary: Primary) -> dict[Record, DNSError]:
     """Remove exactly these records and leave the others of their sets; returns the reason for each that is left."""
-    return _update(records, zone, primary, lambda message, record: message.delete(record.owner, record.rdata))
+    return _update(records, primary, lambda message, record: message.delete(record.owner, record.rdata))
 
 
 _Change = Callable[[UpdateMessage, Record], None]
 
 
-def _update(records: Sequence[Record], zone: Name, primary: Primary, change: _Change) -> dict[Record, DNSError]:
+def _update(records: Sequence[Record], primary: Primary, change: _Change) -> dict[Record, DNSError]:
     failures: dict[Record, DNSError] = {}
     waiting = _messages(list(dict.fromkeys(records)))
     divisions = 0
     while waiting:
         batch = waiting.pop(0)
         try:
-            _send(_message(batch, zone, primary, change), zone, primary)
+            _send(_message(batch, primary, change), primary)
         except DNSError as error:
             divisible = isinstance(error, UpdateRefused) and error.divisible
             if divisible and len(batch) > 1 and divisions < _MAX_DIVISIONS:
@@ -98,8 +99,8 @@ def _messages(records: list[Record]) -> list[list[Record]]:
     return batches
 
 
-def _message(records: Sequence[Record], zone: Name, primary: Primary, change: _Change) -> UpdateMessage:
-    message = dns.update.UpdateMessage(zone)
+def _message(records: Sequence[Record], primary: Primary, change: _Change) -> UpdateMessage:
+    message = dns.update.UpdateMessage(primary.zone)
     for record in records:
         change(message, record)
     if primary.key:
@@ -107,24 +108,25 @@ def _message(records: Sequence[Record], zone: Name, primary: Primary, change: _C
     return message
 
 
-def _send(message: UpdateMessage, zone: Name, primary: Primary) -> None:
+def _send(message: UpdateMessage, primary: Primary) -> None:
     """Send to the first address that answers. One that was silent may have done it: doing it twice does no harm."""
     end = time.monotonic() + primary.timeout.total_seconds()
-    unanswered: DNSError | None = None
-    for endpoint in primary.endpoints:
-        seconds = max(end - time.monotonic(), 0.5)
+    unanswered: list[DNSError] = []
+    for index, endpoint in enumerate(primary.endpoints):
+        share = (end - time.monotonic()) / (len(primary.endpoints) - index)  # a silent address leaves time for the next
         try:
-            answer = send_tcp(message.to_wire(), endpoint, seconds=seconds)
+            answer = send_tcp(message.to_wire(), endpoint, seconds=max(share, 0.5))
         except DNSError as error:
-            unanswered = unanswered or error
+            unanswered.append(error)
             continue
-        _check(answer, message, zone, endpoint, primary.key)
+        _check(answer, message, primary, endpoint)
         return
-    if unanswered:
-        raise Unanswered(unanswered.message, hint=unanswered.hint) from unanswered
+    first = unanswered[0]  # a server has an address
+    raise Unanswered(first.message, hint=first.hint) from first
 
 
-def _check(answer: bytes, sent: UpdateMessage, zone: Name, server: Endpoint, key: TsigKey | None) -> None:
+def _check(answer: bytes, sent: UpdateMessage, primary: Primary, server: Endpoint) -> None:
+    zone, key = primary.zone, primary.key
     refused = f"name server `{server}` refuses the update of zone `{shown(zone)}`"
     named = f"the TSIG key `{key.name}`" if key else "no key"
     try:
@@ -136,7 +138,7 @@ def _check(answer: bytes, sent: UpdateMessage, zone: Name, server: Endpoint, key
         raise Unanswered(f"the answer of name server `{server}` is not signed with {named} as it should be") from cause
     except (dns.exception.DNSException, ValueError, EOFError) as cause:
         raise _unsigned(answer, refused, named) from cause
-    if key and not reply.had_tsig:
+    if key and not reply.had_tsig:  # dnspython 2.9 refuses it above; success must never rest on that
         raise _unsigned(answer, refused, named)
     if not sent.is_response(reply):
         raise Unanswered(f"name server `{server}` sent an answer that is not for our update")

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.follower.issuing import Issued, Waiting
     from acmectl.storage.certificates import Certificates
+    from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
 
 log = logging.getLogger(__name__)
 
+_NOTICEABLE = timedelta(minutes=1)  # of difference between two clocks
 FIRST_WAIT = 5.0  # seconds between two newOrders of `--wait`, doubled each time
 LONGEST_WAIT = 120.0
 
@@ -89,7 +91,14 @@ class CertificateStatus:
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
-        return health.of_certificate(self.installed, self.failure, self.behind, running_out=self.running_out, now=now)
+        return health.of_certificate(
+            self.installed,
+            self.failure,
+            self.behind,
+            waiting=self.waiting_since is not None and self.damage is None,
+            running_out=self.running_out,
+            now=now,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,7 @@ class Follower:
         connect: Callable[[str], Session],
         certificates: Certificates,
         memory: Memory,
-        clock: Callable[[], datetime],
+        clock: CAClock,
         pause: Callable[[float], None],
         settings: Settings,
     ) -> None:
@@ -153,40 +162,48 @@ class Follower:
             running_out=isinstance(decision, Due) and self._is_running_out(installed, since),
         )
 
-    def run(self, wishes: Sequence[Wish], *, forced: bool = False, wait: timedelta | None = None) -> FollowerReport:
+    def run(
+        self, wishes: Sequence[Wish], *, forced: bool = False, at_once: bool = False, wait: timedelta | None = None
+    ) -> FollowerReport:
         """Issue what is due and authorized, deploy what is behind.
 
-        `forced` issues also what is not due and ignores earlier failures (a person asked); `wait` orders again, at growing
-        intervals, until nothing waits any more or the time is over.
+        `at_once` tries again what failed before its pause is over (a person asked); `forced` does so too, and issues
+        also what is not due; `wait` orders again, at growing intervals, until nothing waits any more or the time is over.
         """
+        at_once = at_once or forced
+        self._clock.review()
         try:
-            results = {w.spec.label: self._serve(w, forced=forced) for w in wishes}
+            results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once) for w in wishes}
             if wait is not None:
                 self._await(wishes, results, wait, forced=forced)
-            deployed = self._deploy(wishes, results, forced=forced)
+            deployed = self._deploy(wishes, results, at_once=at_once)
             return FollowerReport(deployed, self._counts(), self._offset())
         finally:
             for session in self._sessions.values():
                 session.close()
 
-    def _serve(self, wish: Wish, *, forced: bool) -> CertificateResult:
+    def _serve(self, wish: Wish, *, forced: bool, at_once: bool) -> CertificateResult:
         try:
             status = self.status(wish, forced=forced)
             if isinstance(status.decision, NotDue):
                 return CertificateResult(wish.spec.label, status.decision, None, status.installed, running_out=False)
-            return self._issue(wish, status, status.decision, forced=forced)
+            return self._issue(wish, status, status.decision, forced=forced, at_once=at_once)
         except AcmectlError as error:
             failed = Failed(error.message, error.hint, None)
             return CertificateResult(wish.spec.label, failed, None, None, running_out=False)
 
-    def _issue(self, wish: Wish, status: CertificateStatus, due: Due, *, forced: bool) -> CertificateResult:
+    def _issue(
+        self, wish: Wish, status: CertificateStatus, due: Due, *, forced: bool, at_once: bool
+    ) -> CertificateResult:
         failure, label = status.failure, wish.spec.label
-        if failure is not None and not forced and not backoff.may_try(failure, self._clock()):
+        if failure is not None and not at_once and not backoff.may_try(failure, self._clock()):
             left_alone = Failed(failure.reason, None, failure.retry_at, attempted=False)
             return CertificateResult(label, left_alone, due.reason, status.installed, status.running_out)
-        outcome = self._attempt(wish, failure)
+        outcome = self._attempt(wish, failure, forced=forced)
         from acmectl.follower.issuing import Issued, Waiting
 
+        if isinstance(outcome, NotDue):
+            return CertificateResult(label, outcome, None, status.installed, running_out=False)
         if isinstance(outcome, Issued):
             return CertificateResult(label, outcome, due.reason, outcome.installed, running_out=False)
         since = outcome.since if isinstance(outcome, Waiting) else failure.first_at if failure else None
@@ -203,14 +220,19 @@ class Follower:
             no_certificate_alarm=self._settings.no_certificate_alarm,
         )
 
-    def _attempt(self, wish: Wish, failure: Failure | None) -> Issued | Waiting | Failed:
+    def _attempt(self, wish: Wish, failure: Failure | None, *, forced: bool) -> Issued | Waiting | Failed | NotDue:
         label = wish.spec.label
         try:
             from acmectl.follower.issuing import Issued, Issuer
 
+            session = self._session(wish.spec.account)
+            if self._was_wrong_about_time(session):
+                decision = self.status(wish, forced=forced).decision
+                if isinstance(decision, NotDue):
+                    return decision
             issuer = Issuer(
                 wish.spec,
-                session=self._session(wish.spec.account),
+                session=session,
                 certificates=self._certificates,
                 memory=self._memory,
                 clock=self._clock,
@@ -229,6 +251,13 @@ class Follower:
         else:
             self._event(label, "waiting", ", ".join(map(str, outcome.names)))
         return outcome
+
+    def _was_wrong_about_time(self, session: Session) -> bool:
+        """Learn the CA's time before anything is asked for; whether it is another one than the decision was made by."""
+        before = self._clock()
+        session.directory  # noqa: B018  # the first answer brings the CA's time
+        self._clock.learn(session.clock_offset)
+        return abs(self._clock() - before) > _NOTICEABLE
 
     def _failed(self, label: str, error: AcmectlError, previous: Failure | None) -> Failed:
         if not isinstance(error, CAError):  # a person mends this, and the next run is to go on at once
@@ -261,10 +290,10 @@ class Follower:
                 return
             self._pause(min(interval, left))
             interval = min(2 * interval, LONGEST_WAIT)
-            results |= {w.spec.label: self._serve(w, forced=forced) for w in waiting}
+            results |= {w.spec.label: self._serve(w, forced=forced, at_once=forced) for w in waiting}
 
     def _deploy(
-        self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, forced: bool
+        self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, at_once: bool
     ) -> tuple[CertificateResult, ...]:
         from dataclasses import replace
 
@@ -274,7 +303,7 @@ class Follower:
             installed = results[wish.spec.label].installed
             if installed is not None:
                 directory = self._certificates.current_directory(wish.spec.label)
-                done += deployer.add(wish.spec.label, installed.generation, directory, wish.targets, forced=forced)
+                done += deployer.add(wish.spec.label, installed.generation, directory, wish.targets, forced=at_once)
         done += deployer.run()
         for result in done:
             self._event(result.label, "not deployed" if result.error else "deployed", result.error or result.target)

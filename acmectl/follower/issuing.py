@@ -20,8 +20,9 @@ from acmectl.model.certificates import CertificateSpec, Installed
 from acmectl.model.memory import Release, RememberedOrder
 from acmectl.model.names import Identifier
 from acmectl.model.orders import Authorization, AuthorizationStatus, Order, OrderStatus
-from acmectl.policy import order_flow
+from acmectl.policy import order_flow, renewal
 from acmectl.policy.order_flow import Step
+from acmectl.policy.renewal import NotDue
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
@@ -44,12 +45,17 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The master has not authorized these names yet: an expected outcome."""
+    """The master has not authorized these names yet: an expected outcome.
+
+    `given_up_at` is set when the CA handed an old order out again: it may be stuck although its names are
+    authorized by now, and is given up at that moment (or later, where too many were released already).
+    """
 
     names: tuple[Identifier, ...]
     since: datetime
     account_url: str
     directory_url: str
+    given_up_at: datetime | None = None
 
 
 class LostRace(CAError):
@@ -105,10 +111,21 @@ class Issuer:
             case Step.FORGET:
                 self._forget(remembered)
             case Step.RESUME if remembered and remembered.draft is not None:
+                complete = self._complete(remembered.draft)
+                if complete is not None:
+                    return self._use(complete)
                 return self._resume_draft(remembered, self._certificates.draft(self._spec.label, remembered.draft))
             case _:
                 pass
         return None
+
+    def _complete(self, generation: int) -> Installed | None:
+        """The certificate of a run that was killed before it switched to it, if it still serves."""
+        current = self._certificates.current(self._spec.label)
+        complete = self._certificates.installed(self._spec.label, generation)
+        if complete is None or (current is not None and current.generation >= generation):
+            return None
+        return complete if isinstance(renewal.due(self._spec, complete, None, now=self._clock()), NotDue) else None
 
     def _resume_draft(self, remembered: RememberedOrder, draft: Draft | None) -> Issued | None:
         if (
@@ -155,7 +172,10 @@ class Issuer:
         log.info("%s: the order is pending: %s", self._spec.label, verdict.reason)
         if verdict.step is Step.RELEASE:
             return self._release(order, verdict.releasable)
-        return self._waiting(authorizations)
+        waiting = self._waiting(authorizations)
+        if before is None or before.url != order.url or before.first_pending_at is None:
+            return waiting
+        return replace(waiting, given_up_at=before.first_pending_at + self._grace)
 
     def _new_order(self, before: RememberedOrder | None) -> Order:
         profile = self._session.directory.profile_for(self._spec.profile)
@@ -249,9 +269,12 @@ class Issuer:
             raise LostRace("the order holds another host's certificate") from mismatch
         if installed.names != self._spec.names:
             log.warning("%s: the CA issued for other names than asked", self._spec.label)
-        self._certificates.switch(self._spec.label, draft.generation)
+        return self._use(installed)
+
+    def _use(self, complete: Installed) -> Issued:
+        self._certificates.switch(self._spec.label, complete.generation)
         self._memory.forget_follower_order(self._spec.label)
-        return Issued(installed)
+        return Issued(complete)
 
     def _abandon(self, draft: Draft) -> None:
         self._certificates.drop(draft)

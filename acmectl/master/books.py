@@ -32,18 +32,6 @@ class Books:
         self._memory = memory
         self._limit = new_orders
 
-    # -- time
-
-    @property
-    def clock_offset(self) -> timedelta:
-        """The CA's clock minus ours, when it last answered."""
-        return timedelta(seconds=float(self._memory.fact("clock-offset") or 0))
-
-    def set_clock_offset(self, offset: timedelta | None) -> None:
-        """Keep it for the decisions of the next run, which are made before the CA is asked."""
-        if offset is not None:
-            self._memory.set_fact("clock-offset", str(offset.total_seconds()))
-
     # -- orders
 
     def order(self, account: str, profile: str | None, order: Order, *, now: datetime) -> None:
@@ -76,13 +64,16 @@ class Books:
     # -- what is known of the CA
 
     def knowledge(self, profile: str | None, published: timedelta | None) -> Knowledge:
-        """C as `published`, and the longest span of a wholly new order of the profile."""
-        span = self._memory.fact(f"order-span/{profile or ''}")
+        """C as `published`, and the longest span of a wholly new order of the profile, seen while just that was published.
+
+        When a CA changes its rules (Let's Encrypt: on announced days), what was seen under the old ones says nothing any more.
+        """
+        span = self._memory.fact(_span_key(profile, published))
         return Knowledge(published, timedelta(seconds=float(span)) if span else None)
 
-    def learn_span(self, profile: str | None, span: timedelta) -> None:
-        """An order all of whose authorizations were new was seen to live for `span`."""
-        key = f"order-span/{profile or ''}"
+    def learn_span(self, profile: str | None, published: timedelta | None, span: timedelta) -> None:
+        """An order all of whose authorizations were new was seen to live for `span`, while C was published as it is."""
+        key = _span_key(profile, published)
         if span.total_seconds() > float(self._memory.fact(key) or 0):
             self._memory.set_fact(key, str(span.total_seconds()))
 
@@ -194,6 +185,10 @@ class Books:
     def _note(self, solver: str, responses: Iterable[Response]) -> None:
         text = json.dumps([asdict(r) | {"identifier": r.identifier.value} for r in responses])
         self._memory.set_fact(f"published/{solver}", text)
+
+
+def _span_key(profile: str | None, published: timedelta | None) -> str:
+    return f"order-span/{profile or ''}/{published.total_seconds() if published else ''}"
 
 
 def remembered(

@@ -26,6 +26,7 @@ from acmectl.solvers.base import Solver
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.master.serving import AccountRun
+    from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Master:
         connect: Callable[[str], Session],
         solvers: Mapping[str, Callable[[], Solver]],
         memory: Memory,
-        clock: Callable[[], datetime],
+        clock: CAClock,
         settings: Settings,
         published_cutoff: Callable[[str | None, datetime], timedelta | None],
         max_names: Callable[[str | None, datetime], int],
@@ -61,8 +62,8 @@ class Master:
 
     @property
     def now(self) -> datetime:
-        """The CA's time, as far as it is known: our clock, corrected by what the CA's showed when it last answered."""
-        return self._clock() + self._books.clock_offset
+        """The CA's time, as far as it is known."""
+        return self._clock()
 
     def plan(self, wanted: Sequence[Wanted], *, forced: frozenset[Identifier] = frozenset()) -> Plan:
         """What a run would do now, without asking the CA."""
@@ -93,6 +94,7 @@ class Master:
         `forget` drops what is remembered of names that are not in `wanted`: not for a run over some names only. `verify` first
         asks the CA for every authorization that is remembered as valid; what it has lost is proven in the same run.
         """
+        self._clock.review()
         self._remove_leftovers()
         looked = self._look(wanted) if verify else ()
         plan = self.plan(wanted, forced=forced)
@@ -139,7 +141,7 @@ class Master:
             self._requests.update(session.requests)
             if session.clock_offset is not None:
                 self._offset = session.clock_offset
-            self._books.set_clock_offset(session.clock_offset)
+            self._clock.learn(session.clock_offset)
             session.close()
 
     def _serve(self, account: str, due: list[Wanted], *, forced: bool) -> list[NameResult]:
@@ -166,6 +168,7 @@ class Master:
             settings=self._settings,
             knowledge=self.knowledge,
             max_names=lambda profile: self._max_names(profile, self.now),
+            clock=self._clock,
         )
 
     # -- looking at what is remembered
@@ -256,8 +259,10 @@ class Master:
                 failures = self._solver(name).remove(left)
             except AcmectlError as error:
                 log.warning("an interrupted run left records behind, and solver `%s` failed: %s", name, error)
-            else:
-                self._books.removed(name, [r for r in left if r not in failures])
+                continue
+            for response, failure in failures.items():
+                log.warning("an interrupted run left a record behind for `%s`: %s", response.identifier, failure)
+            self._books.removed(name, [r for r in left if r not in failures])
 
 
 def _undisturbed(decision: Decision) -> NameResult:

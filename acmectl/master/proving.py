@@ -203,7 +203,7 @@ class Prover:
         def respond(attempt: _Attempt) -> datetime:
             at = self._session.ca_now()
             if attempt.challenge.status is ChallengeStatus.PENDING:
-                answer(self._session, attempt.challenge)
+                answer(self._session, attempt.challenge, identifier=attempt.wanted.identifier)
             return at
 
         answered, failed = workers.each(attempts, respond, workers=self._workers)

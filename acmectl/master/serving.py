@@ -55,6 +55,7 @@ class AccountRun:
         settings: Settings,
         knowledge: Callable[[str | None], Knowledge],
         max_names: Callable[[str | None], int],
+        clock: Callable[[], datetime],
     ) -> None:
         """`solver` gives a solver by name; the last two are what is known of the CA, by profile."""
         self._session = session
@@ -64,6 +65,7 @@ class AccountRun:
         self._settings = settings
         self._knowledge = knowledge
         self._max_names = max_names
+        self._clock = clock
         self._preflight = Preflight(solver, books, pool=settings.workers)
         self._prover = Prover(session, solver, workers=settings.workers, books=books)
         self._reuse = reuse
@@ -74,7 +76,7 @@ class AccountRun:
     def now(self) -> datetime:
         """The CA's time."""
         if self._session.clock_offset is None:
-            return self._session.clocks.now() + self._books.clock_offset
+            return self._clock()
         return self._session.ca_now()
 
     def keep(self, due: Sequence[Wanted], doubtful: Iterable[Wanted]) -> list[NameResult]:
@@ -216,7 +218,7 @@ class AccountRun:
         """What the orders tell of the CA: how long orders live, and whether valid authorizations are put into new ones."""
         for order, names in orders:
             if order.expires_at and names and all(w in proven and proven[w].fresh for w in names):
-                self._books.learn_span(profile, order.expires_at - self.now)
+                self._books.learn_span(profile, self._knowledge(profile).cutoff, order.expires_at - self.now)
             surely = [w for w in names if w in expected and w in proven]
             if surely and order.url in self._new_sets:
                 reused = any(not proven[w].fresh for w in surely)

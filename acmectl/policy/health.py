@@ -64,8 +64,17 @@ def of_names(plan: Plan, failures: Mapping[str, Failure], now: datetime) -> Exit
 
 
 def of_certificate(
-    installed: Installed | None, failure: Failure | None, behind: Sequence[str], *, running_out: bool, now: datetime
+    installed: Installed | None,
+    failure: Failure | None,
+    behind: Sequence[str],
+    *,
+    waiting: bool,
+    running_out: bool,
+    now: datetime,
 ) -> ExitStatus:
-    """A certificate's health: valid, deployed everywhere, and its last attempt did not fail."""
-    fine = installed is not None and installed.not_before <= now < installed.not_after
+    """A certificate's health: valid, deployed everywhere, and its last attempt did not fail.
+
+    One that was never issued and is `waiting` for the master is as it should be, until its time runs out.
+    """
+    fine = installed.not_before <= now < installed.not_after if installed else waiting
     return exit_status(failed=not fine or failure is not None or bool(behind), running_out=running_out)

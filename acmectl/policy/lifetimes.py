@@ -68,15 +68,19 @@ class Judgement:
 
 
 def judge(*, lifetime: timedelta, cutoff: timedelta, schedule: Schedule) -> Judgement:
-    """Judge a schedule against L and C: to hold, two runs must fit into what is usable, L - C."""
+    """Judge a schedule against L and C.
+
+    To hold, two runs must fit into what is usable, L - C; and where C is near L, the refresh at nine tenths of L must leave
+    time for a run before C.
+    """
     usable = lifetime - cutoff
     if usable <= timedelta():
         return Judgement(Holding.NEVER, lifetime, lifetime, None)
-    best = usable / 2
+    best = max(timedelta(), min(usable / 2, 0.9 * lifetime - cutoff - MARGIN)) or None
     if not schedule.early:
         # the CA hands the old, still ready order out until the authorization in it ends
         return Judgement(Holding.GAPS, cutoff + schedule.every, max(lifetime, schedule.every), best)
-    if schedule.every <= best:
+    if best is not None and schedule.every <= best:
         return Judgement(Holding.HOLDS, timedelta(), lifetime, best)
     if schedule.every <= usable:
         return Judgement(Holding.TIGHT, MARGIN, schedule.every, best)

@@ -19,7 +19,6 @@ from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import backoff
 from acmectl.policy.lifetimes import Schedule, cutoff_from_above, threshold
 
-
 ZERO = timedelta()
 
 

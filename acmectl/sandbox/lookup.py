@@ -23,36 +23,43 @@ class LookupFailed(Exception):
     """No answer to a question, in Boulder's words."""
 
 
-def text_values(name: str, server: tuple[str, int]) -> list[str]:
-    """The TXT values at `name`, or at what it is an alias of; each value's strings are joined (RFC 8555 section 8.4)."""
-    found = _resolve(name, dns.rdatatype.TXT, server)
-    return [b"".join(record.strings).decode("ascii", "backslashreplace") for record in found or ()]
+def text_values(name: str, server: tuple[str, int], *, seconds: float = _SECONDS) -> list[str]:
+    """The TXT values at `name`, or at what it is an alias of; each value's strings are joined (RFC 8555 section 8.4).
+
+    Raises LookupFailed; `seconds` is the time limit of each question.
+    """
+    found = _resolve(name, dns.rdatatype.TXT, server, seconds)
+    return sorted(b"".join(record.strings).decode("ascii", "backslashreplace") for record in found or ())
 
 
-def addresses(name: str, server: tuple[str, int]) -> list[str]:
-    """The IPv6 and then the IPv4 addresses of `name`."""
+def addresses(name: str, server: tuple[str, int], *, seconds: float = _SECONDS) -> list[str]:
+    """The IPv6 and then the IPv4 addresses of `name`. Raises LookupFailed."""
     return [
         str(record.address)
         for kind in (dns.rdatatype.AAAA, dns.rdatatype.A)
-        for record in _resolve(name, kind, server) or ()
+        for record in _resolve(name, kind, server, seconds) or ()
     ]
 
 
-def _resolve(name: str, kind: dns.rdatatype.RdataType, server: tuple[str, int]) -> dns.rrset.RRset | None:
+def _resolve(
+    name: str, kind: dns.rdatatype.RdataType, server: tuple[str, int], seconds: float
+) -> dns.rrset.RRset | None:
     owner = dns.name.from_text(name)
     for _ in range(_MAX_ALIASES):
-        chain = _ask(owner, kind, server).resolve_chaining()
+        chain = _ask(owner, kind, server, seconds).resolve_chaining()
         if chain.answer is not None or chain.canonical_name == owner:
             return chain.answer
         owner = chain.canonical_name
     raise LookupFailed(f"too many aliases looking up {dns.rdatatype.to_text(kind)} for {name}")
 
 
-def _ask(owner: dns.name.Name, kind: dns.rdatatype.RdataType, server: tuple[str, int]) -> dns.message.QueryMessage:
+def _ask(
+    owner: dns.name.Name, kind: dns.rdatatype.RdataType, server: tuple[str, int], seconds: float
+) -> dns.message.QueryMessage:
     what = f"{dns.rdatatype.to_text(kind)} for {owner.to_text(omit_final_dot=True)}"
     query = dns.message.make_query(owner, kind, use_edns=0, payload=1232)
     try:
-        answer, _ = dns.query.udp_with_fallback(query, server[0], timeout=_SECONDS, port=server[1])
+        answer, _ = dns.query.udp_with_fallback(query, server[0], timeout=seconds, port=server[1])
     except dns.exception.Timeout as cause:
         raise LookupFailed(f"query timed out looking up {what}") from cause
     except (dns.exception.DNSException, OSError) as cause:

@@ -10,9 +10,10 @@ _KEPT = 100_000  # the oldest are forgotten first, as CAs do
 
 
 class Nonces:
-    """The nonces that were handed out and not yet used."""
+    """The nonces that were handed out and not yet used, at most `kept`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._kept = kept
         self._lock = threading.Lock()
         self._fresh: OrderedDict[str, None] = OrderedDict()
 
@@ -21,7 +22,7 @@ class Nonces:
         nonce = secrets.token_urlsafe(16)
         with self._lock:
             self._fresh[nonce] = None
-            if len(self._fresh) > _KEPT:
+            if len(self._fresh) > self._kept:
                 self._fresh.popitem(last=False)
         return nonce
 

@@ -45,7 +45,8 @@ class Rules:
     still sees the old state. `issue_delay`: how long a finalized order stays `processing`. `race_invalid_percent`:
     how many orders finalized by two hosts at once end `invalid` (Boulder: 41 of 60). `poll_after`: the Retry-After of
     what is still in work, in whole seconds; None sends none. `new_authz`: whether newAuthz (RFC 8555 section 7.4.1) is offered,
-    `refused` if only the directory says so (acme2certifier). `overrides` are by profile, under `""` for Pebble.
+    `refused` if only the directory says so (acme2certifier). `overrides` are by profile, under `""` for Pebble; `cutoff`
+    replaces the one that follows from the order's lifetime, which is an hour at least.
     """
 
     order_reuse: bool = True

@@ -66,11 +66,11 @@ class Sandbox:
         self.authority: Authority = Authority(settings.rules, self.clock, self._issuer, validator)
 
     def start(self) -> None:
-        """Write the root certificates, listen, and serve in threads. Raises UsageError and AcmectlError."""
+        """Listen, write the root certificates, and serve in threads. Raises UsageError and AcmectlError."""
         settings = self._settings
         _require_loopback(settings.host)
-        make_directory(settings.output, mode=0o755)
         self._listener = self._listen()
+        make_directory(settings.output, mode=0o755)
         write_atomically(self.ca_bundle, self._issuer.root_pem.encode(), mode=_PUBLIC)
         alternate = settings.output / "alternate-root.pem"
         write_atomically(alternate, self._issuer.alternate_root_pem.encode(), mode=_PUBLIC)

@@ -17,7 +17,6 @@ from urllib.parse import urljoin, urlsplit
 from acmectl.errors import Problem
 from acmectl.model.names import Identifier
 
-_SECONDS = 10.0  # RFC 8555 names no limit; Boulder gives up after ten seconds
 _MAX_BODY = 4096
 _MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -51,10 +50,15 @@ class Trusting:
 
 @dataclass(frozen=True, slots=True)
 class HttpTarget:
-    """Where http-01 is asked: the port, and one address for every name (None: what the name server says)."""
+    """Where http-01 is asked: the port, and one address for every name (None: what the name server says).
+
+    `https_port` is where redirects to HTTPS lead, `seconds` the time limit of connecting and of each read.
+    """
 
     port: int = 80
     address: str | None = "127.0.0.1"
+    https_port: int = 443
+    seconds: float = 10.0  # RFC 8555 names no limit; Boulder gives up after ten seconds
 
 
 class Looking:
@@ -125,7 +129,7 @@ class Looking:
         if not host or parts.scheme not in {"http", "https"}:
             raise _FetchFailed("connection", f"Fetching {url}: Invalid redirect target")
         address = self._address(host, url)
-        connection = _connection(parts.scheme, address, self._port(parts.scheme))
+        connection = self._connection(parts.scheme, address)
         try:
             connection.request("GET", _target(parts.path, parts.query), headers={"Host": parts.netloc})
             response = connection.getresponse()
@@ -138,8 +142,16 @@ class Looking:
         finally:
             connection.close()
 
-    def _port(self, scheme: str) -> int:
-        return self._http.port if scheme == "http" else 443
+    def _connection(self, scheme: str, address: str) -> http.client.HTTPConnection:
+        target = self._http
+        if scheme == "http":
+            return http.client.HTTPConnection(address, target.port, timeout=target.seconds)
+        context = ssl.create_default_context()
+        context.check_hostname = (
+            False  # RFC 8555 section 10.2: a redirect to HTTPS is followed whatever its certificate
+        )
+        context.verify_mode = ssl.CERT_NONE
+        return http.client.HTTPSConnection(address, target.https_port, timeout=target.seconds, context=context)
 
     def _address(self, host: str, url: str) -> str:
         if self._http.address is not None or self._resolver is None:
@@ -159,15 +171,6 @@ class _FetchFailed(Exception):
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
         self.problem = Problem(kind, detail, 400)
-
-
-def _connection(scheme: str, address: str, port: int) -> http.client.HTTPConnection:
-    if scheme == "http":
-        return http.client.HTTPConnection(address, port, timeout=_SECONDS)
-    context = ssl.create_default_context()
-    context.check_hostname = False  # RFC 8555 section 10.2: a redirect to HTTPS is followed whatever its certificate
-    context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(address, port, timeout=_SECONDS, context=context)
 
 
 def _target(path: str, query: str) -> str:

@@ -15,6 +15,7 @@ from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import SolverError
 from acmectl.options import Options
 from acmectl.solvers.base import Failures, Response
+from acmectl.solvers.failures import solver_error
 from acmectl.solvers.option_types import HttpEndpoint, TimeLimit
 from acmectl.workers import each, pause
 
@@ -47,7 +48,7 @@ class HttpCheck:
             _, failed = each(pending, self._look, workers=_WORKERS)
             pending = list(failed)
             if not pending or time.monotonic() + _PAUSE_SECONDS > end:
-                return {response: _as_failure(error) for response, error in failed.items()}
+                return {response: solver_error(error) for response, error in failed.items()}
             pause(_PAUSE_SECONDS)
 
     def _look(self, response: Response) -> None:
@@ -60,12 +61,6 @@ class HttpCheck:
                 f"`{url}`{_at(self._address)} answers something else than the key authorization",
                 hint="another web server or a default page answers for this name: see its configuration",
             )
-
-
-def _as_failure(error: Exception) -> SolverError:
-    if not isinstance(error, SolverError):
-        raise error
-    return error
 
 
 def _at(address: Endpoint | None) -> str:

@@ -34,11 +34,6 @@ class ChallengeServer:
         self._slots = threading.BoundedSemaphore(_CONNECTIONS)
         self.answers: Mapping[str, str] = {}
 
-    @property
-    def is_running(self) -> bool:
-        """Whether it listens."""
-        return self._listener is not None
-
     def start(self) -> None:
         """Listen, and answer in threads that do not keep the process alive; SolverError explains why it cannot."""
         if self._listener is None:

@@ -10,6 +10,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, model_validator
@@ -26,8 +27,6 @@ from acmectl.solvers.registry import SolverType
 from acmectl.workers import each
 
 if TYPE_CHECKING:
-    from dns.name import Name
-
     from acmectl.dns.records import Record
     from acmectl.dns.update import Primary
 
@@ -42,12 +41,30 @@ def _algorithm(value: str) -> str:
     return value
 
 
+def _usable(load: Callable[[], TsigKey]) -> None:
+    """Read a key while the configuration is read, so that what is wrong with it is told at its line."""
+    try:
+        load()
+    except DNSError as error:
+        raise InvalidOption(error.message, hint=error.hint) from error
+
+
+def _key_file(path: Path) -> Path:
+    _usable(lambda: load_key_file(path))
+    return path
+
+
 class TsigKeyOptions(Options):
     """A TSIG key in parts; `secret_file` has the secret in base64, alone."""
 
     name: DomainName
     algorithm: Annotated[str, AfterValidator(_algorithm)] = "hmac-sha256"
     secret_file: SecretFile
+
+    @model_validator(mode="after")
+    def _check_secret(self) -> Self:
+        _usable(self.load)
+        return self
 
     def load(self) -> TsigKey:
         """The key, read anew; DNSError says what is wrong with its file."""
@@ -59,7 +76,7 @@ class Rfc2136Options(DnsCheckOptions):
 
     server: Host | None = None
     port: Port = 53
-    tsig_key_file: SecretFile | None = None
+    tsig_key_file: Annotated[SecretFile, AfterValidator(_key_file)] | None = None
     tsig_key: TsigKeyOptions | None = None
     ttl: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=1))] = timedelta(seconds=60)
     timeout: TimeLimit = timedelta(seconds=20)
@@ -71,10 +88,6 @@ class Rfc2136Options(DnsCheckOptions):
                 "one TSIG key is needed: `tsig_key_file` or `tsig_key`",
                 hint="make one with `tsig-keygen -a hmac-sha256 acmectl`, for the server's configuration and for this file",
             )
-        try:
-            self.load_key()
-        except DNSError as error:
-            raise InvalidOption(error.message, hint=error.hint) from error
         return self
 
     def load_key(self) -> TsigKey:
@@ -85,7 +98,7 @@ class Rfc2136Options(DnsCheckOptions):
         return self.tsig_key.load()
 
 
-_Send = Callable[[Sequence["Record"], "Name", "Primary"], Mapping["Record", DNSError]]
+_Send = Callable[[Sequence["Record"], "Primary"], Mapping["Record", DNSError]]
 
 
 class Rfc2136Solver:
@@ -103,9 +116,7 @@ class Rfc2136Solver:
         from acmectl.dns import update
 
         ttl = self._options.ttl
-        failures = self._update(
-            responses, lambda records, zone, primary: update.add(records, zone=zone, primary=primary, ttl=ttl)
-        )
+        failures = self._update(responses, lambda records, primary: update.add(records, primary=primary, ttl=ttl))
         self._refused |= {response for response, error in failures.items() if not _may_be_done(error)}
         self._refused -= set(responses) - failures.keys()
         return failures
@@ -119,7 +130,7 @@ class Rfc2136Solver:
         from acmectl.dns import update
 
         present = [response for response in responses if response not in self._refused]
-        return self._update(present, lambda records, zone, primary: update.remove(records, zone=zone, primary=primary))
+        return self._update(present, lambda records, primary: update.remove(records, primary=primary))
 
     def _update(self, responses: Sequence[Response], send: _Send) -> Failures:
         try:
@@ -128,16 +139,16 @@ class Rfc2136Solver:
             return dict.fromkeys(responses, solver_error(error))
         located, failures = self._check.locate(responses)
         records = {response: txt_record(response, location) for response, location in located.items()}
-        of_zone: dict[Name, list[Record]] = defaultdict(list)
+        of_zone: dict[str, list[Record]] = defaultdict(list)
         for response, location in located.items():
-            of_zone[location.zone].append(records[response])
+            of_zone[location.zone.to_text()].append(records[response])
         refused = self._send_all(of_zone, key, send)
         return dict(failures) | {r: solver_error(refused[record]) for r, record in records.items() if record in refused}
 
     def _send_all(
-        self, of_zone: Mapping[Name, Sequence[Record]], key: TsigKey, send: _Send
+        self, of_zone: Mapping[str, Sequence[Record]], key: TsigKey, send: _Send
     ) -> Mapping[Record, AcmectlError]:
-        done, failed = each(of_zone, lambda zone: send(of_zone[zone], zone, self._primary(zone, key)), workers=_WORKERS)
+        done, failed = each(of_zone, lambda zone: send(of_zone[zone], self._primary(zone, key)), workers=_WORKERS)
         refused: dict[Record, AcmectlError] = {}
         for reasons in done.values():
             refused |= reasons
@@ -145,16 +156,18 @@ class Rfc2136Solver:
             refused |= dict.fromkeys(of_zone[zone], error)
         return refused
 
-    def _primary(self, zone: Name, key: TsigKey) -> Primary:
+    def _primary(self, zone: str, key: TsigKey) -> Primary:
+        from acmectl.dns.records import parse_name
         from acmectl.dns.update import Primary
         from acmectl.dns.zones import primary_servers
 
+        name = parse_name(zone)
         if self._options.server:
             endpoints = _addresses(self._options.server, self._options.port)
         else:
-            servers = primary_servers(zone, self._check.resolver(), port=self._options.port)
+            servers = primary_servers(name, self._check.resolver(), port=self._options.port)
             endpoints = tuple(server.endpoint for server in servers)
-        return Primary(endpoints, key, self._options.timeout)
+        return Primary(name, endpoints, key, self._options.timeout)
 
 
 def _may_be_done(error: AcmectlError) -> bool:

@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from acmectl.errors import SolverError
-from acmectl.files import hint_for, read, write_atomically
+from acmectl.files import hint_for, is_leftover, read, write_atomically
 from acmectl.options import ConfigPath, Mode
 from acmectl.solvers.base import Capabilities, Failures, Response
 from acmectl.solvers.failures import one_by_one
@@ -94,7 +94,11 @@ class WebrootSolver:
         for root in self._options.path:
             path = root.joinpath(*_DIRECTORIES, name)
             try:
-                if path.parent.exists() and _is_ours(path, root, content):
+                if not path.parent.exists() or not path.parent.resolve().is_relative_to(root.resolve()):
+                    continue
+                for unfinished in filter(_is_unfinished, path.parent.glob(f".{name}.*")):
+                    unfinished.unlink(missing_ok=True)
+                if _is_ours(path, content):
                     path.unlink(missing_ok=True)
             except OSError as cause:
                 raise SolverError(f"cannot remove `{path}`: {cause.strerror}", hint=hint_for(cause)) from cause
@@ -136,9 +140,13 @@ def _is_published(path: Path, content: bytes) -> bool:
     return True
 
 
-def _is_ours(path: Path, root: Path, content: bytes) -> bool:
-    inside = path.parent.resolve().is_relative_to(root.resolve())
-    return inside and _is_plain(path) and read(path, what="the token file", error=SolverError) == content
+def _is_ours(path: Path, content: bytes) -> bool:
+    return _is_plain(path) and read(path, what="the token file", error=SolverError) == content
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Whether this is what a run that was killed while it wrote left behind."""
+    return is_leftover(path.name) and _is_plain(path)
 
 
 def _is_plain(path: Path) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from acmectl.keys import PrivateKey
 
 _KEY, _RECORD = "key.pem", "account.json"
-_RESTORE = "restore it from a backup, or import the account again: `acmectl account import FILE`"
+_RESTORE = "restore it from a backup, or import the account again: `acmectl account import FILE --replace`"
 
 
 @dataclass(frozen=True, slots=True)

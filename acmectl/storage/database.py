@@ -11,22 +11,24 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from acmectl import files
 from acmectl.errors import StorageError
-from acmectl.storage import schema
+from acmectl.storage import folders, schema
 from acmectl.storage.rows import Column
 
 T = TypeVar("T")
 
-_BUSY_SECONDS = 30  # how long to wait while another process writes
+_BUSY = timedelta(seconds=30)  # how long to wait while another process writes
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _HINTS = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space and run the same command again",
     sqlite3.SQLITE_READONLY: "run as the user who owns it (mostly root), or mount the file system writable",
     sqlite3.SQLITE_CANTOPEN: "run as the user who owns it (mostly root), or mount the file system writable",
+    sqlite3.SQLITE_IOERR: "the disk is failing, or the limit for the size of a file is reached (`dmesg`, `ulimit -f`)",
     sqlite3.SQLITE_BUSY: "another acmectl, or a backup, is busy with it: try again",
 }
 
@@ -34,9 +36,10 @@ _HINTS = {
 class Database:
     """One SQLite file, opened when it is first needed. Any thread may call; one at a time is served."""
 
-    def __init__(self, path: Path) -> None:
-        """`path` in an existing directory; nothing is opened or made yet."""
+    def __init__(self, path: Path, *, busy_for: timedelta = _BUSY) -> None:
+        """`path` in an existing directory; nothing is opened or made yet. Another writer is waited for `busy_for`."""
         self.path = path
+        self._busy_for = busy_for.total_seconds()
         self._connection: sqlite3.Connection | None = None
         self._turn = threading.RLock()
 
@@ -74,7 +77,7 @@ class Database:
             self._connection = None
 
     def _existing(self) -> sqlite3.Connection | None:
-        return self._opened() if self._connection or self.path.exists() else None
+        return self._opened() if self._connection or folders.exists(self.path) else None
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -84,13 +87,13 @@ class Database:
 
     def _make_private(self) -> None:
         """SQLite would create the file by the umask; so it is made first, and empty (version 0)."""
-        if self.path.exists():
+        if folders.exists(self.path):
             return
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, files.PRIVATE))
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=self._busy_for, isolation_level=None, check_same_thread=False)
         try:
             for pragma in ("foreign_keys = ON", "synchronous = EXTRA", "trusted_schema = OFF"):
                 connection.execute(f"PRAGMA {pragma}")

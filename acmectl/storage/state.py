@@ -56,22 +56,44 @@ class StateDirectory:
 
     @contextlib.contextmanager
     def locked(self, *, wait: timedelta | None = None) -> Iterator[None]:
-        """Hold the lock, making the directory if there is none.
+        """Hold the lock, making the directory if there is none; one made for nothing is removed again.
 
         Raises LockHeld at once, or after `wait`, when another run holds it; StorageError when the directory cannot be
         made or written.
         """
-        self.create()
-        descriptor = self._open_lock()
+        made = not self.path.exists()
+        descriptor = self._locked_descriptor(timedelta(0) if wait is None else wait)
         try:
-            self._acquire(descriptor, timedelta(0) if wait is None else wait)
             yield
         finally:
+            if made:
+                self._remove_unused()
             os.close(descriptor)  # gives the lock up; the text stays, and says nothing while nobody holds it
 
     @property
     def _lock(self) -> Path:
         return self.path / "lock"
+
+    def _locked_descriptor(self, wait: timedelta) -> int:
+        """The lock file, open and ours, and still the one at its path: another run may have removed it unused."""
+        while True:
+            self.create()
+            descriptor = self._open_lock()
+            try:
+                self._acquire(descriptor, wait)
+                if os.fstat(descriptor).st_nlink:
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+    def _remove_unused(self) -> None:
+        """A refused command leaves nothing behind: not even a directory with nothing but our lock."""
+        with contextlib.suppress(OSError):
+            if [entry.name for entry in self.path.iterdir()] == [self._lock.name]:
+                self._lock.unlink()
+                self.path.rmdir()
 
     def _open_lock(self) -> int:
         try:

@@ -33,6 +33,9 @@ _VARYING = (
     (r"(?<=Intermediate )[0-9a-f]{6}", "HEX"),
 )
 
+AS_NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+"""The words before a command that only root can use, to run it as a user who owns nothing."""
+
 WEB = "solvers:\n  web: {type: webroot, path: www, check: no}\n"
 """A solver for a CA that trusts: nobody looks at what it publishes."""
 
@@ -126,14 +129,14 @@ class Host:
             os.close(ours)
 
     def tree(self) -> Tree:
-        """Everything below the host's directory: its mode, and its content or target."""
+        """Everything below the host's directory: its mode, and its content or target; a lock that nobody holds says nothing."""
         found: dict[str, tuple[int, bytes]] = {}
         for path in sorted(self.directory.rglob("*")):
             status = path.lstat()
             content = b""
             if stat.S_ISLNK(status.st_mode):
                 content = os.fsencode(path.readlink())
-            elif stat.S_ISREG(status.st_mode):
+            elif stat.S_ISREG(status.st_mode) and path.name != "lock":
                 content = path.read_bytes()
             found[str(path.relative_to(self.directory))] = (stat.S_IMODE(status.st_mode), content)
         return found
@@ -188,4 +191,3 @@ def follower_of(ca: Sandbox, certificates: str = "", **more: str) -> str:
     """A configuration that issues a certificate `xmpp`, or `certificates`."""
     certificates = certificates or "  xmpp: {names: [xmpp.acme.test, mail.acme.test]}\n"
     return authority(ca, **{"follower": "{grace: 0s}"} | more) + f"certificates:\n{certificates}"
-

@@ -5,36 +5,46 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.cli.hosts import Host, master_of
-
 from acmectl.sandbox.server import Sandbox
+from tests.cli.hosts import Host, master_of
 
 CERTIFICATES = "follower: {grace: 0s}\ncertificates:\n  web: {names: [www.acme.test], key: rsa-2048}\n"
 
 
 def test_a_host_with_both_parts_serves_itself(ca: Sandbox, master: Host) -> None:
     master.configure(master_of(ca, "www.acme.test") + CERTIFICATES)
-    assert master.block(master.acmectl("run", "--dry-run")) == """\
-www.acme.test  prove  never authorized
+    assert (
+        master.block(master.acmectl("run", "--dry-run"))
+        == """\
+www.acme.test  prove  new
 web  issue  no certificate yet
 -> 0
 """
-    assert master.block(master.acmectl("status")) == """\
+    )
+    assert (
+        master.block(master.acmectl("status"))
+        == """\
 www.acme.test  not authorized  never seen
 certificate web: www.acme.test
   no certificate yet
   due now: no certificate yet
 -> 1
 """
+    )
     assert master.block(master.acmectl("run")) == "-> 0\n"
-    assert master.block(master.acmectl("-v", "run")) == """\
+    assert (
+        master.block(master.acmectl("-v", "run"))
+        == """\
 www.acme.test  kept  until TIME
 asked nothing of the CA
 web: valid until TIME (DAYS left); due TIME
 asked nothing of the CA
 -> 0
 """
-    assert master.block(master.acmectl("status")) == """\
+    )
+    assert (
+        master.block(master.acmectl("status"))
+        == """\
 www.acme.test  authorized  until TIME (DAYS left)
 certificate web: www.acme.test
   valid until TIME (DAYS left)
@@ -42,6 +52,7 @@ certificate web: www.acme.test
   due TIME
 -> 0
 """
+    )
 
 
 def shape(value: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.cli.hosts import WEB, Host
 
 LETS_ENCRYPT = "authority: letsencrypt\nprofile: {profile}\ncontact: [admin@acme.test]\nstate_directory: state\n"

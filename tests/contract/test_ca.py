@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from acme import messages
@@ -314,13 +315,28 @@ def test_a_deactivated_account_is_refused_and_the_hint_says_so(session: Session)
     assert "deactivated" in str(caught.value.hint)
 
 
-def test_sixteen_threads_succeed_although_good_nonces_are_refused(rejecting_server: Server, base: str) -> None:
-    names = tuple(Identifier(f"n{number}.{base}") for number in range(16))
+def test_sixteen_threads_succeed_although_good_nonces_are_refused(
+    rejecting_server: Server, nonce_reject: int, base: str
+) -> None:
+    names = tuple(Identifier(f"n{number}.{base}") for number in range(32))
+    given_up: list[CARefused] = []
 
-    with rejecting_server.session() as session, ThreadPoolExecutor(16) as pool:
-        opened = list(pool.map(lambda name: open_order(session, [name]), names))
-        proven = list(pool.map(lambda order: prove(session, order), opened))
+    def insist(act: Callable[[], Order | Session]) -> Any:
+        """Once more where all eleven nonces of a request were refused: at 50 % that happens to 1 request in 2048."""
+        try:
+            return act()
+        except CARefused as refused:
+            given_up.append(refused)
+            return act()
 
-        assert {order.status for order in proven} == {OrderStatus.READY}
-        assert frozenset().union(*(order.identifiers for order in proven)) == frozenset(names)
-        assert session.requests["newOrder"] > len(names), "no nonce was refused: the test tested nothing"
+    with insist(rejecting_server.session) as session, ThreadPoolExecutor(16) as pool:
+        opened = list(pool.map(lambda name: insist(lambda: open_order(session, [name])), names))
+        proven = list(pool.map(lambda order: insist(lambda: prove(session, order)), opened))
+        sent = session.requests
+
+    assert {order.status for order in proven} == {OrderStatus.READY}
+    assert frozenset().union(*(order.identifiers for order in proven)) == frozenset(names)
+    # 64 posts at least: at 15 % all of their nonces are taken in one of 30,000 runs.
+    assert sent["newOrder"] + sent["challenge"] > 2 * len(names), "no nonce was refused: the test tested nothing"
+    assert {refused.problem.type for refused in given_up} <= {"badNonce"}
+    assert len(given_up) <= (0 if nonce_reject == 15 else 3)

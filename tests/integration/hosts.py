@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,6 +22,16 @@ import yaml
 
 ACMECTL = Path(sys.executable).with_name("acmectl")
 _SECONDS = 60.0
+_LISTING = """
+import sys
+from acmectl.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print()
+print(*sys.modules)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,12 @@ class Host:
         finally:
             started.end()
 
+    def modules_after(self, *arguments: str) -> set[str]:
+        """The names of all Python modules that a run had loaded when it ended well."""
+        program = [sys.executable, "-c", _LISTING, "--config", "config.yaml", *arguments]
+        done = subprocess.run(program, cwd=self.directory, check=True, capture_output=True, text=True)
+        return set(done.stdout.splitlines()[-1].split())
+
     def take_over_account(self, master: Host) -> None:
         """What an admin does once: export there, carry the file over, import here."""
         bundle = self.directory / "account.bundle"
@@ -124,6 +141,11 @@ class Host:
             master.run("account", "export", bundle.name)
         shutil.copy(master.directory / bundle.name, bundle)
         self.run("account", "import", bundle.name)
+
+    def names(self, wanted: str) -> list[str]:
+        """The names of this master that are `authorized`, or not (`failed`), from what it remembers; sorted."""
+        document = json.loads(self.run("master", "status", "--json", expect=None).out)
+        return sorted(n["name"] for n in document["master"]["names"] if n["authorized"] is (wanted == "authorized"))
 
     def current(self, label: str) -> Path:
         """The generation in use."""
@@ -154,14 +176,14 @@ def family(directory: Path, common: dict[str, Any], master: dict[str, Any], *fol
 
 
 def certificate(*names: str, **more: Any) -> dict[str, Any]:
-    """A certificate of a configuration, deployed to `tls`."""
+    """A certificate of a configuration, deployed to `tls` unless `deploy` says otherwise."""
     return {"names": list(names), "deploy": [{"type": "files", "directory": "tls"}], **more}
 
 
-def shakes_hands(chain: Path, key: Path, name: str, root: bytes) -> bool:
-    """Whether a client that trusts only `root` gets to `name` on a real TLS server with these files."""
+def shakes_hands(directory: Path, name: str, root: bytes) -> bool:
+    """Whether a client that trusts only `root` gets to `name` on a real TLS server with the files in `directory`."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(chain, key)
+    server.load_cert_chain(directory / "fullchain.pem", directory / "privkey.pem")
     client = ssl.create_default_context(cadata=root.decode("ascii"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)

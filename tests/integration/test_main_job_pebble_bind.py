@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.hosts import Family, certificate, family, shakes_hands
-from tests.servers.bind import Bind, Key, Zone, running_bind
+from tests.integration.hosts import certificate, shakes_hands
+from tests.integration.office import NAMES, authorize, by_dns, hosts, office_bind, published
+from tests.servers.bind import Bind
 from tests.servers.pebble import Pebble, running_pebble
-
-ZONES = (
-    Zone("office.test", ["_acme-challenge.away IN CNAME away.office.validation.test."]),
-    Zone("validation.test"),
-    Zone("closed.test", update=""),
-)
-NAMES = ["office.test", "*.office.test", "xmpp.office.test", "mail.office.test", "away.office.test"]
-RECORDS = ["_acme-challenge.office.test", *(f"_acme-challenge.{n}" for n in NAMES[2:]), "away.office.validation.test"]
 
 
 @pytest.fixture(scope="module")
 def bind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bind]:
-    with running_bind(tmp_path_factory.mktemp("bind"), zones=ZONES, keys=[Key("acmectl", "hmac-sha256")], resolve=True) as server:
+    with office_bind(tmp_path_factory.mktemp("bind")) as server:
         yield server
 
 
@@ -36,48 +27,73 @@ def pebble(tmp_path_factory: pytest.TempPathFactory, bind: Bind) -> Iterator[Peb
         yield server
 
 
-@contextmanager
-def hosts(
-    directory: Path, pebble: Pebble, bind: Bind, names: list[str], *certificates: dict[str, Any]
-) -> Iterator[Family]:
-    common = {"authority": {"directory": pebble.directory_url, "ca_bundle": str(pebble.ca_bundle)}}
-    solver = {
-        "type": "rfc2136",
-        "server": bind.address,
-        "port": bind.port,
-        "tsig_key_file": str(bind.key_file("acmectl")),
-        "resolvers": [bind.endpoint],
-        "propagation": {"servers": [bind.endpoint], "timeout": "10s", "interval": "1s"},
-    }
-    master = {"solvers": {"dns": solver}, "master": {"authorize": [{"names": names, "solver": "dns"}]}}
-    made = family(directory, common, master, *({"certificates": own} for own in certificates))
-    try:
-        yield made
-    finally:
-        made.end()
-
-
 def test_a_master_proves_and_two_followers_issue_what_they_need_of_it(
     tmp_path: Path, pebble: Pebble, bind: Bind
 ) -> None:
-    one = {"xmpp": certificate("xmpp.office.test", "office.test")}
-    two = {"web": certificate("office.test", "*.office.test"), "away": certificate("away.office.test", key="rsa-2048")}
-    with hosts(tmp_path, pebble, bind, NAMES, one, two) as made:
+    one = {"certificates": {"xmpp": certificate("xmpp.office.test", "office.test")}}
+    web, away = certificate("office.test", "*.office.test"), certificate("away.office.test", key="rsa-2048", deploy=[])
+    two = {"certificates": {"web": web, "away": away}}
+    with hosts(tmp_path, pebble, {"dns": by_dns(bind)}, [authorize("dns", *NAMES)], one, two) as made:
         finalized = pebble.finalizations()
         made.master.run("master", "run")
         assert pebble.finalizations() == finalized
-        assert not any(bind.txt(record) for record in RECORDS)
+        assert not published(bind)
         answered = pebble.challenge_posts()
         for follower in made.followers:
             follower.run("follower", "run")
         assert pebble.challenge_posts() == answered
         assert pebble.finalizations() == finalized + 3
-        first, second = (follower.directory / "tls" for follower in made.followers)
-        root = pebble.root()
-        assert shakes_hands(first / "fullchain.pem", first / "privkey.pem", "xmpp.office.test", root)
-        assert not shakes_hands(first / "fullchain.pem", first / "privkey.pem", "mail.office.test", root)
-        web, away = (made.followers[1].current(label) for label in ("web", "away"))
-        assert shakes_hands(web / "fullchain.pem", web / "privkey.pem", "anything.office.test", root)
-        assert shakes_hands(away / "fullchain.pem", away / "privkey.pem", "away.office.test", root)
-        assert not shakes_hands(away / "fullchain.pem", away / "privkey.pem", "office.test", root)
-        assert second.is_dir()
+        root, (first, second) = pebble.root(), made.followers
+        assert shakes_hands(first.directory / "tls", "xmpp.office.test", root)
+        assert not shakes_hands(first.directory / "tls", "mail.office.test", root)
+        assert shakes_hands(second.directory / "tls", "anything.office.test", root)
+        assert not shakes_hands(second.directory / "tls", "office.example", root)
+        assert shakes_hands(second.current("away"), "away.office.test", root)
+
+
+def test_a_follower_that_comes_before_the_master_waits_and_issues_later(
+    tmp_path: Path, pebble: Pebble, bind: Bind
+) -> None:
+    xmpp = {"certificates": {"xmpp": certificate("xmpp.office.test", "mail.office.test")}}
+    with hosts(tmp_path, pebble, {"dns": by_dns(bind)}, [authorize("dns", *NAMES)], xmpp) as made:
+        (follower,) = made.followers
+        early = follower.run("follower", "run")
+        assert "xmpp.office.test" in early.said
+        assert not follower.current("xmpp").exists()
+        made.master.run("master", "run")
+        answered = pebble.challenge_posts()
+        follower.run("follower", "run")
+        assert pebble.challenge_posts() == answered
+        assert shakes_hands(follower.directory / "tls", "xmpp.office.test", pebble.root())
+
+
+def test_a_name_that_the_ca_refuses_and_one_that_cannot_be_published_leave_the_others_alone(
+    tmp_path: Path, pebble: Pebble, bind: Bind
+) -> None:
+    names = ["office.test", "www.refused.test", "mail.office.test", "mail.closed.test", "xmpp.office.test"]
+    follower = {"certificates": {"all": certificate("office.test", "mail.office.test", "xmpp.office.test")}}
+    with hosts(tmp_path, pebble, {"dns": by_dns(bind)}, [authorize("dns", *names)], follower) as made:
+        done = made.master.run("master", "run", expect=1)
+        assert "`www.refused.test` is not authorized" in done.err
+        assert 'issuance is forbidden by policy: "www.refused.test"' in done.err
+        assert "`mail.closed.test` is not authorized" in done.err
+        assert "REFUSED" in done.err
+        assert made.master.names("authorized") == ["mail.office.test", "office.test", "xmpp.office.test"]
+        assert not published(bind)
+        made.followers[0].run("follower", "run")
+        assert shakes_hands(made.followers[0].directory / "tls", "mail.office.test", pebble.root())
+
+
+def test_a_name_that_is_removed_from_the_master_is_forgotten_and_followers_without_it_go_on(
+    tmp_path: Path, pebble: Pebble, bind: Bind
+) -> None:
+    mail = {"certificates": {"mail": certificate("mail.office.test")}}
+    with hosts(tmp_path, pebble, {"dns": by_dns(bind)}, [authorize("dns", *NAMES)], mail) as made:
+        made.master.run("master", "run")
+        made.master.configure(master={"authorize": [authorize("dns", "mail.office.test")]})
+        assert "no longer in the configuration" in made.master.run("master", "plan").out
+        made.master.run("master", "run")
+        assert "no longer in the configuration" not in made.master.run("master", "plan").out
+        assert made.master.names("authorized") == ["mail.office.test"]
+        made.followers[0].run("follower", "run")
+        assert shakes_hands(made.followers[0].directory / "tls", "mail.office.test", pebble.root())

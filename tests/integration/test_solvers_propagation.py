@@ -55,7 +55,7 @@ def forwarded(query: Message, server: Bind) -> Message:
 
 
 def primary(bind: Bind) -> Primary:
-    return Primary((Endpoint(bind.address, bind.port),), key(bind), timedelta(seconds=5))
+    return Primary(ZONE, (Endpoint(bind.address, bind.port),), key(bind), timedelta(seconds=5))
 
 
 def key(bind: Bind) -> TsigKey:
@@ -69,10 +69,10 @@ def nameservers(bind: Bind) -> tuple[Nameserver, ...]:
 
 @pytest.fixture
 def on_first(servers: tuple[Bind, Bind]) -> Iterator[Bind]:
-    assert add([VALUE], zone=ZONE, primary=primary(servers[0]), ttl=timedelta(seconds=60)) == {}
+    assert add([VALUE], primary=primary(servers[0]), ttl=timedelta(seconds=60)) == {}
     yield servers[0]
     for server in servers:
-        assert remove([VALUE], zone=ZONE, primary=primary(server)) == {}
+        assert remove([VALUE], primary=primary(server)) == {}
 
 
 def test_a_server_that_lags_is_named(on_first: Bind) -> None:
@@ -88,7 +88,7 @@ def test_a_server_that_lags_is_named(on_first: Bind) -> None:
 def test_a_server_that_lags_is_waited_for_and_only_it_is_asked_again(
     on_first: Bind, servers: tuple[Bind, Bind]
 ) -> None:
-    late = threading.Timer(1, lambda: add([VALUE], zone=ZONE, primary=primary(servers[1]), ttl=timedelta(seconds=60)))
+    late = threading.Timer(1, lambda: add([VALUE], primary=primary(servers[1]), ttl=timedelta(seconds=60)))
     late.start()
     patience = Patience(timedelta(seconds=20), timedelta(milliseconds=200))
     begin = time.monotonic()
@@ -110,12 +110,12 @@ def test_a_record_without_servers_and_no_records_at_all_are_seen_at_once() -> No
 def test_many_names_are_asked_of_all_servers_within_seconds(servers: tuple[Bind, Bind]) -> None:
     many = [Record.txt(parse_name(f"m{number}.example.test"), "value") for number in range(300)]
     for server in servers:
-        assert add(many, zone=ZONE, primary=primary(server), ttl=timedelta(seconds=60)) == {}
+        assert add(many, primary=primary(server), ttl=timedelta(seconds=60)) == {}
     begin = time.monotonic()
     assert wait_until_seen(dict.fromkeys(many, nameservers(servers[0])), patience=SHORT) == {}
     assert time.monotonic() - begin < 10
     for server in servers:
-        assert remove(many, zone=ZONE, primary=primary(server)) == {}
+        assert remove(many, primary=primary(server)) == {}
 
 
 def answer_with(query: Message, *, authoritative: bool, value: str = '"value"') -> Message:

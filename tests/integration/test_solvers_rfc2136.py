@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import signal
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+import dns.tsig
 import pytest
 from dns.message import Message
 
@@ -23,6 +26,7 @@ from acmectl.solvers import registry
 from acmectl.solvers.base import Failures, Response, Solver
 from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
 from tests.servers.odd_dns import running_odd_dns
+from tests.servers.own_network import run_in_own_network
 
 GOOD = Key("acmectl")
 NARROW = Key("narrow")
@@ -319,6 +323,108 @@ def test_what_was_not_answered_may_have_been_done_and_is_removed_all_the_same(bi
         assert solver.publish(ours).keys() == set(ours)
         assert solver.remove(ours).keys() == set(ours)
     assert len(forwarded) == 2
+
+
+def signing(secret: str, *, error: int = 0) -> Any:
+    """A server that signs its refusals of updates, with a secret of its own or with a TSIG error."""
+
+    def answering(query: Message, tcp: bool) -> Message:  # noqa: ARG001, FBT001  # the type of an answering function
+        assert query.tsig
+        answer = dns.message.Message(id=query.id)
+        answer.flags = dns.flags.QR | dns.flags.Flag(query.flags & 0x7800)
+        answer.use_tsig(dns.tsig.Key("acmectl", secret, "hmac-sha256"), tsig_error=error)
+        answer.request_mac = query.tsig[0].mac
+        return answer
+
+    return answering
+
+
+@pytest.mark.parametrize(
+    ("answering", "message"),
+    [
+        (signing(Key("acmectl").secret), "is not signed with the TSIG key `acmectl` as it should be"),
+        (signing(GOOD.secret, error=dns.rcode.BADTIME), "the clocks differ by more than 5 minutes (BADTIME)"),
+        (signing(GOOD.secret, error=dns.rcode.BADTRUNC), "TSIG error PeerBadTruncation"),
+    ],
+    ids=["another secret", "BADTIME", "BADTRUNC"],
+)
+def test_an_answer_with_an_error_in_its_signature_is_explained(bind: Bind, answering: Any, message: str) -> None:
+    with running_odd_dns(answering) as odd:
+        error = only(make(bind, port=odd.endpoint.port).publish([response("www.example.test")]))
+    assert message in error.message
+
+
+def test_a_correctly_signed_answer_is_believed(bind: Bind) -> None:
+    """The counterpart of the test above: it fails for the signature alone."""
+    with running_odd_dns(signing(GOOD.secret)) as odd:
+        assert make(bind, port=odd.endpoint.port).publish([response("www.example.test")]) == {}
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from acmectl.solvers import registry
+from tests.integration.test_solvers_rfc2136 import response
+from tests.servers.bind import Key, Zone, running_bind
+
+zones = [Zone("example.test", ["_acme-challenge.mail IN CNAME mail.acme.test."]), Zone("acme.test")]
+zones.append(Zone("void.test", nameservers=("void.example.test.",), records=["ns IN A 127.0.0.1"]))
+with running_bind(Path(sys.argv[1]), zones=zones, keys=[Key("acmectl")], port=53) as bind:
+    model = registry.options_model("rfc2136")
+    short = {"timeout": "1s", "interval": "1s"}
+    options = {"tsig_key_file": str(bind.key_file("acmectl")), "resolvers": ["127.0.0.1"], "propagation": short}
+    solver = registry.build("rfc2136", model.model_validate(options))
+    ours = [response("mail.example.test"), response("*.example.test"), response("www.void.test")]
+    print(solver.publish(ours))
+    for error in solver.seen(ours).values():
+        print(error)
+    print(solver.remove(ours))
+"""
+
+
+def test_with_nothing_but_a_key_zone_primary_and_servers_are_found(tmp_path: Path) -> None:
+    """On the real port: everything comes from the zones' own SOA and NS records."""
+    assert run_in_own_network(ALONE, str(tmp_path)) == [
+        "{}",
+        "zone `void.test` cannot be asked: its name servers `void.example.test` have no address",
+        "{}",
+    ]
+
+
+INTERRUPTED = """
+import sys
+from acmectl.solvers import registry
+from tests.integration.test_solvers_rfc2136 import response
+model = registry.options_model("rfc2136")
+options = {
+    "server": "127.0.0.1", "tsig_key_file": sys.argv[1], "resolvers": [sys.argv[2]],
+    "propagation": {"servers": [sys.argv[2], sys.argv[3]], "timeout": "1m"},
+}
+print("waiting", flush=True)
+registry.build("rfc2136", model.model_validate(options)).seen([response(f"n{n}.example.test") for n in range(100)])
+"""
+
+
+def test_an_interruption_ends_the_waiting_and_leaves_no_thread_that_keeps_the_process(bind: Bind) -> None:
+    with running_odd_dns(lambda _, __: None) as silent:
+        arguments = [str(bind.key_file("acmectl")), bind.endpoint, str(silent.endpoint)]
+        with subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTED, *arguments],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            assert process.stdout
+            assert process.stderr
+            assert process.stdout.readline() == b"waiting\n"
+            end = time.monotonic() + 20
+            while not silent.queries and time.monotonic() < end:
+                time.sleep(0.05)
+            begin = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+            assert time.monotonic() - begin < 6
+            assert process.stderr.read().endswith(b"KeyboardInterrupt\n")
 
 
 def test_the_secret_is_in_no_repr_of_options_or_errors(bind: Bind) -> None:

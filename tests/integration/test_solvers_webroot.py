@@ -19,6 +19,7 @@ from acmectl.model.names import Identifier
 from acmectl.solvers import registry
 from acmectl.solvers.base import Failures, Response, Solver
 from tests.servers.bind import free_port
+from tests.servers.own_network import run_in_own_network
 from tests.servers.static_web import Answer, Web, files_below, running_web
 
 DIRECTORY = Path(".well-known", "acme-challenge")
@@ -148,14 +149,14 @@ def test_remove_deletes_nothing_behind_a_link_that_leads_out(root: Path, tmp_pat
 
 
 def test_a_link_within_the_document_root_is_followed(root: Path, web: Web) -> None:
-    (root / "shared").mkdir()
+    (root / "common").mkdir()
     (root / ".well-known").mkdir()
-    (root / DIRECTORY).symlink_to("../shared")
+    (root / DIRECTORY).symlink_to("../common")
     solver, ours = make(root, web), [response()]
     assert solver.publish(ours) == {}
     assert solver.seen(ours) == {}
     assert solver.remove(ours) == {}
-    assert list((root / "shared").iterdir()) == []
+    assert list((root / "common").iterdir()) == []
 
 
 def test_a_link_in_place_of_the_file_is_neither_followed_nor_removed(root: Path, tmp_path: Path) -> None:
@@ -185,6 +186,11 @@ def test_a_document_root_that_is_missing_is_not_made(tmp_path: Path) -> None:
     assert only(solver.publish(ours)).message == f"the document root `{tmp_path / 'misprint'}` is no directory"
     assert solver.remove(ours) == {}
     assert not (tmp_path / "misprint").exists()
+
+
+def test_a_directory_that_cannot_be_made_is_named_with_the_reason() -> None:
+    error = only(make(Path("/proc")).publish([response()]))
+    assert error.message.startswith("cannot make the directory `/proc/.well-known`: ")
 
 
 def test_a_file_in_place_of_a_directory_is_named(root: Path) -> None:
@@ -289,3 +295,20 @@ def test_an_answer_that_drips_is_cut_off_as_a_whole(root: Path) -> None:
 def test_without_a_check_nobody_is_asked(root: Path, web: Web) -> None:
     assert make(root, web, check=False).seen([response()]) == {}
     assert web.requests == []
+
+
+NO_NAMES = """
+import sys
+from pathlib import Path
+from tests.integration.test_solvers_webroot import make, only, response
+error = only(make(Path(sys.argv[1])).seen([response()]))
+print(error.message)
+print(error.hint)
+"""
+
+
+def test_a_name_without_an_address_is_told_with_the_option_that_helps(root: Path) -> None:
+    assert run_in_own_network(NO_NAMES, str(root)) == [
+        "`http://www.example.com/.well-known/acme-challenge/T0ken_-x` cannot be asked: the name has no address here",
+        "where this host cannot reach its own public address, set `check_address` of the solver",
+    ]

@@ -6,6 +6,7 @@ import errno
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -18,11 +19,12 @@ from dns.message import Message
 from acmectl.dns.endpoints import Endpoint
 from acmectl.dns.exchange import NoRoute, ask, explain
 from acmectl.dns.records import parse_name, shown
-from acmectl.dns.resolver import Resolver, question, system_resolver
+from acmectl.dns.resolver import Resolver, question
 from acmectl.dns.zones import Location, Nameserver, authoritative_servers, locate, primary_servers
 from acmectl.errors import DNSError
 from tests.servers.bind import Bind, Zone, free_port, running_bind
 from tests.servers.odd_dns import running_odd_dns
+from tests.servers.own_network import run_in_own_network
 
 LOOP = ["loop1 IN CNAME loop2", "loop2 IN CNAME loop1"]
 LONG = [f"long{n} IN CNAME long{n + 1}" for n in range(12)]
@@ -262,5 +264,35 @@ def test_an_address_without_a_route_is_told_from_a_server_that_is_silent() -> No
     assert not isinstance(explain(TimeoutError(), server, 3), NoRoute)
 
 
-def test_the_resolvers_of_this_host_are_addresses() -> None:
-    assert system_resolver().endpoints
+RESOLV_CONF = """
+import subprocess, sys
+from acmectl.dns.resolver import system_resolver
+from acmectl.errors import DNSError
+for path in sys.argv[1:]:
+    subprocess.run(["mount", "--bind", path, "/etc/resolv.conf"], check=True)
+    try:
+        print(*system_resolver().endpoints)
+    except DNSError as error:
+        print(error.message, "-", error.hint)
+"""
+
+
+def test_a_host_without_resolvers_is_told_the_option_that_helps(tmp_path: Path) -> None:
+    some, none = tmp_path / "some", tmp_path / "none"
+    some.write_text("nameserver 192.0.2.1\nnameserver 2001:db8::1\n")
+    none.write_text("search example.test\n")
+    lines = run_in_own_network(RESOLV_CONF, str(some), str(none))
+    assert lines[0] == "192.0.2.1:53 [2001:db8::1]:53"
+    assert lines[1].startswith("this host has no resolver: ")
+    assert lines[1].endswith(" - set `resolvers` of the solver")
+
+
+def test_silent_resolvers_do_not_take_longer_than_the_time_limit() -> None:
+    with running_odd_dns(lambda _, __: None) as one, running_odd_dns(lambda _, __: None) as two:
+        begin = time.monotonic()
+        with pytest.raises(DNSError, match="does not answer within") as caught:
+            Resolver((one.endpoint, two.endpoint), timedelta(seconds=1)).ask(
+                parse_name("example.test"), dns.rdatatype.SOA
+            )
+        assert time.monotonic() - begin < 3
+    assert "cannot look up SOA of `example.test`" in caught.value.message

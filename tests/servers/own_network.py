@@ -1,4 +1,4 @@
-"""Python code in a network of its own that has loopback only: low ports are free for it, and no packet can leave."""
+"""Python code in a network of its own that has loopback only: low ports are free for it, no packet can leave, and it may mount."""
 
 from __future__ import annotations
 
@@ -13,7 +13,19 @@ def run_in_own_network(code: str, *arguments: str) -> list[str]:
     """The lines that `code` prints; fails with what it complained of. Needs user namespaces, and no root."""
     shell = 'ip link set lo up && exec "$0" -W error -c "$@"'
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", shell, sys.executable, code, *arguments],
+        [
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--net",
+            "--mount",
+            "sh",
+            "-c",
+            shell,
+            sys.executable,
+            code,
+            *arguments,
+        ],
         capture_output=True,
         check=False,
         cwd=_CHECKOUT,

@@ -28,6 +28,7 @@ class Zone:
     aliases: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, list[str]] = field(default_factory=dict)
     faults: dict[str, dns.rcode.Rcode] = field(default_factory=dict)
+    garbage: bytes | None = None
 
     @property
     def server(self) -> tuple[str, int]:
@@ -64,7 +65,8 @@ def running_name_server() -> Iterator[Zone]:
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             data, socket = self.request
-            socket.sendto(zone.answer(dns.message.from_wire(data)).to_wire(), self.client_address)
+            answer = zone.garbage or zone.answer(dns.message.from_wire(data)).to_wire()
+            socket.sendto(answer, self.client_address)
 
     with socketserver.ThreadingUDPServer(("127.0.0.1", 0), Handler) as server:
         zone.port = server.server_address[1]

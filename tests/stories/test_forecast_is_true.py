@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.stories.world import DAY, HOUR, IN_2027, IN_2028, TODAY, World
 
 from acmectl.model.names import Identifier
 from acmectl.policy import forecast
 from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Wanted
 from acmectl.policy.terms import published
+from tests.stories.world import DAY, HOUR, IN_2027, IN_2028, TODAY, World
 
 NAMES = ("a.acme.test", "b.acme.test", "c.acme.test", "d.other.test")
 

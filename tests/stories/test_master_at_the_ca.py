@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World, occupied
 
 from acmectl.errors import Problem
 from acmectl.master import Found, MasterReport, Outcome
@@ -14,6 +13,7 @@ from acmectl.master.report import Forgotten
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.sandbox.rules import Lifetimes
+from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World, occupied
 
 NAMES = ("a.acme.test", "b.acme.test", "c.acme.test")
 

@@ -12,7 +12,6 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World
 
 from acmectl.errors import Problem, SolverError
 from acmectl.master import MasterReport, Outcome
@@ -20,6 +19,7 @@ from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.sandbox.rules import Lifetimes
 from acmectl.solvers.base import Capabilities, Failures, Response
+from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World
 
 POOL = tuple(f"{host}.{zone}.test" for zone in ("one", "two", "three") for host in ("a", "b"))
 NEW_ORDERS = 9

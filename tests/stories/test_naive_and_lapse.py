@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.stories.naive import NaiveMaster
-from tests.stories.world import DAY, HOUR, IN_2027, IN_2028, TODAY, World
 
 from acmectl.sandbox.rules import Lifetimes
+from tests.stories.naive import NaiveMaster
+from tests.stories.world import DAY, HOUR, IN_2027, IN_2028, TODAY, World
 
 NAMES = ("a.acme.test", "b.acme.test")
 

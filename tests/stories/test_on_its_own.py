@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.stories.world import DAY, HOUR, Host, World
 
 from acmectl import app
 from acmectl.errors import ConfigurationError
+from tests.stories.world import DAY, HOUR, Host, World
 
 NAMES = ("www.acme.test", "acme.test")
 

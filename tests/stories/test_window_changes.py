@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from tests.stories.world import DAY, HOUR, IN_2027, TODAY, World
 
 BAR = timedelta(minutes=1, seconds=10)

@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.stories.world import DAY, HOUR, IN_2027, MINUTE, TODAY, Span, World
 
 from acmectl.errors import Problem
 from acmectl.master.refreshing import CANARIES
+from tests.stories.world import DAY, HOUR, IN_2027, MINUTE, TODAY, Span, World
 
 BAR = timedelta(minutes=1, seconds=10)
 USABLE = 10 * DAY - 21 * HOUR  # of an authorization's life, L - C

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from tests.stories.world import DAY, HOUR, IN_2027, MINUTE, TODAY, Span, World, occupied
 
 NAMES = ("a.acme.test", "b.acme.test")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from tests.stories.world import DAY, HOUR, IN_2027, IN_2028, TODAY, World
 
 NAMES = ("a.acme.test", "b.acme.test", "c.acme.test")

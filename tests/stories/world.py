@@ -20,9 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.servers.sandbox import running_sandbox
-from tests.servers.sandbox_client import Client
-
 from acmectl import app, keys
 from acmectl.ca import accounts
 from acmectl.follower import FollowerReport
@@ -36,6 +33,8 @@ from acmectl.sandbox.objects import Authorization
 from acmectl.sandbox.server import Sandbox
 from acmectl.solvers.base import Solver
 from acmectl.storage.accounts import StoredAccount
+from tests.servers.sandbox import running_sandbox
+from tests.servers.sandbox_client import Client
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 TODAY = datetime(2026, 9, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acmectl import files
@@ -80,6 +80,7 @@ def test_a_file_that_exists_is_not_overwritten_by_write_new(tmp_path: Path) -> N
     assert not (tmp_path / "nowhere").exists()
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_a_temporary_name_is_recognised_as_a_leftover(name: str) -> None:
     assert files.is_leftover(files.temporary_name(Path("/x") / f"n{name}").name)

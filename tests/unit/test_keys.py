@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from josepy.jwk import JWKEC
 
@@ -100,6 +100,7 @@ def test_what_is_no_usable_private_key_is_refused_by_name(case: str) -> None:
     assert raised.value.message == message
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.binary(min_size=1, max_size=8))
 def test_a_damaged_key_is_refused_without_quoting_it(at: int, noise: bytes) -> None:
     pem = pem_of(P256)
@@ -174,6 +175,7 @@ def test_what_is_no_chain_is_refused_by_name(pem: bytes) -> None:
     assert raised.value.message == "`chain.pem` holds no certificate in PEM form, or is damaged"
 
 
+@settings(deadline=None)
 @given(st.integers(30, 500), st.binary(min_size=1, max_size=6))
 def test_a_damaged_certificate_is_read_or_refused_and_never_a_traceback(at: int, noise: bytes) -> None:
     der = base64.b64decode(b"".join(LEAF.splitlines()[1:-1]))

@@ -68,7 +68,7 @@ def test_a_program_sees_only_the_environment_that_it_is_given() -> None:
 def test_a_missing_program_is_named_with_a_hint() -> None:
     with pytest.raises(ProgramFailed) as raised:
         programs.run(["no-such-program", "a b"], timeout=SOON)
-    assert raised.value.message == "cannot run `no-such-program 'a b'`: No such file or directory"
+    assert raised.value.message == "cannot run `no-such-program 'a b'`: no such file or directory"
     assert raised.value.hint == "is `no-such-program` installed and executable?"
 
 

@@ -9,7 +9,7 @@ import click
 
 from acmectl.cli.render.words import YELLOW, counted, hint, say
 from acmectl.errors import ConfigurationProblem
-from acmectl.options import format_duration
+from acmectl.model.durations import format_duration
 
 if TYPE_CHECKING:
     from acmectl.config import Config

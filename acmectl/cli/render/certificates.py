@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from acmectl.follower import CertificateResult, FollowerReport
     from acmectl.follower.engine import CertificateStatus
     from acmectl.model.certificates import Installed
+    from acmectl.model.names import Identifier
 
 
 def follower_report(report: FollowerReport, config: Config, now: datetime, *, talks: bool) -> None:
     """What a run did with each certificate; what needs a person on stderr in any case."""
     clock_warning(report.clock_offset)
+    for alike in _failed_alike(report.results):
+        _failed_certificates(alike, now)
     for result in report.results:
         _certificate_result(result, config, now, talks=talks)
         for deployment in result.deployments:
@@ -43,24 +46,13 @@ def follower_report(report: FollowerReport, config: Config, now: datetime, *, ta
 
 
 def _certificate_result(result: CertificateResult, config: Config, now: datetime, *, talks: bool) -> None:
-    from acmectl.follower.engine import Failed
+    from acmectl.follower import Issued, Waiting
     from acmectl.policy.renewal import NotDue
 
     outcome = result.outcome
-    if isinstance(outcome, Failed):
-        _failed_certificate(result, outcome, now)
-    elif isinstance(outcome, NotDue):
-        if talks and result.installed:
-            click.echo(f"{result.label}: valid {until(result.installed.not_after, now)}; due {moment(outcome.at)}")
-    else:
-        _issued_or_waiting(result, config, now, talks=talks)
-
-
-def _issued_or_waiting(result: CertificateResult, config: Config, now: datetime, *, talks: bool) -> None:
-    from acmectl.follower import Issued, Waiting
-
-    outcome = result.outcome
-    if isinstance(outcome, Issued) and talks:
+    if isinstance(outcome, NotDue) and talks and result.installed:
+        click.echo(f"{result.label}: valid {until(result.installed.not_after, now)}; due {moment(outcome.at)}")
+    elif isinstance(outcome, Issued) and talks:
         new = outcome.installed
         click.echo(f"{result.label}: issued ({result.due}), generation {new.generation}, serial {new.serial}")
         click.echo(f"  valid {until(new.not_after, now)}")
@@ -76,14 +68,28 @@ def _waiting(result: CertificateResult, waiting: Any, config: Config, now: datet
     lines = [
         f"{result.label}: not authorized yet: {names}",
         f"  waiting since {moment(waiting.since)} ({result.due})",
+        *_stuck(waiting, now),
         f"  account {waiting.account_url} at {waiting.directory_url}, profile {config.profile or 'none'}",
         f"  {_installed_left(result.installed, now)}",
-        "  the master must list, for this account and profile:",
-        "    authorize:",
-        f"      - names: [{', '.join(_yaml(name) for name in map(str, waiting.names))}]",
-        "        solver: ...",
+        *(_for_the_master(waiting.names) if config.master is None else ()),
     ]
     click.echo("\n".join(lines), err=result.running_out)
+
+
+def _for_the_master(names: Iterable[Identifier]) -> Iterable[str]:
+    """What the admin of the master can paste; a host that is its own master has it."""
+    yield "  the master must list, for this account and profile:"
+    yield "    authorize:"
+    yield f"      - names: [{', '.join(_yaml(str(name)) for name in names)}]"
+    yield "        solver: ..."
+
+
+def _stuck(waiting: Any, now: datetime) -> list[str]:
+    """That the names may be authorized by now, and only the order is in the way."""
+    if waiting.given_up_at is None:
+        return []
+    when = f"at {moment(waiting.given_up_at)}" if waiting.given_up_at > now else "by a later run"
+    return [f"  the CA hands out the order of an earlier run again; if this goes on, it is given up {when}"]
 
 
 def _yaml(name: str) -> str:
@@ -96,25 +102,43 @@ def _installed_left(installed: Installed | None, now: datetime) -> str:
     return f"the installed certificate is valid {until(installed.not_after, now)}"
 
 
-def _failed_certificate(result: CertificateResult, failed: Any, now: datetime) -> None:
+def _failed_alike(results: Iterable[CertificateResult]) -> Iterable[list[CertificateResult]]:
+    """The certificates that failed, those with the same reason together."""
+    from acmectl.follower.engine import Failed
+
+    groups: dict[Failed, list[CertificateResult]] = {}
+    for result in results:
+        if isinstance(result.outcome, Failed):
+            groups.setdefault(result.outcome, []).append(result)
+    return groups.values()
+
+
+def _failed_certificates(alike: list[CertificateResult], now: datetime) -> None:
+    failed: Any = alike[0].outcome
     again = f"; next attempt after {moment(failed.retry_at)}" if failed.retry_at else ""
-    verb = "was not issued" if failed.attempted else "is left alone after an earlier failure"
-    say("error", f"certificate `{result.label}` {verb}: {failed.reason}{again}", RED)
-    hint(failed.hint)
-    if result.running_out:
-        say(
-            "error",
-            f"certificate `{result.label}`: time is running out: {_installed_left(result.installed, now)}",
-            RED,
-        )
+    labels = ", ".join(f"`{result.label}`" for result in alike)
+    one = len(alike) == 1
+    was, left = ("was", "is") if one else ("were", "are")
+    verb = f"{was} not issued" if failed.attempted else f"{left} left alone after an earlier failure"
+    say("error", f"certificate{'' if one else 's'} {labels} {verb}: {failed.reason}{again}", RED)
+    hint(failed.hint if failed.attempted else _at_once(result.label for result in alike))
+    for result in alike:
+        if result.running_out:
+            left_now = _installed_left(result.installed, now)
+            say("error", f"certificate `{result.label}`: time is running out: {left_now}", RED)
 
 
 def _deployment_result(label: str, deployment: Any, *, talks: bool) -> None:
     if deployment.error:
         again = f"; next attempt after {moment(deployment.retry_at)}" if deployment.retry_at else ""
         say("error", f"certificate `{label}` is not deployed to {deployment.target}: {deployment.error}{again}", RED)
+        hint(_at_once([label]))
     elif talks:
         click.echo(f"{label}: deployed to {deployment.target}")
+
+
+def _at_once(labels: Iterable[str]) -> str:
+    return f"once it is mended, `acmectl follower run {' '.join(labels)}` tries again at once"
 
 
 def follower_plan(statuses: Iterable[CertificateStatus], now: datetime) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from acmectl.cli.render.lookups import notes
 from acmectl.cli.render.words import (
     GREEN,
     RED,
@@ -23,7 +24,6 @@ from acmectl.cli.render.words import (
     table,
     until,
 )
-from acmectl.cli.render.lookups import notes
 from acmectl.policy import health
 from acmectl.policy.refresh import Action
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from acmectl.master import MasterReport, NameResult
     from acmectl.model.memory import Failure
     from acmectl.policy.refresh import Decision, Plan
+
+_FEW = 5  # names that a command to paste repeats
 
 
 def master_report(report: MasterReport, *, talks: bool) -> None:
@@ -43,6 +45,10 @@ def master_report(report: MasterReport, *, talks: bool) -> None:
         return
     table([_name_row(result) for result in report.results])
     click.echo(requests(report.requests))
+    waiting = [str(result.wanted.identifier) for result in report.results if result.outcome == "waiting"]
+    if waiting:
+        names = " ".join(waiting) if len(waiting) <= _FEW else "NAME..."
+        hint(f"once it is mended, `acmectl master run {names}` tries again at once")
 
 
 def _grouped(results: Iterable[NameResult]) -> Iterable[list[NameResult]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,22 @@ def error(failure: AcmectlError) -> None:
             click.echo(str(problem), err=True)
     say("error", failure.message, RED)
     hint(failure.hint)
+
+
+def misuse(refusal: click.ClickException) -> None:
+    """A command line that click refuses, in our voice; a group alone shows its help."""
+    if isinstance(refusal, click.exceptions.NoArgsIsHelpError):
+        refusal.show()
+        return
+    near = getattr(refusal, "possibilities", None)
+    text = re.sub(r"'([^']*)'", r"`\1`", refusal.message if near else refusal.format_message()).removesuffix(".")
+    context = refusal.ctx if isinstance(refusal, click.UsageError) else None
+    with context.scope(cleanup=False) if context else contextlib.nullcontext():  # it knows whether in colour
+        say("error", text[:1].lower() + text[1:], RED)
+        if near:
+            hint(f"did you mean {' or '.join(f'`{word}`' for word in near)}?")
+        elif context:
+            hint(f"`{context.command_path} --help` shows how it is used")
 
 
 def interrupted() -> None:
@@ -95,7 +113,8 @@ def clock_warning(offset: timedelta | None) -> None:
     """Say when this host's clock and the CA's differ by more than a minute."""
     if offset is not None and abs(offset) > _CLOCK_TOLERANCE:
         direction = "behind" if offset > timedelta() else "ahead of"
-        say("warning", f"the clock of this host is {span(abs(offset))} {direction} the CA's", YELLOW)
+        minutes = timedelta(minutes=round(abs(offset) / timedelta(minutes=1)))
+        say("warning", f"the clock of this host is {span(minutes)} {direction} the CA's", YELLOW)
         hint("set it, for example by `timedatectl set-ntp true`: lifetimes are judged by it")
 
 

@@ -10,7 +10,7 @@ from acmectl.ca.issuing import finalize
 from acmectl.ca.orders import fetch_order, wait_for_order
 from acmectl.ca.proving import answer, key_authorization
 from acmectl.ca.session import Session
-from acmectl.errors import CARefused, CAUnreachable, OrderNotReady
+from acmectl.errors import CAError, CARefused, CAUnreachable, OrderNotReady
 from acmectl.model.names import Identifier
 from acmectl.model.orders import Challenge, ChallengeStatus, Order, OrderStatus
 from tests.servers.faults import FaultyCA, Reply, problem
@@ -152,3 +152,8 @@ def test_an_answer_that_is_refused_names_the_identifier(ca: FaultyCA, session: S
 
 def test_a_key_authorization_is_token_and_thumbprint(ca: FaultyCA, session: Session) -> None:
     assert key_authorization(session, a_challenge(ca)) == f"t0.{session.account_key.thumbprint}"
+
+
+def test_a_session_without_a_key_has_no_key_authorization(ca: FaultyCA) -> None:
+    with Session(ca.directory_url) as keyless, pytest.raises(CAError, match="no account key"):
+        key_authorization(keyless, a_challenge(ca))

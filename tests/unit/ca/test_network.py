@@ -191,6 +191,15 @@ def test_a_paused_identifier_names_the_page_where_a_person_can_lift_it(ca: Fault
     assert "`https://ca.example/unpause?jwt=abc`" in str(caught.value.hint)
 
 
+def test_a_rate_limit_without_any_advice_sends_a_person(ca: FaultyCA, session: Session) -> None:
+    ca.script(NEW_ORDER, problem(429, "rateLimited", "no more"))
+
+    with pytest.raises(RateLimited) as caught:
+        orders.new_order(session, [A], profile=None)
+
+    assert "a person" in str(caught.value.hint)
+
+
 def test_a_kept_connection_that_the_server_closes_is_retried_at_once(
     ca: FaultyCA, session: Session, time: FakeTime
 ) -> None:
@@ -269,6 +278,14 @@ def test_a_huge_body_is_not_read(ca: FaultyCA, session: Session) -> None:
         _ = session.directory
 
 
+@pytest.mark.parametrize("path", ["GET /directory", NEW_ORDER])
+def test_a_huge_body_of_a_redirect_is_not_read_either(ca: FaultyCA, session: Session, path: str) -> None:
+    ca.script(path, Reply(302, b"", {"Location": "/elsewhere"}, filler=20_000_000))
+
+    with pytest.raises(CAProtocolError, match="larger than 1000000 bytes"):
+        orders.new_order(session, [A], profile=None)
+
+
 def test_a_body_just_below_the_limit_is_read(ca: FaultyCA, session: Session) -> None:
     length = len(json.dumps(ca.directory))
     ca.script("GET /directory", Reply(body=ca.directory, filler=1_000_000 - length))
@@ -293,6 +310,13 @@ def test_a_redirect_of_the_directory_is_followed(ca: FaultyCA, session: Session)
     ca.script("GET /moved", Reply(body=ca.directory))
 
     assert session.directory.endpoint("newOrder") == f"{ca.base}/new-order"
+
+
+def test_a_redirect_to_no_url_is_a_protocol_error(ca: FaultyCA, session: Session) -> None:
+    ca.script("GET /directory", Reply(302, b"", {"Location": "http://[::1"}))
+
+    with pytest.raises(CAProtocolError, match="is no URL"):
+        _ = session.directory
 
 
 def test_redirects_in_a_circle_end(ca: FaultyCA, session: Session) -> None:

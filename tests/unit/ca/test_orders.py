@@ -96,6 +96,15 @@ def test_the_error_of_an_order_is_kept(ca: FaultyCA, session: Session) -> None:
     assert (order.error.type, order.error.detail) == ("caa", "CAA said no")
 
 
+@pytest.mark.parametrize("error", ["text", [], 3, {}])
+def test_an_odd_error_does_not_hide_the_state(ca: FaultyCA, session: Session, error: object) -> None:
+    ca.script("POST /order/1", Reply(body=ca.order("invalid", error=error)))
+
+    order = orders.fetch_order(session, f"{ca.base}/order/1")
+
+    assert (order.status, order.error) == (OrderStatus.INVALID, None)
+
+
 @pytest.mark.parametrize("status", list(AuthorizationStatus))
 def test_every_state_of_an_authorization_is_read(ca: FaultyCA, session: Session, status: AuthorizationStatus) -> None:
     ca.script("POST /authorization/1", Reply(body=authorization(ca, status.value)))

@@ -9,13 +9,17 @@ from datetime import UTC, datetime
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from acmectl.ca.directory import Directory, read_directory
-from acmectl.ca.reading import Fields, printable, read_authorization, read_challenge, read_order, read_problem
+from acmectl.ca.fields import Fields, printable
+from acmectl.ca.reading import read_authorization, read_challenge, read_order, read_problem
 from acmectl.errors import CAProtocolError, Problem
 from acmectl.model.orders import Authorization, Challenge, Order
+
+# A loaded machine makes an example slow, which says nothing about reading it.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 URL = "https://ca.example.com/1"
 STATES = ["pending", "ready", "valid", "invalid", "deactivated", "expired", "odd"]
@@ -60,6 +64,7 @@ def response(body: object) -> requests.Response:
     return answer
 
 
+@unhurried
 @given(resources | odd)
 def test_any_json_is_a_value_or_a_protocol_error(body: object) -> None:
     with suppress(CAProtocolError):
@@ -72,12 +77,14 @@ def test_any_json_is_a_value_or_a_protocol_error(body: object) -> None:
         assert isinstance(read_directory(response(body), URL), Directory)
 
 
+@unhurried
 @given(st.binary())
 def test_any_bytes_are_a_value_or_a_protocol_error(body: bytes) -> None:
     with suppress(CAProtocolError):
         read_order(response(body), URL)
 
 
+@unhurried
 @given(problems)
 def test_any_problem_document_is_read(members: dict[str, object]) -> None:
     problem = read_problem(Fields(members, URL), status=400)

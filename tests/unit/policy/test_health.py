@@ -95,13 +95,16 @@ def test_a_certificate_is_healthy_when_it_is_valid_deployed_and_nothing_failed()
         failed: Failure | None = None,
         behind: tuple[str, ...] = (),
         *,
+        waiting: bool = False,
         running_out: bool = False,
         now: datetime = NOW,
     ) -> ExitStatus:
-        return health.of_certificate(installed, failed, behind, running_out=running_out, now=now)
+        return health.of_certificate(installed, failed, behind, waiting=waiting, running_out=running_out, now=now)
 
     assert status() is ExitStatus.AS_WANTED
     assert status(None) is ExitStatus.FAILED
+    assert status(None, waiting=True) is ExitStatus.AS_WANTED
+    assert status(None, waiting=True, running_out=True) is ExitStatus.RUNNING_OUT
     assert status(failed=failure) is ExitStatus.FAILED
     assert status(behind=("files[0]",)) is ExitStatus.FAILED
     assert status(now=NOW + timedelta(days=90)) is ExitStatus.FAILED

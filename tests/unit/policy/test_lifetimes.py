@@ -47,6 +47,8 @@ def test_an_authorization_is_refreshed_one_run_before_the_cutoff() -> None:
         (7 * HOUR, HOUR, Schedule(6 * HOUR), Holding.TIGHT, MARGIN, 3 * HOUR),
         (7 * HOUR, HOUR, Schedule(DAY), Holding.GAPS, 18 * HOUR, 3 * HOUR),
         (7 * HOUR, 21 * HOUR, Schedule(HOUR), Holding.NEVER, 7 * HOUR, None),
+        (20 * HOUR, 17 * HOUR, Schedule(HOUR), Holding.TIGHT, MARGIN, 0.75 * HOUR),
+        (20 * HOUR, 18 * HOUR, Schedule(HOUR), Holding.TIGHT, MARGIN, None),
         (30 * DAY, 21 * HOUR, Schedule(DAY, early=False), Holding.GAPS, 45 * HOUR, (30 * DAY - 21 * HOUR) / 2),
     ],
 )

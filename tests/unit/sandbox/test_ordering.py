@@ -63,6 +63,15 @@ def test_without_a_profile_an_earlier_expiring_authorization_of_another_profile_
     )
 
 
+@pytest.mark.parametrize("later", ["", "classic"])
+def test_with_a_profile_a_later_authorization_of_another_profile_hides_nothing(desk: Desk, later: str) -> None:
+    earlier = "tlsserver" if later else "classic"
+    proven = desk.parts(desk.proven("a.example.com", profile=earlier))["a.example.com"]
+    desk.wait("1m")
+    desk.proven("a.example.com", profile=later)
+    assert desk.parts(desk.order("a.example.com", "b.example.com", profile=earlier))["a.example.com"] is proven
+
+
 def test_pending_authorizations_are_not_shared(desk: Desk) -> None:
     first, second = desk.order("a.example.com"), desk.order("a.example.com", "b.example.com")
     assert not set(first.authorization_ids) & set(second.authorization_ids)
@@ -140,6 +149,7 @@ def test_a_finalized_order_is_not_handed_out_again(desk: Desk) -> None:
     again, status = desk.ordered("a.example.com")
     assert again is not order
     assert status is READY
+    assert desk.order("a.example.com") is again, "the finalized one no longer stands in the way"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from typing import Any
 import dns.rcode
 import pytest
 
+from acmectl.sandbox.lookup import LookupFailed, text_values
+from acmectl.sandbox.validation import HttpTarget
 from tests.servers.sandbox import running_sandbox
 from tests.servers.sandbox_client import Client
 from tests.servers.sandbox_targets import Site, Zone, running_name_server, running_web_server
@@ -159,7 +161,7 @@ def test_dns_01_says_what_is_wrong(tmp_path: Path, zone: Zone) -> None:
         zone.text[record] = ["wrong", "too"]
         assert _error(client, *_pending(client, "dns-01")) == (
             "unauthorized",
-            f'Incorrect TXT record "wrong" (and 1 more) found at {record}',
+            f'Incorrect TXT record "too" (and 1 more) found at {record}',
         )
         zone.faults[record] = dns.rcode.SERVFAIL
         assert _error(client, *_pending(client, "dns-01")) == (
@@ -185,3 +187,40 @@ def test_dns_01_without_a_resolver_says_what_to_start_the_sandbox_with(tmp_path:
 def test_tls_alpn_01_is_offered_and_cannot_be_validated(tmp_path: Path) -> None:
     with _client(tmp_path) as client:
         assert "cannot validate tls-alpn-01" in _error(client, *_pending(client, "tls-alpn-01"))[1]
+
+
+def test_http_01_follows_a_redirect_to_https_whatever_its_certificate(tmp_path: Path, site: Site) -> None:
+    with running_sandbox(tmp_path / "any-tls-server") as other:
+        port = int(other.directory_url.split(":")[2].partition("/")[0])
+        with _client(tmp_path, http_target=HttpTarget(site.port, https_port=port)) as client:
+            url, challenge = _pending(client, "http-01")
+            site.redirects[f"/.well-known/acme-challenge/{challenge['token']}"] = f"https://{_NAME}/there"
+            kind, detail = _error(client, url, challenge)
+            assert kind == "unauthorized"
+            assert detail.endswith(": 403"), "what that server says of foreign names"
+            assert other.counts["unknown"] == 1
+
+
+def test_http_01_gives_up_on_a_web_server_that_says_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = HttpTarget(silent.getsockname()[1], seconds=0.2)
+        with _client(tmp_path, http_target=target) as client:
+            kind, detail = _error(client, *_pending(client, "http-01"))
+    assert kind == "connection"
+    assert detail.endswith("Timeout during connect or read")
+
+
+def test_http_01_says_that_a_name_has_no_address(tmp_path: Path, site: Site, zone: Zone) -> None:
+    zone.text[_NAME] = ["a name without addresses"]
+    with _client(tmp_path, http_port=site.port, http_address=None, resolver=zone.server) as client:
+        assert "No valid IP addresses found for a.example.com" in _error(client, *_pending(client, "http-01"))[1]
+
+
+def test_a_name_server_that_says_nothing_or_nonsense_is_named_as_the_reason(zone: Zone) -> None:
+    zone.garbage = b"nonsense"
+    with pytest.raises(LookupFailed, match=r"networking error looking up TXT for a\.example\.com"):
+        text_values(_NAME, zone.server)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        with pytest.raises(LookupFailed, match=r"query timed out looking up TXT for a\.example\.com"):
+            text_values(_NAME, silent.getsockname(), seconds=0.1)

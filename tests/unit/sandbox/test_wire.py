@@ -311,18 +311,20 @@ def test_a_key_change_for_another_account_or_key_is_refused(client: Client) -> N
 
 
 def test_an_external_account_is_bound_by_its_mac(tmp_path: Path) -> None:
-    with running_sandbox(tmp_path, external_accounts={"kid-1": b"secret"}) as sandbox:
-        with Client(sandbox.directory_url, sandbox.ca_bundle) as client:
-            assert client.directory["meta"]["externalAccountRequired"] is True
-            assert client.register().problem == "externalAccountRequired"
-            for kid, secret, key in (
-                ("kid-2", b"secret", client.key),
-                ("kid-1", b"wrong", client.key),
-                ("kid-1", b"secret", ec.generate_private_key(ec.SECP256R1())),
-            ):
-                assert client.register(externalAccountBinding=_binding(client, kid, secret, key)).problem
-            bound = client.register(externalAccountBinding=_binding(client, "kid-1", b"secret", client.key))
-            assert bound.status == 201
+    with (
+        running_sandbox(tmp_path, external_accounts={"kid-1": b"secret"}) as sandbox,
+        Client(sandbox.directory_url, sandbox.ca_bundle) as client,
+    ):
+        assert client.directory["meta"]["externalAccountRequired"] is True
+        assert client.register().problem == "externalAccountRequired"
+        for kid, secret, key in (
+            ("kid-2", b"secret", client.key),
+            ("kid-1", b"wrong", client.key),
+            ("kid-1", b"secret", ec.generate_private_key(ec.SECP256R1())),
+        ):
+            assert client.register(externalAccountBinding=_binding(client, kid, secret, key)).problem
+        bound = client.register(externalAccountBinding=_binding(client, "kid-1", b"secret", client.key))
+        assert bound.status == 201
 
 
 def _binding(client: Client, kid: str, secret: bytes, key: Key) -> dict[str, str]:

@@ -129,7 +129,12 @@ def test_a_command_for_dns_takes_what_the_check_of_dns_needs(directory: Path) ->
             "neither an address nor a host",
         ),
         ("rfc2136", {"server": 5, "tsig_key_file": "tsig.key"}, ("server",), "neither an address nor a host name"),
-        ("rfc2136", {"server": "::1", "tsig_key_file": "md5.key"}, (), "uses `hmac-md5`, which is too weak"),
+        (
+            "rfc2136",
+            {"server": "::1", "tsig_key_file": "md5.key"},
+            ("tsig_key_file",),
+            "uses `hmac-md5`, which is too weak",
+        ),
         (
             "rfc2136",
             {"server": "::1", "tsig_key_file": "open.key"},
@@ -137,6 +142,12 @@ def test_a_command_for_dns_takes_what_the_check_of_dns_needs(directory: Path) ->
             "can be read or written by others",
         ),
         ("rfc2136", {"server": "::1", "tsig_key_file": "none.key"}, ("tsig_key_file",), "there is no file"),
+        (
+            "rfc2136",
+            {"server": "::1", "tsig_key": {"name": "k", "secret_file": "tsig.key"}},
+            ("tsig_key",),
+            "is no base64 text of 16 octets or more",
+        ),
         (
             "rfc2136",
             {"server": "::1", "tsig_key": {"name": "k", "algorithm": "hmac-md5", "secret_file": "secret"}},

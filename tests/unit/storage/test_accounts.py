@@ -135,7 +135,7 @@ def test_a_damaged_record_is_an_error_that_names_the_file(
         accounts.load("default")
     assert str(folder / "account.json") in raised.value.message
     assert said in raised.value.message
-    assert "`acmectl account import FILE`" in str(raised.value.hint)
+    assert "`acmectl account import FILE --replace`" in str(raised.value.hint)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", keys.to_pem(KEY)[:-30], b"\0" * 241])

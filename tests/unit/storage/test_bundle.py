@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acmectl import keys
@@ -220,6 +220,7 @@ def test_the_header_of_an_encrypted_bundle_is_authenticated(encrypted: Path) -> 
         read_bundle(encrypted, passphrase=b"correct horse")
 
 
+@settings(deadline=None)
 @given(at=st.integers(0, 900), noise=st.binary(min_size=1, max_size=5))
 def test_no_change_of_bytes_goes_unnoticed_or_ends_in_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, encrypted_content: bytes, at: int, noise: bytes

@@ -12,7 +12,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_type_hints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acmectl.errors import StorageError
@@ -21,6 +21,7 @@ from acmectl.model.memory import Deployment, Event, Failure, Release, Remembered
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, OrderStatus
 from acmectl.storage import memory as room
+from acmectl.storage.database import Database
 from acmectl.storage.memory import Memory
 
 NOW = datetime(2026, 8, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -53,6 +54,9 @@ def _for(hint: Any) -> st.SearchStrategy[Any]:
     if isinstance(hint, UnionType):
         return st.one_of([st.none() if option is NoneType else _for(option) for option in hint.__args__])
     return _BY_TYPE[hint] if hint in _BY_TYPE else st.sampled_from(hint)
+
+
+some = settings(max_examples=30, deadline=None)  # each example is synced to a disk that others use too
 
 
 @pytest.fixture
@@ -89,36 +93,42 @@ def held(label: str, url: str = "https://ca/o/1") -> RememberedOrder:
     return RememberedOrder(label, url, "default", None, frozenset({Identifier("a.example")}), NOW)
 
 
+@some
 @given(value=built(RememberedAuthorization))
 def test_an_authorization_comes_back_exactly(shared: Memory, value: RememberedAuthorization) -> None:
     shared.remember_authorizations([value])
     assert [found for found in shared.authorizations(value.account) if found.url == value.url] == [value]
 
 
+@some
 @given(value=built(RememberedOrder))
 def test_a_follower_order_comes_back_exactly(shared: Memory, value: RememberedOrder) -> None:
     shared.save_follower_order(value)
     assert shared.follower_order(value.label) == value
 
 
+@some
 @given(value=built(Release))
 def test_a_release_comes_back_exactly(shared: Memory, value: Release) -> None:
     shared.add_release(value)
     assert shared.releases(value.label)[-1] == value
 
 
+@some
 @given(value=built(Failure))
 def test_a_failure_comes_back_exactly(shared: Memory, value: Failure) -> None:
     shared.save_failure(value)
     assert shared.failures(value.kind)[value.key] == value
 
 
+@some
 @given(value=built(Deployment))
 def test_a_deployment_comes_back_exactly(shared: Memory, value: Deployment) -> None:
     shared.save_deployment(value)
     assert value in shared.deployments(value.label)
 
 
+@some
 @given(value=built(Event))
 def test_an_event_comes_back_exactly(shared: Memory, value: Event) -> None:
     shared.add_event(value)
@@ -126,6 +136,7 @@ def test_an_event_comes_back_exactly(shared: Memory, value: Event) -> None:
     assert shared.events(limit=1) == (value,)
 
 
+@some
 @given(value=built(Installed), stamp=text)
 def test_what_parsing_said_comes_back_exactly(shared: Memory, value: Installed, stamp: str) -> None:
     shared.remember_parsed(value, stamp=stamp)
@@ -133,6 +144,7 @@ def test_what_parsing_said_comes_back_exactly(shared: Memory, value: Installed, 
     assert shared.parsed_certificate(value.label, value.generation, stamp=stamp + "x") is None
 
 
+@some
 @given(key=text, value=text)
 def test_a_fact_comes_back_exactly(shared: Memory, key: str, value: str) -> None:
     shared.set_fact(key, value)
@@ -423,6 +435,28 @@ def test_a_file_of_a_newer_acmectl_is_left_alone(memory: Memory, tmp_path: Path)
     other.close()
     with pytest.raises(StorageError, match=r"was written by a newer acmectl \(schema 99, this one knows 1\)"):
         memory.events()
+
+
+def test_a_file_without_its_tables_is_an_error(memory: Memory, tmp_path: Path) -> None:
+    memory.add_event(event(1))
+    with sqlite3.connect(tmp_path / "state.db") as other:
+        other.execute("DROP TABLE events")
+    other.close()
+    with pytest.raises(StorageError, match="does not have the tables it should have: no such table: events"):
+        memory.events()
+
+
+def test_a_file_that_another_process_keeps_busy_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    database = Database(tmp_path / "state.db", busy_for=timedelta(seconds=0.1))
+    database.write(("INSERT INTO facts VALUES (?, ?)", [("a", "b")]))
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="database is locked") as raised:
+        database.write(("INSERT INTO facts VALUES (?, ?)", [("c", "d")]))
+    assert raised.value.hint == "another acmectl, or a backup, is busy with it: try again"
+    other.close()
+    database.write(("INSERT INTO facts VALUES (?, ?)", [("c", "d")]))
+    database.close()
 
 
 def test_key_type_and_statuses_are_stored_as_their_words(memory: Memory, tmp_path: Path) -> None:

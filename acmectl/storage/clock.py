@@ -1,0 +1,56 @@
+"""The CA's time, as far as this host knows it.
+
+Every lifetime is the CA's word, so it is judged by the CA's clock: ours, corrected by the `Date` of the CA's last answer. A host
+that is a year ahead would otherwise take each certificate for expired, and ask for a new one at every run, until the rate
+limit ends it for a week. A correction is not believed any more once our clock has jumped back behind the moment at which it was learned:
+somebody has set it right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from acmectl.storage.memory import Memory
+
+_FACT = "clock-offset"
+TOLERANCE = timedelta(minutes=1)  # a smaller difference is the way of the answer, and not corrected
+
+
+class CAClock:
+    """Calling it gives the CA's time, aware UTC."""
+
+    def __init__(self, memory: Memory, clock: Callable[[], datetime]) -> None:
+        """`clock` is this host's own."""
+        self._memory = memory
+        self._clock = clock
+
+    def __call__(self) -> datetime:
+        """Our time, and the remembered correction if it still holds."""
+        now = self._clock()
+        fact = self._memory.fact(_FACT)
+        if fact is None:
+            return now
+        offset, learned_at = json.loads(fact)
+        if now < datetime.fromtimestamp(learned_at, UTC):
+            return now
+        return now + timedelta(seconds=offset)
+
+    def review(self) -> None:
+        """Forget a correction that our clock has disproved; for runs, which hold the lock, before they decide anything."""
+        fact = self._memory.fact(_FACT)
+        if fact is not None and self._clock() < datetime.fromtimestamp(json.loads(fact)[1], UTC):
+            self._memory.set_fact(_FACT, None)
+
+    def learn(self, offset: timedelta | None) -> None:
+        """The CA's clock minus ours, as a session has seen it; None where it has seen nothing."""
+        if offset is None:
+            return
+        if abs(offset) <= TOLERANCE:
+            if self._memory.fact(_FACT) is not None:
+                self._memory.set_fact(_FACT, None)
+        else:
+            self._memory.set_fact(_FACT, json.dumps([offset.total_seconds(), self._clock().timestamp()]))

@@ -1,0 +1,77 @@
+"""Services that cannot be told of their new certificate: nothing is lost, and a later run makes it good."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from acmectl.sandbox.server import Sandbox
+from tests.cli.hosts import Host, follower_of
+
+
+def with_reload(ca: Sandbox, reload: str) -> str:
+    deploy = f"[{{type: files, directory: tls, reload: {reload}}}]"
+    return follower_of(ca, f"  xmpp: {{names: [xmpp.acme.test, mail.acme.test], deploy: {deploy}}}\n")
+
+
+AGAIN = "! hint: once it is mended, `acmectl follower run xmpp` tries again at once\n"
+
+
+@pytest.mark.parametrize(
+    ("reload", "reason"),
+    [
+        ("[sh, -c, 'exit 7']", "`sh -c 'exit 7'` failed with exit status 7"),
+        (
+            "[no-such-program, reload]",
+            "cannot run `no-such-program reload`: no such file or directory (is `no-such-program` installed and executable?)",
+        ),
+        ("[sleep, '60'], reload_timeout: 0.5s", "`sleep 60` did not finish within 0.5 s and was stopped"),
+    ],
+    ids=["fails", "does not exist", "hangs"],
+)
+def test_a_reload_that_fails_loses_nothing_and_is_made_good_later(
+    ca: Sandbox, authorized: Host, follower: Host, reload: str, reason: str
+) -> None:
+    assert authorized.acmectl("status").status == 0
+    follower.configure(with_reload(ca, reload))
+    began = time.monotonic()
+    ran = follower.acmectl("follower", "run")
+    assert time.monotonic() - began < 20
+    said = f"! error: certificate `xmpp` is not deployed to files[0]: {reason}; next attempt after TIME\n{AGAIN}"
+    assert follower.block(ran) == f"{said}-> 1\n"
+    current = (follower.state / "certificates" / "xmpp" / "current" / "fullchain.pem").read_bytes()
+    assert (follower.directory / "tls" / "fullchain.pem").read_bytes() == current
+    assert follower.acmectl("status").status == 1
+    follower.configure(with_reload(ca, "[touch, reloaded]"))
+    assert follower.block(follower.acmectl("follower", "run")) == "-> 0\n"
+    assert (follower.directory / "reloaded").exists()
+    assert (follower.state / "certificates" / "xmpp" / "current" / "fullchain.pem").read_bytes() == current
+    assert follower.acmectl("status").status == 0
+
+
+def test_a_directory_that_cannot_be_made(ca: Sandbox, issued: Host) -> None:
+    (issued.directory / "tls").write_text("a file is in the way\n")
+    issued.configure(with_reload(ca, "[touch, reloaded]"))
+    assert (
+        issued.block(issued.acmectl("follower", "run"))
+        == """\
+! error: certificate `xmpp` is not deployed to files[0]: cannot make the directory `TMP/follower/tls`: a file of that name is in the way; next attempt after TIME
+! hint: once it is mended, `acmectl follower run xmpp` tries again at once
+-> 1
+"""
+    )
+    assert not (issued.directory / "reloaded").exists(), "nothing was installed, so nothing is reloaded"
+    (issued.directory / "tls").unlink()
+    assert issued.acmectl("follower", "run").status == 1, "its pause is not over"
+    assert (
+        issued.block(issued.acmectl("-v", "follower", "run", "xmpp"))
+        == """\
+xmpp: valid until TIME (DAYS left); due TIME
+xmpp: deployed to files[0]
+asked nothing of the CA
+! acmectl: reloading: touch reloaded
+-> 0
+"""
+    )
+    assert (issued.directory / "reloaded").exists()
