@@ -40,21 +40,20 @@ _FIXED = {
 )
 @click.option(
     "--ca",
-    "rules",
     type=click.Choice([*_FIXED, "observed", "calendar"]),
     help="Whose rules: a row of Let's Encrypt's for the whole time, starting from nothing; as they were `observed` at the "
     "CA; or by the `calendar` of what Let's Encrypt has announced (the default there, elsewhere `observed`).",
 )
-@click.option("--refresh", type=click.Choice(["early", "lapse"]), help="`master.refresh` if not given.")
+@click.option("--refresh", type=click.Choice(["early", "lapse"]), help="Refresh so, whatever `master.refresh` says.")
 @as_json
 @pass_context
 def forecast_command(
-    context: Context, days: int, every: timedelta | None, rules: str | None, refresh: str | None, *, json_: bool
+    context: Context, days: int, every: timedelta | None, ca: str | None, refresh: str | None, *, json: bool
 ) -> int:
-    """Play the schedule of this host's master, and say how much of the time followers can issue.
+    """Say how much of the time followers can issue.
 
-    The runs decide as the real ones do, and the CA answers by its published or observed rules; nobody is asked. Every
-    validation is taken to succeed. Exit status 1 when a name stays unauthorized for longer than a validation takes.
+    The schedule of this host's master is played: the runs decide as the real ones do, and the CA answers by its
+    published or observed rules. Nobody is asked. Every validation is taken to succeed. Exit status 1 when a name stays unauthorized for longer than a validation takes.
     """
     with context.reading() as host:
         master = host.config.master
@@ -65,7 +64,7 @@ def forecast_command(
         schedule = lifetimes.Schedule(
             every or master.every, early=refresh == "early" if refresh else master.refreshes_early
         )
-        rules = rules or ("calendar" if is_lets_encrypt(host) else "observed")
+        rules = ca or ("calendar" if is_lets_encrypt(host) else "observed")
         start = host.master().now
         remembered = host.state.memory.authorizations()
         conditions = {profile: _terms(host, profile, rules) for profile in {w.profile for w in host.wanted}}
@@ -83,7 +82,7 @@ def forecast_command(
         for s in forecast.shortfalls(t, schedule, start)
         if _within(s.since, played.until)
     ]
-    if json_:
+    if json:
         words.json_out({"forecast": forecast_.forecast_json(played, rules, shortfalls)})
     else:
         forecast_.forecast(played, rules, shortfalls, is_terminal=sys.stdout.isatty())

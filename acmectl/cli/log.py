@@ -26,15 +26,17 @@ _USUAL = 50
 )
 @as_json
 @pass_context
-def log(context: Context, subject: str | None, count: int, *, json_: bool) -> int:
-    """Say what happened to a NAME or a certificate's LABEL, or to all, oldest first; never asks the CA.
+def log(context: Context, subject: str | None, count: int, *, json: bool) -> int:
+    """Say what happened to a name or a certificate, or to all.
+
+    Events come oldest first, those of a NAME or LABEL if it is given; the CA is never asked.
 
     Which order brought which authorization, which challenge was chosen and why, what failed, and the CA's own words. The
     latest 20,000 events of this host are kept.
     """
     with context.reading() as host:
         found = host.state.memory.events(_spelled(subject), limit=count)
-    if json_:
+    if json:
         words.json_out(log_.events_json(found))
         return 0
     if subject and not found:

@@ -53,9 +53,9 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
 @lock_wait
 @pass_context
 def forget_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None) -> int:
-    """Give up the authorizations of NAMEs: deactivate them at the CA, and forget them.
+    """Deactivate the authorizations of NAMEs at the CA.
 
-    No follower gets a certificate for them after that, and orders that stand on them are void. For a name that is to stay
+    They are forgotten here as well. No follower gets a certificate for them after that, and orders that stand on them are void. For a name that is to stay
     given up, remove it from the configuration as well.
     """
     chosen = frozenset(Identifier.parse(name) for name in names)

@@ -43,7 +43,7 @@ as the seconds of its validation will have it, and the refresh takes one order m
         ("classic", IN_2028, DAY, "early", 4, 0.0),
         ("classic", IN_2028, 4 * HOUR, "early", 2, 0.0),
         ("classic", IN_2028, HOUR, "early", 2, SECONDS_DECIDE),
-        ("classic", IN_2028, HOUR, "lapse", 2, 0.0),
+        ("classic", IN_2028, 5 * HOUR, "lapse", 2, 0.0),
         ("tlsserver", TODAY, 5 * HOUR, "early", 2, 0.0),
     ],
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, hint, iso, moment, say, span, table
-from acmectl.options import format_duration
+from acmectl.model.durations import format_duration
 from acmectl.policy.forecast import TOLERANCE, VALIDATION
 
 if TYPE_CHECKING:
