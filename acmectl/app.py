@@ -5,6 +5,7 @@ Everything heavy is imported where it is first needed, so that a run with nothin
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,15 +27,22 @@ from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Wanted
 from acmectl.policy.renewal import Due
 from acmectl.solvers import registry as solvers
+from acmectl.storage import identity
 from acmectl.storage.clock import CAClock
 from acmectl.storage.state import StateDirectory
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.follower import Follower, Wish
+    from acmectl.follower.engine import CertificateStatus
     from acmectl.keys import PrivateKey
     from acmectl.master import Master
     from acmectl.solvers.base import Solver
+    from acmectl.storage.accounts import StoredAccount
+    from acmectl.storage.memory import Memory
+
+MissingKey = tuple[str, str | None, Identifier]
+"""Account, profile and name, as in `Wanted.key`."""
 
 LETS_ENCRYPT = {KNOWN_DIRECTORIES["letsencrypt"], KNOWN_DIRECTORIES["letsencrypt-staging"]}
 
@@ -72,6 +80,13 @@ def load(path: Path) -> Host:
     }
     if loaded.config is not None:
         problems += _beyond_capability(loaded.config, checked_solvers)
+    if loaded.config is not None and not problems:
+        places = [
+            pair
+            for label, listed in sections.deploy.items()
+            for pair in zip(listed, checked_targets[label], strict=True)
+        ]
+        problems += _in_each_others_way(places, loaded.config.state_directory)
     config = loaded.with_problems(tuple(problems)).require()
     return Host(config, Parts(checked_solvers, checked_targets))
 
@@ -95,6 +110,47 @@ class Host:
         self.parts = parts
         self._pause = pause
         self._published = frozenset(published)
+
+    @property
+    def memory(self) -> Memory:
+        """What this host remembers, without what belongs to accounts that were replaced since.
+
+        Raises StorageError for an account of another CA than the configuration's.
+        """
+        past = [name for name, url in self._urls().items() if not identity.is_of(self.state.memory, name, url)]
+        if not past:
+            return self.state.memory
+        return identity.Past(self.state.memory, accounts=past, certificates=self._issued_by(past))
+
+    def settle(self) -> None:
+        """For a run, which holds the lock: forget what belongs to accounts that were replaced. Raises as `memory` does."""
+        for name, url in self._urls().items():
+            identity.adopt(self.state.memory, name, url, certificates=self._issued_by([name]))
+
+    def _urls(self) -> dict[str, str]:
+        """The account URLs of the configuration's accounts; one that is missing or damaged is told of where it is used."""
+        entries = self.config.master.authorize if self.config.master else ()
+        certificates = self.config.certificates.values()
+        urls = {}
+        for name in dict.fromkeys([*(e.account for e in entries), *(c.spec.account for c in certificates)]):
+            try:
+                stored = self.state.accounts.load(name)
+            except StorageError:
+                continue
+            self._check_authority(stored)
+            urls[name] = stored.account_url
+        return urls
+
+    def _check_authority(self, stored: StoredAccount) -> None:
+        if stored.directory_url != self.config.authority.directory_url:
+            raise StorageError(
+                f"the account `{stored.name}` belongs to another CA: {stored.directory_url}",
+                hint=f"the configuration says {self.config.authority.directory_url}: set `authority`, "
+                "or register or import an account there under another name",
+            )
+
+    def _issued_by(self, accounts: Collection[str]) -> list[str]:
+        return [label for label, wanted in self.config.certificates.items() if wanted.spec.account in accounts]
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
@@ -150,7 +206,7 @@ class Host:
 
     def prover(self) -> Master:
         """The same engine, for names that are proven when they are needed: it keeps nothing alive."""
-        return self._master(Schedule(timedelta(), early=False))
+        return self._master(Schedule(timedelta(), early=False), may_wait=False)
 
     def needed(self, wishes: Iterable[Wish]) -> tuple[Wanted, ...]:
         """The names to prove before the follower's part: those of certificates with a `solver` that are due now.
@@ -158,10 +214,11 @@ class Host:
         What the master's part keeps authorized is left to it.
         """
         kept = {w.key for w in self.wanted}
+        follower = self.follower()
         found: dict[tuple[str, str | None, Identifier], Wanted] = {}
         for wish in wishes:
             solver = self.config.certificates[wish.spec.label].solver
-            if solver is None or not self._is_tried_now(wish):
+            if solver is None or not self._is_tried_now(follower.status(wish)):
                 continue
             for name in sorted(wish.spec.names):
                 wanted = Wanted(name, wish.spec.account, wish.spec.profile, solver)
@@ -169,22 +226,37 @@ class Host:
                     found.setdefault(wanted.key, wanted)
         return tuple(found.values())
 
-    def _is_tried_now(self, wish: Wish) -> bool:
+    def held(self, wishes: Iterable[Wish], missing: Collection[MissingKey]) -> tuple[Wish, ...]:
+        """The certificates that a run should not order: due, with a name in `missing`, which this host itself did not get authorized.
+
+        An order now would only wait, and could get in the way of the next one (Boulder hands it out again). One that is remembered
+        already is asked for again, and what is to be deployed is deployed.
+        """
+        follower, memory = self.follower(), self.memory
+        return tuple(
+            wish
+            for wish in wishes
+            if any((wish.spec.account, wish.spec.profile, name) in missing for name in wish.spec.names)
+            and memory.follower_order(wish.spec.label) is None
+            and not (status := follower.status(wish)).behind
+            and self._is_tried_now(status)
+        )
+
+    def _is_tried_now(self, status: CertificateStatus) -> bool:
         """Whether a follower run now would order this certificate."""
-        status = self.follower().status(wish)
         return isinstance(status.decision, Due) and backoff.may_try(status.failure, self.clock())
 
-    def _master(self, schedule: Schedule, solver: Solver | None = None) -> Master:
+    def _master(self, schedule: Schedule, solver: Solver | None = None, *, may_wait: bool = True) -> Master:
         from acmectl.master import Master, Settings
 
-        settings = Settings(schedule)
+        settings = Settings(schedule, may_wait=may_wait)
         if self.config.master is not None:
             workers, new_orders = self.config.master.workers, self.config.master.new_orders
-            settings = Settings(schedule, workers=workers, new_orders=new_orders)
+            settings = Settings(schedule, workers=workers, new_orders=new_orders, may_wait=may_wait)
         return Master(
             connect=self.connect,
             solvers={name: (lambda: solver) if solver else partial(self._solver, name) for name in self.parts.solvers},
-            memory=self.state.memory,
+            memory=self.memory,
             clock=CAClock(self.state.memory, self.clock),
             settings=settings,
             published_cutoff=self._cutoff,
@@ -201,9 +273,10 @@ class Host:
         return Follower(
             connect=self.connect,
             certificates=self.state.certificates,
-            memory=self.state.memory,
+            memory=self.memory,
             clock=CAClock(self.state.memory, self.clock),
             pause=self._pause,
+            directory_url=self.config.authority.directory_url,
             settings=Settings(
                 grace=patience.grace,
                 alarm_at=patience.alarm_at,
@@ -218,12 +291,7 @@ class Host:
         Raises AccountMissing, and StorageError for an account of another CA than the configuration's.
         """
         stored = self.state.accounts.load(account)
-        if stored.directory_url != self.config.authority.directory_url:
-            raise StorageError(
-                f"the account `{account}` belongs to another CA: {stored.directory_url}",
-                hint=f"the configuration says {self.config.authority.directory_url}: set `authority`, "
-                "or register or import an account there under another name",
-            )
+        self._check_authority(stored)
         return self.session(stored.private_key(), stored.account_url)
 
     def session(self, key: PrivateKey | None = None, account_url: str | None = None) -> Session:
@@ -299,6 +367,23 @@ def _beyond_capability(config: Config, checked: Mapping[str, tuple[str, Options]
                     f"solver `{solver}` cannot prove the wildcard `{name}`",
                     "a wildcard needs a solver for dns-01, such as one of type `rfc2136`",
                 )
+
+
+def _in_each_others_way(
+    places: Iterable[tuple[Section, tuple[str, Options]]], state_directory: Path
+) -> Iterable[ConfigurationProblem]:
+    """Targets that would overwrite each other's copies at every run, or what acmectl keeps for itself."""
+    state = os.path.realpath(state_directory)
+    taken: dict[Path, str] = {}
+    for section, (_, options) in places:
+        copies = targets.copies(options)
+        if any(copy.is_relative_to(state) for copy in copies):
+            hint = f"use another directory; a service can also read `{state}/certificates/LABEL/current/` directly"
+            yield section.problem("is inside the state directory", key="directory", hint=hint)
+        if copy := next((copy for copy in copies if copy in taken), None):
+            hint = "give each a directory of its own, or other names: `files: {privkey: ..., fullchain: ...}`"
+            yield section.problem(f"`{copy}` is written by `{taken[copy]}` too", key="directory", hint=hint)
+        taken |= {copy: section.path for copy in copies if copy not in taken}
 
 
 def _near(word: str, known: Iterable[str]) -> str | None:

@@ -25,6 +25,11 @@ def pause(seconds: float) -> None:
         raise Interrupted("interrupted")
 
 
+def is_abandoned() -> bool:
+    """Whether the pool was given up: what cannot wait by `pause` looks here now and then."""
+    return _abandoned.is_set()
+
+
 def each(
     items: Iterable[Item], work: Callable[[Item], Result], *, workers: int
 ) -> tuple[dict[Item, Result], dict[Item, AcmectlError]]:

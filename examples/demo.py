@@ -17,11 +17,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ACMECTL = Path(sys.executable).with_name("acmectl")
 READY = "ready"
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 MASTER = """\
 profile: classic
@@ -44,6 +45,39 @@ certificates:
     names: [xmpp.demo.test, demo.test]
     deploy: [{type: files, directory: tls, reload: [touch, reloaded]}]
 """
+
+
+class Ended(Exception):
+    """A signal came; where nothing of ours is half-made."""
+
+
+class Ending:
+    """Ctrl-C, SIGTERM and SIGHUP end the demo where it waits, and nowhere else: what was begun is always known, and ended."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._waiting = False
+
+    def __call__(self, number: int, _: object) -> None:
+        """The signal handler. Only the first signal counts."""
+        self.number = self.number or number
+        if self._waiting:
+            self._waiting = False
+            raise Ended
+
+    @contextlib.contextmanager
+    def ends_waiting(self) -> Iterator[None]:
+        """A wait that a signal ends, also one that came before."""
+        self._waiting = True
+        try:
+            if self.number:
+                raise Ended
+            yield
+        finally:
+            self._waiting = False
+
+
+ending = Ending()
 
 
 def main() -> int:
@@ -97,13 +131,31 @@ def acmectl(host: str, *arguments: str) -> None:
     if arguments[:2] == ("account", "import"):
         shutil.copy(Path("master", arguments[2]), host)
     environment = os.environ | {"ACMECTL_VERBOSE": "1"}
-    subprocess.run([ACMECTL, "--config", "config.yaml", *arguments], cwd=host, env=environment, check=True)
+    run([ACMECTL, "--config", "config.yaml", *arguments], host, environment)
 
 
 def show(host: str, *command: str) -> None:
     """Run another program in a host's directory."""
     print(f"\n{host}$ {' '.join(command)}", flush=True)
-    subprocess.run(command, cwd=host, check=True)
+    run(command, host, os.environ)
+
+
+def run(command: Sequence[str | Path], host: str, environment: Mapping[str, str]) -> None:
+    """Wait for a program, which is ended if we are."""
+    process = subprocess.Popen(command, cwd=host, env=environment)
+    try:
+        with ending.ends_waiting():
+            status = process.wait()
+    finally:
+        end(process)
+    if status:
+        raise subprocess.CalledProcessError(status, command)
+
+
+def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and wait until it has."""
+    process.terminate()
+    process.wait()
 
 
 @contextlib.contextmanager
@@ -113,16 +165,16 @@ def sandbox(port: int) -> Iterator[None]:
     print(f"$ acmectl {' '.join(command[1:])}", flush=True)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        for line in process.stdout or ():
-            print(line, end="")
-            if line.startswith(READY):
-                break
-        else:
-            raise SystemExit(process.wait() or 1)
+        with ending.ends_waiting():
+            for line in process.stdout or ():
+                print(line, end="")
+                if line.startswith(READY):
+                    break
+            else:
+                raise SystemExit(process.wait() or 1)
         yield
     finally:
-        process.terminate()
-        process.wait()
+        end(process)
 
 
 def shake_hands(name: str, *, expected: bool) -> None:
@@ -135,6 +187,7 @@ def shake_hands(name: str, *, expected: bool) -> None:
         thread.start()
         try:
             with (
+                ending.ends_waiting(),
                 socket.create_connection(listener.getsockname(), timeout=10) as plain,
                 client.wrap_socket(plain, server_hostname=name) as tls,
             ):
@@ -166,18 +219,16 @@ def title(text: str) -> None:
     print(f"\n== {text}\n", flush=True)
 
 
-def interrupt(*_: object) -> None:
-    """SIGTERM ends the demo as Ctrl-C does."""
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` leaves SIGHUP
+            signal.signal(number, ending)
     try:
         sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing is left running", file=sys.stderr)
-        sys.exit(130)
+    except Ended:
+        with contextlib.suppress(OSError):  # of a terminal that closed
+            print("\ninterrupted; nothing is left running", file=sys.stderr)
+        sys.exit(128 + (ending.number or 0))
     except subprocess.CalledProcessError as error:
         print(f"\n`{' '.join(map(str, error.cmd))}` failed with exit status {error.returncode}", file=sys.stderr)
         sys.exit(1)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +20,7 @@ import yaml
 from acmectl import config
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.solvers import registry
+from tests.integration.hosts import await_true
 from tests.servers.sandbox import running_sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -97,6 +101,27 @@ def test_every_command_of_readme_does_what_readme_shows(tmp_path: Path) -> None:
     assert len(list(transcript())) > 5
 
 
+def test_a_rehearsal_goes_as_readme_says(tmp_path: Path) -> None:
+    """Three things are replaced in the configuration; with two of them it would not work."""
+    (text,) = blocks("yaml master")
+    (section,) = re.findall(r"^## Rehearse\n(.*?)^## ", README, flags=re.MULTILINE | re.DOTALL)
+    with running_sandbox(tmp_path) as ca:
+        replaced: dict[str, Any] = {
+            "authority": {"directory": ca.directory_url, "ca_bundle": str(ca.ca_bundle)},
+            "state_directory": "rehearsal",
+            "contact": ["hostmaster@acme.test"],
+        }
+        assert all(f"`{key}`" in section for key in replaced)
+        for left_out, status in ((None, 0), ("contact", 1)):
+            changes = {key: value for key, value in replaced.items() if key != left_out}
+            copy = tmp_path / f"without-{left_out}" / "copy.yaml"
+            copy.parent.mkdir()
+            copy.write_text(yaml.safe_dump(yaml.safe_load(text) | changes))
+            command = [str(ACMECTL), "--config", str(copy), "account", "register", "--agree-tos"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == status, done.stderr
+
+
 def test_the_help_in_readme_is_the_real_one() -> None:
     (shown,) = blocks("help")
     real = subprocess.run([ACMECTL, "--help"], capture_output=True, text=True, check=True).stdout
@@ -164,6 +189,39 @@ def test_the_demo_runs_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert "handshake for wrong.demo.test: refused" in result.stdout
     assert "releasing the stuck order" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", range(3))
+def test_the_demo_leaves_nothing_behind_whenever_it_is_ended(
+    tmp_path: Path, number: signal.Signals, moment: int
+) -> None:
+    environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    demo = subprocess.Popen(
+        [sys.executable, ROOT / "examples" / "demo.py"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    await_true(lambda: any(tmp_path.iterdir()), what="the demo's directory")
+    after = random.uniform(0, 0.7) + moment  # noqa: S311  # any moment will do
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        demo.wait(after)
+    demo.send_signal(number)
+    assert demo.wait(30) == 128 + number, f"after {after} s"
+    assert list(tmp_path.iterdir()) == [], f"after {after} s"
+    assert living_in(tmp_path) == [], f"after {after} s"
+
+
+def living_in(directory: Path) -> list[str]:
+    """The processes that were given `directory` for their temporary files."""
+    wanted = f"TMPDIR={directory}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # others', and those that have just ended
+            if wanted in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text())
+    return found
 
 
 def test_nothing_in_the_project_names_the_place_where_it_was_written() -> None:

@@ -7,28 +7,35 @@ so does a slow resolver. Each request therefore runs in a thread of its own, whi
 
 from __future__ import annotations
 
+import contextlib
 import io
 import queue
 import threading
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from acmectl import workers
 from acmectl.ca.broken import Bundle, TooSlow, explain
 from acmectl.ca.fields import printable
-from acmectl.errors import CAProtocolError
+from acmectl.errors import CAProtocolError, Interrupted
+from acmectl.model.authorities import is_loopback
 
 MAX_BODY = 1_000_000  # bytes; an order of 100 names has 30 thousand
 _CONNECT_SECONDS = 10.0
 _CHUNK = 65536
 _HOSTS = 4  # a CA seldom has more than one
 _REDIRECTS = 5
+_SLICE = 0.2  # seconds after which a worker notices at the latest that its pool was given up
+
+_Outcome = queue.SimpleQueue[requests.Response | BaseException]
 
 
 class PlainSession(requests.Session):
@@ -50,7 +57,8 @@ class Transport:
     ) -> None:
         """Set `http` up: as many connections as workers; proxies and bundle are resolved now and never again.
 
-        Left on, `trust_env` scans the environment at each request, and sends what it finds in `~/.netrc`.
+        Left on, `trust_env` scans the environment at each request, and sends what it finds in `~/.netrc`. A CA on loopback is
+        never asked through a proxy, whose loopback is another.
         """
         adapter = HTTPAdapter(pool_connections=_HOSTS, pool_maxsize=pool_size)
         http.mount("https://", adapter)
@@ -64,7 +72,8 @@ class Transport:
         http.trust_env = False
         self._http = http
         verify = settings["verify"]
-        self._settings: dict[str, Any] = {"proxies": dict(settings["proxies"]), "verify": verify}
+        proxies = {} if is_loopback(urlsplit(directory_url).hostname or "") else dict(settings["proxies"])
+        self._settings: dict[str, Any] = {"proxies": proxies, "verify": verify}
         setting = "ca_bundle" if ca_bundle else "REQUESTS_CA_BUNDLE"
         self._bundle = Bundle(verify, setting) if isinstance(verify, str) else None
         self._seconds = limit.total_seconds()
@@ -73,9 +82,10 @@ class Transport:
         """The answer, whatever its status, with its body read.
 
         A GET follows redirects as long as they stay encrypted; a HEAD or POST never does (`requests` would make a GET of
-        the POST, and take its answer). Raises ConnectionBroken, CAUnreachable or CAProtocolError.
+        the POST, and take its answer). Raises ConnectionBroken, CAUnreachable or CAProtocolError, and Interrupted in a worker
+        whose pool was given up.
         """
-        outcome: queue.SimpleQueue[requests.Response | BaseException] = queue.SimpleQueue()
+        outcome: _Outcome = queue.SimpleQueue()
         given_up = threading.Event()
 
         def exchange() -> None:
@@ -86,14 +96,22 @@ class Transport:
 
         threading.Thread(target=exchange, name=f"{method} {url}", daemon=True).start()
         try:
-            answer = outcome.get(timeout=self._seconds)
-        except queue.Empty:
-            raise TooSlow(url, self._seconds) from None
+            answer = self._await(outcome, url)
         finally:
             given_up.set()
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+    def _await(self, outcome: _Outcome, url: str) -> requests.Response | BaseException:
+        """What the request came to. A signal ends the wait of the main thread by itself; a worker has to look."""
+        until = time.monotonic() + self._seconds
+        while (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                return outcome.get(timeout=min(left, _SLICE))
+            if workers.is_abandoned():
+                raise Interrupted("interrupted")
+        raise TooSlow(url, self._seconds)
 
     def _follow(
         self, method: str, url: str, body: str | None, headers: Mapping[str, str], given_up: threading.Event

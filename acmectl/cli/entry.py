@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
 from pathlib import Path
 from types import FrameType
@@ -35,8 +36,15 @@ _COMMANDS = {
 }
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM: what is published is removed on the way out, as after Ctrl-C."""
+    """SIGTERM, or SIGHUP from a terminal that closes: what is published is removed on the way out, as after Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class _Lazy(click.Group):
@@ -109,7 +117,9 @@ def cli(ctx: click.Context, config: Path | None, verbose: int, *, color: bool | 
 
 def main() -> None:
     """Run a command, and end the process with its exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` leaves SIGHUP
+            signal.signal(number, _interrupt)
     status: Any
     try:
         colour = False if os.environ.get("NO_COLOR") else None
@@ -122,25 +132,36 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort) as interruption:  # before or after a command
         status = _after(interruption)
     except BrokenPipeError:
-        _silence_stdout()
+        _silence(sys.stdout.fileno())
         status = 1
     sys.exit(int(status or 0))
 
 
 def _after(interruption: BaseException) -> int:
     """The exit status that the shell expects of a process that a signal ended."""
-    return 128 + (signal.SIGTERM if isinstance(interruption, Interrupted) else signal.SIGINT)
+    return 128 + (interruption.number if isinstance(interruption, Interrupted) else signal.SIGINT)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of a signal handler
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: cleaning up is bounded in time
-    raise Interrupted
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is bounded in time
+    for stream in (1, 2):
+        if _is_hung_up(stream):
+            _silence(stream)
+    raise Interrupted(signum)
 
 
-def _silence_stdout() -> None:
-    """Whoever read our output has gone: keep the interpreter from complaining when it flushes."""
+def _is_hung_up(stream: int) -> bool:
+    """Whether this was a terminal, which closed: it is a device still, writing to it fails, and that would end cleaning up."""
     with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream)
+    return False
+
+
+def _silence(stream: int) -> None:
+    """Whoever read our output has gone: keep what is still written, also by the interpreter at its end, from failing."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def _log(verbose: int) -> None:

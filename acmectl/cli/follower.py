@@ -36,11 +36,15 @@ def run_(
 
     A certificate is issued once all its names are authorized, and deployed until every target has it.
     "Not authorized yet" is an expected outcome: exit status 0 while there is time, 4 once the installed certificate
-    runs out. Whatever failed is tried again by later runs, with growing pauses; for a LABEL that is named, at once.
+    runs out. Whatever failed or waits is tried again by later runs, with growing pauses; for a LABEL that is named, at once.
+
+    With --wait the lock of the state directory is held all the time: another run on this host, such as `acmectl master
+    run`, ends with exit status 3 meanwhile, unless it has a --lock-wait of its own.
     """
     if dry_run:
         return _plan(context, labels, force=force, json=False)
     with context.working(lock_wait) as host:
+        host.settle()
         report = host.follower().run(host.wishes(labels), forced=force, at_once=bool(labels), wait=wait)
         certificates.follower_report(report, host.config, host.clock(), talks=context.talks)
     return report.exit_status

@@ -41,6 +41,7 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
     with context.working(lock_wait) as host:
         forced = host.chosen_names(names)
         wanted = [w for w in host.wanted if not names or w.identifier in forced]
+        host.settle()
         report = host.master().run(wanted, forced=forced, forget=not names, verify=verify)
     if verify:
         lookups.looked_at(report.looked, talks=context.talks)
@@ -86,7 +87,7 @@ def status_(context: Context, *, json: bool) -> int:
     """Say until when each name is authorized; never asks the CA."""
     with context.reading() as host:
         plan = host.master().plan(host.wanted)
-        failures = host.state.memory.failures("name")
+        failures = host.memory.failures("name")
         now = host.clock()
     if json:
         words.json_out({"master": names_.master_status_json(plan, failures, now)})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,10 @@ from acmectl.cli.render import forecast as forecast_
 from acmectl.cli.render import names, words
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
+
+if TYPE_CHECKING:
+    from acmectl.app import Host, MissingKey
+    from acmectl.master import NameResult
 
 
 @click.command()
@@ -28,22 +33,41 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
     """
     if dry_run:
         return _plan(context)
-    statuses = []
     with context.working(lock_wait) as host:
-        if host.config.master is not None:
-            report = host.master().run(host.wanted)
-            names.master_report(report, talks=context.talks)
-            statuses.append(ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED)
+        host.settle()
+        results, statuses = _prove(host, talks=context.talks)
         if host.config.certificates:
-            wishes = host.wishes()
-            if needed := host.needed(wishes):
-                proven = host.prover().run(needed, forget=False)
-                names.master_report(proven, talks=context.talks)
-                statuses.append(ExitStatus.FAILED if proven.failed else ExitStatus.AS_WANTED)
-            issued = host.follower().run(wishes)
-            certificates_.follower_report(issued, host.config, host.clock(), talks=context.talks)
-            statuses.append(issued.exit_status)
+            statuses += _issue(host, {r.wanted.key for r in results if r.is_missing}, talks=context.talks)
     return health.worst(statuses)
+
+
+def _prove(host: Host, *, talks: bool) -> tuple[list[NameResult], list[ExitStatus]]:
+    """The master's part, then the names that a certificate is due for."""
+    reports = []
+    if host.config.master is not None:
+        reports.append(host.master().run(host.wanted))
+        names.master_report(reports[0], talks=talks)
+    if host.config.certificates and (needed := host.needed(host.wishes())):
+        reports.append(host.prover().run(needed, forget=False))
+        told = reports[0].notes if len(reports) > 1 else ()
+        names.master_report(reports[-1], talks=talks, told=told, by_name=False)
+    statuses = [ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED for report in reports]
+    return [result for report in reports for result in report.results], statuses
+
+
+def _issue(host: Host, missing: Collection[MissingKey], *, talks: bool) -> list[ExitStatus]:
+    """The follower's part, without the certificates that wait for this host's own master part."""
+    wishes = host.wishes()
+    held = host.held(wishes, missing)
+    issued = host.follower().run([wish for wish in wishes if wish not in held])
+    certificates_.follower_report(issued, host.config, host.clock(), talks=talks)
+    follower = host.follower()
+    late = []
+    for wish in held:
+        certificate = follower.status(wish)
+        names.held(wish.spec, missing, running_out=certificate.running_out, talks=talks)
+        late.append(health.exit_status(failed=True, running_out=certificate.running_out))
+    return [issued.exit_status, *late]
 
 
 @click.command()
@@ -59,7 +83,7 @@ def status(context: Context, *, json: bool) -> int:
     with context.reading() as host:
         now = host.clock()
         if host.config.master is not None:
-            plan, failures = host.master().plan(host.wanted), host.state.memory.failures("name")
+            plan, failures = host.master().plan(host.wanted), host.memory.failures("name")
             statuses.append(health.of_names(plan, failures, now))
             document["master"] = names.master_status_json(plan, failures, now)
             if not json:

@@ -1,6 +1,6 @@
 """`acmectl sandbox`: a throw-away CA on this host, for rehearsing a master and its followers before a real CA counts.
 
-It runs until Ctrl-C or SIGTERM, and then exits with 0: ending it is no failure.
+It runs until Ctrl-C, SIGTERM or SIGHUP, and then exits with 0: ending it is no failure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LIFETIMES = {
     "pending": "pending_lifetime",
     "certificate": "certificate_lifetime",
 }
-_ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 Address = tuple[str, int]
 
@@ -235,15 +235,19 @@ def sandbox(
 
 
 def _serve(settings: Settings) -> None:
-    """Until SIGINT or SIGTERM, which are held back from the start, so that neither interrupts anything half-done."""
+    """Until a signal that ends it; they are held back from the start, so that none interrupts anything half-done.
+
+    Those that are ignored, as SIGHUP under `nohup`, stay so: held back, they would come through after all.
+    """
     from acmectl.sandbox.server import Sandbox
 
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    ending = {number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
     try:
         with Sandbox(settings) as running:
             _write_external_accounts(settings.external_accounts, settings.output)
             _announce(running, settings.output)
-            signal.sigwait(_ENDING)
+            signal.sigwait(ending)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

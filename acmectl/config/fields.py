@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SkipValidation, Wit
 
 from acmectl import files
 from acmectl.errors import InvalidName, StorageError
-from acmectl.model.authorities import KNOWN_DIRECTORIES
+from acmectl.model.authorities import KNOWN_DIRECTORIES, is_loopback
 from acmectl.model.certificates import KeyType
 from acmectl.model.names import Identifier
 from acmectl.options import ConfigPath, Duration, InvalidOption, describe, nearest
@@ -88,16 +87,9 @@ def _directory_url(text: str) -> str:
         raise ValueError(
             "a URL with a user name or password: a directory needs none, and this file is no place for one"
         )
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(host)):
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise ValueError("not an `https://` URL: `http://` is for a CA on this host's loopback only")
     return text
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _known_authority(text: str) -> str:
@@ -124,6 +116,12 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+def _at_least_a_second(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError("must be at least 1s")
+    return value
+
+
 Account = Annotated[str, AfterValidator(_account)]
 SomeText = Annotated[str, AfterValidator(_some_text)]
 Profile = Annotated[str, AfterValidator(_profile)]
@@ -136,3 +134,5 @@ KnownAuthority = Annotated[str, AfterValidator(_known_authority)]
 DirectoryURL = Annotated[str, AfterValidator(_directory_url)]
 Bundle = Annotated[ConfigPath, AfterValidator(_bundle)]
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+# With none, an order would be given up as soon as it is made.
+Grace = Annotated[Duration, AfterValidator(_at_least_a_second)]

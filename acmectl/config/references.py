@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from acmectl.config.names import ListedName
-from acmectl.config.nodes import MappingNode, locate, problem, show_key
+from acmectl.config.nodes import MappingNode, Member, locate, problem, show_key
 from acmectl.config.outline import Entry, Outline
 from acmectl.errors import ConfigurationProblem, Place
 from acmectl.model.names import Identifier
@@ -25,7 +25,7 @@ def check_references(root: MappingNode, parts: Outline, *, complete: bool) -> It
     """
     if complete:
         yield from _undefined(parts)
-        if not parts.certificates and not root.members.keys() & {"master", "certificates"}:
+        if "master" not in root.members and _is_empty(root.members.get("certificates")):
             hint = "list names under `master.authorize`, or certificates under `certificates`"
             yield problem((), root.place, "nothing to do: neither `master` nor `certificates`", hint)
     yield from _twice_for_an_account(parts.authorize)
@@ -33,6 +33,11 @@ def check_references(root: MappingNode, parts: Outline, *, complete: bool) -> It
         yield from _twice(entry.names.names, "in this certificate")
         yield from _covered(entry)
     yield from _misspelt_profiles(root, parts)
+
+
+def _is_empty(certificates: Member | None) -> bool:
+    """Left out, or `{}`; something else than a mapping is told by the schema."""
+    return certificates is None or (isinstance(certificates.node, MappingNode) and not certificates.node.members)
 
 
 def _undefined(parts: Outline) -> Iterator[ConfigurationProblem]:

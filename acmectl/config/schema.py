@@ -18,6 +18,7 @@ from acmectl.config.fields import (
     Bundle,
     Contact,
     DirectoryURL,
+    Grace,
     Key,
     KnownAuthority,
     Label,
@@ -98,7 +99,7 @@ class CertificateSchema(Options):
 class FollowerSchema(Options):
     """How a follower waits, and what it keeps."""
 
-    grace: Duration = timedelta(minutes=15)
+    grace: Grace = timedelta(minutes=15)
     alarm_at: Annotated[float, Field(gt=0, lt=1)] = 0.15
     no_certificate_alarm: Duration = timedelta(days=1)
     keep_generations: Annotated[int, Field(ge=2, le=1000)] = 5

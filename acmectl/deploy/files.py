@@ -73,6 +73,11 @@ class FilesOptions(Options):
             raise ValueError("name at least one file, and each differently")
         return names
 
+    @property
+    def copies(self) -> tuple[Path, ...]:
+        """The files that the target writes, in this order."""
+        return tuple(self.directory / name for part in _ORDER if (name := getattr(self.files, part)))
+
 
 class FilesTarget:
     """One configured folder of copies."""
@@ -96,6 +101,10 @@ class FilesTarget:
         """A hash of all options: a target whose digest changed is deployed anew."""
         return hashlib.sha256(self._options.model_dump_json().encode("utf-8")).hexdigest()
 
+    def stamp(self) -> str:
+        """Sizes and times of the copies as they are now: another one means that somebody touched, or removed, a copy."""
+        return " ".join(_stamp(copy) for copy in self._options.copies)
+
     def install(self, generation: Path) -> None:
         """Copy the files of a generation's folder, making the directory (0755) if there is none.
 
@@ -117,6 +126,14 @@ class FilesTarget:
         for copy in copies:
             files.remove_leftovers(copy.path, error=DeployError)
         files.write_together(copies, uid=uid, gid=gid, error=DeployError)
+
+
+def _stamp(copy: Path) -> str:
+    try:
+        status = copy.lstat()
+    except OSError:
+        return "-"
+    return f"{status.st_size}@{status.st_mtime_ns}"
 
 
 def _uid(owner: str | None) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from acmectl.deploy.files import FilesOptions, FilesTarget
 from acmectl.errors import DeployError
 from acmectl.options import Options
@@ -17,6 +20,12 @@ def known_types() -> tuple[str, ...]:
 def options_model(type_: str) -> type[Options] | None:
     """The schema of a type's options; None for an unknown type."""
     return FilesOptions if type_ == "files" else None
+
+
+def copies(options: Options) -> tuple[Path, ...]:
+    """The files that a target with these options writes, at their real places; nothing needs to exist."""
+    listed = options.copies if isinstance(options, FilesOptions) else ()
+    return tuple(Path(os.path.realpath(copy.parent), copy.name) for copy in listed)
 
 
 def build(type_: str, options: Options) -> Target:

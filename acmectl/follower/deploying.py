@@ -1,5 +1,6 @@
-"""Deployment as state: a target is behind until it holds the current generation and its service has read it again.
+"""Deployment as state: a target is behind until it holds the certificate in use and its service has read it again.
 
+A copy that was deleted or overwritten puts its target behind again.
 What failed is tried again by every later run, with growing pauses; a target whose options changed is deployed anew. Targets
 with the same reload command cause one reload a run, however many certificates changed.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from acmectl import programs
 from acmectl.errors import AcmectlError, DeployError
+from acmectl.model.certificates import Installed
 from acmectl.model.memory import Deployment
 from acmectl.policy import backoff
 
@@ -45,15 +47,14 @@ class DeployResult:
 
 @dataclass(frozen=True, slots=True)
 class _Behind:
-    label: str
-    generation: int
+    installed: Installed
     directory: Path
     placed: Placed
     last: Deployment | None
 
 
 class Deployer:
-    """Brings every target of every certificate to the current generation."""
+    """Brings every target of every certificate to what is in use."""
 
     def __init__(self, memory: Memory, clock: Callable[[], datetime]) -> None:
         """`memory` keeps how far each target is."""
@@ -62,15 +63,15 @@ class Deployer:
         self._behind: list[_Behind] = []
 
     def add(
-        self, label: str, generation: int, directory: Path, targets: Sequence[Placed], *, forced: bool = False
+        self, installed: Installed, directory: Path, targets: Sequence[Placed], *, forced: bool = False
     ) -> tuple[DeployResult, ...]:
         """Queue what is behind; returns the targets that failed and are left alone until their next attempt."""
         left_alone = []
-        for placed, last in behind(self._memory, label, generation, targets):
-            if forced or _may_try(last, placed, generation, self._clock()):
-                self._behind.append(_Behind(label, generation, directory, placed, last))
+        for placed, last in behind(self._memory, installed, targets):
+            if forced or _may_try(last, placed, installed, self._clock()):
+                self._behind.append(_Behind(installed, directory, placed, last))
             elif last is not None:
-                left_alone.append(DeployResult(label, placed.name, last.error, last.retry_at))
+                left_alone.append(DeployResult(installed.label, placed.name, last.error, last.retry_at))
         return tuple(left_alone)
 
     def run(self) -> tuple[DeployResult, ...]:
@@ -94,40 +95,42 @@ class Deployer:
         same = item.last is not None and item.last.digest == item.placed.target.digest
         attempts = (item.last.attempts if item.last and same else 0) + 1 if error else 0
         deployment = Deployment(
-            label=item.label,
+            label=item.installed.label,
             target=item.placed.name,
             digest=item.placed.target.digest,
-            installed_generation=item.generation,
+            fingerprint=item.installed.fingerprint,
+            copies=item.placed.target.stamp(),  # after the reload, which is free to rewrite what it reads
             deployed_at=None if error else now,
             attempts=attempts,
             retry_at=now + backoff.pause_after(attempts) if error else None,
             error=error,
         )
         self._memory.save_deployment(deployment)
-        return DeployResult(item.label, item.placed.name, error, deployment.retry_at)
+        return DeployResult(item.installed.label, item.placed.name, error, deployment.retry_at)
 
 
 def behind(
-    memory: Memory, label: str, generation: int, targets: Sequence[Placed]
+    memory: Memory, installed: Installed, targets: Sequence[Placed]
 ) -> tuple[tuple[Placed, Deployment | None], ...]:
-    """The targets that do not hold `generation`, or whose service has not read it, with what is remembered of each."""
-    known = {d.target: d for d in memory.deployments(label)}
-    return tuple((p, known.get(p.name)) for p in targets if not _is_done(known.get(p.name), p, generation))
+    """The targets that do not hold `installed`, or whose service has not read it, with what is remembered of each."""
+    known = {d.target: d for d in memory.deployments(installed.label)}
+    return tuple((p, known.get(p.name)) for p in targets if not _is_done(known.get(p.name), p, installed))
 
 
-def _may_try(last: Deployment | None, placed: Placed, generation: int, now: datetime) -> bool:
+def _may_try(last: Deployment | None, placed: Placed, installed: Installed, now: datetime) -> bool:
     """Whether nothing is known to be wrong with just this, or its pause is over."""
-    if last is None or (last.digest, last.installed_generation) != (placed.target.digest, generation):
+    if last is None or (last.digest, last.fingerprint) != (placed.target.digest, installed.fingerprint):
         return True
     return last.retry_at is None or last.retry_at <= now
 
 
-def _is_done(last: Deployment | None, placed: Placed, generation: int) -> bool:
+def _is_done(last: Deployment | None, placed: Placed, installed: Installed) -> bool:
     return (
         last is not None
         and last.error is None
         and last.digest == placed.target.digest
-        and last.installed_generation == generation
+        and last.fingerprint == installed.fingerprint
+        and last.copies == placed.target.stamp()
     )
 
 

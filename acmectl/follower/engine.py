@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CAError, CARefused, RateLimited
+from acmectl.errors import AcmectlError, CAError, CARefused, CAUnreachable, RateLimited
 from acmectl.follower import deploying
 from acmectl.follower.deploying import Deployer, DeployResult, Placed
 from acmectl.model.certificates import CertificateSpec, Installed
-from acmectl.model.memory import Deployment, Event, Failure
-from acmectl.policy import backoff, health, renewal
+from acmectl.model.memory import Deployment, Event, Failure, RememberedOrder
+from acmectl.model.orders import AuthorizationStatus
+from acmectl.policy import backoff, health, order_flow, renewal
 from acmectl.policy.health import ExitStatus
 from acmectl.policy.renewal import Due, NotDue
 
@@ -55,12 +56,16 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed, or is left alone until `retry_at` after it did (`attempted` is False)."""
+    """The attempt failed, or is left alone until `retry_at` after it did (`attempted` is False).
+
+    `unreachable` says that the CA was not there to be asked, so that it is worth trying again in this run.
+    """
 
     reason: str
     hint: str | None
     retry_at: datetime | None
     attempted: bool = True
+    unreachable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,10 @@ class CertificateResult:
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:
-    """What is remembered of one certificate, without asking anybody; `behind` are targets without the current generation."""
+    """What is remembered of one certificate, without asking anybody.
+
+    `behind` are targets that do not hold it; `next_look_at` is when a plain run will ask the CA again, None for at once.
+    """
 
     spec: CertificateSpec
     installed: Installed | None
@@ -88,6 +96,7 @@ class CertificateStatus:
     behind: tuple[str, ...]
     deployments: tuple[Deployment, ...]
     running_out: bool
+    next_look_at: datetime | None = None
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
@@ -118,6 +127,15 @@ class FollowerReport:
         )
 
 
+class _AccountLimited(RateLimited):
+    """No order of the account has a chance at the moment: the others of this run are not even sent."""
+
+    def __init__(self, refusal: RateLimited, account: str, at: datetime) -> None:
+        doing = f"orders of the account `{account}`"
+        super().__init__(refusal.problem, doing=doing, hint=refusal.hint, retry_after=refusal.retry_after)
+        self.at = at
+
+
 class Follower:
     """Issues and deploys the certificates of this host; one instance serves one run."""
 
@@ -129,15 +147,18 @@ class Follower:
         memory: Memory,
         clock: CAClock,
         pause: Callable[[float], None],
+        directory_url: str,
         settings: Settings,
     ) -> None:
-        """`connect` opens a session for an account by name; `pause` sleeps for seconds."""
+        """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds."""
         self._connect = connect
         self._certificates = certificates
         self._memory = memory
         self._clock = clock
         self._pause = pause
+        self._directory_url = directory_url
         self._settings = settings
+        self._limited: dict[str, _AccountLimited] = {}
         self._sessions: dict[str, Session] = {}
 
     def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
@@ -145,11 +166,19 @@ class Follower:
         label = wish.spec.label
         damage = self._certificates.damage(label)
         installed = self._certificates.current(label) if damage is None else None
-        decision = renewal.due(wish.spec, installed, damage, now=self._clock(), forced=forced)
+        decision = renewal.due(
+            wish.spec,
+            installed,
+            damage,
+            now=self._clock(),
+            directory_url=self._directory_url,
+            issuance=self._memory.issuance(installed) if installed else None,
+            forced=forced,
+        )
         order = self._memory.follower_order(label)
         failure = self._memory.failures("certificate").get(label)
         since = (order.waiting_since if order else None) or (failure.first_at if failure else None)
-        behind = deploying.behind(self._memory, label, installed.generation, wish.targets) if installed else ()
+        behind = deploying.behind(self._memory, installed, wish.targets) if installed else ()
         return CertificateStatus(
             spec=wish.spec,
             installed=installed,
@@ -160,7 +189,20 @@ class Follower:
             behind=tuple(placed.name for placed, _ in behind),
             deployments=self._memory.deployments(label),
             running_out=isinstance(decision, Due) and self._is_running_out(installed, since),
+            next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
         )
+
+    def _next_look_at(self, spec: CertificateSpec, order: RememberedOrder) -> datetime | None:
+        """When to ask the CA again for an order that waits; None for at once."""
+        now = self._clock()
+        if order_flow.first_step(order, spec) is not order_flow.Step.ORDER or order_flow.may_look(order, now):
+            return None
+        proven = {  # by this host itself, in the meantime
+            a.identifier
+            for a in self._memory.authorizations(spec.account)
+            if a.status is AuthorizationStatus.VALID and a.expires_at is not None and a.expires_at > now
+        }
+        return None if order.missing and order.missing <= proven else order.next_look_at
 
     def run(
         self, wishes: Sequence[Wish], *, forced: bool = False, at_once: bool = False, wait: timedelta | None = None
@@ -169,11 +211,13 @@ class Follower:
 
         `at_once` tries again what failed before its pause is over (a person asked); `forced` does so too, and issues
         also what is not due; `wait` orders again, at growing intervals, until nothing waits any more or the time is over.
+        Without any of them, what waits for the master is asked for only when `order_flow.next_look` says so.
         """
         at_once = at_once or forced
+        look = at_once or wait is not None
         self._clock.review()
         try:
-            results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once) for w in wishes}
+            results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in wishes}
             if wait is not None:
                 self._await(wishes, results, wait, forced=forced)
             deployed = self._deploy(wishes, results, at_once=at_once)
@@ -182,15 +226,29 @@ class Follower:
             for session in self._sessions.values():
                 session.close()
 
-    def _serve(self, wish: Wish, *, forced: bool, at_once: bool) -> CertificateResult:
+    def _serve(self, wish: Wish, *, forced: bool, at_once: bool, look: bool) -> CertificateResult:
         try:
             status = self.status(wish, forced=forced)
             if isinstance(status.decision, NotDue):
                 return CertificateResult(wish.spec.label, status.decision, None, status.installed, running_out=False)
+            if status.next_look_at is not None and not look:
+                waiting = self._still_waiting(wish.spec, status.next_look_at)
+                due = status.decision.reason
+                return CertificateResult(wish.spec.label, waiting, due, status.installed, status.running_out)
             return self._issue(wish, status, status.decision, forced=forced, at_once=at_once)
         except AcmectlError as error:
             failed = Failed(error.message, error.hint, None)
             return CertificateResult(wish.spec.label, failed, None, None, running_out=False)
+
+    def _still_waiting(self, spec: CertificateSpec, next_look_at: datetime) -> Waiting:
+        """What the CA said when it was last asked."""
+        from acmectl.follower.issuing import Waiting
+
+        order = self._memory.follower_order(spec.label)
+        assert order is not None  # noqa: S101  # the next look comes from it
+        since = order.waiting_since or order.first_seen_at
+        names = tuple(sorted(order.missing))
+        return Waiting(names, since, order.account_url, self._directory_url, next_look_at=next_look_at)
 
     def _issue(
         self, wish: Wish, status: CertificateStatus, due: Due, *, forced: bool, at_once: bool
@@ -222,6 +280,8 @@ class Follower:
 
     def _attempt(self, wish: Wish, failure: Failure | None, *, forced: bool) -> Issued | Waiting | Failed | NotDue:
         label = wish.spec.label
+        if (limited := self._limited.get(wish.spec.account)) is not None:
+            return self._failed(label, limited, failure, at=limited.at)
         try:
             from acmectl.follower.issuing import Issued, Issuer
 
@@ -237,11 +297,15 @@ class Follower:
                 memory=self._memory,
                 clock=self._clock,
                 pause=self._pause,
+                directory_url=self._directory_url,
                 grace=self._settings.grace,
             )
             outcome = issuer.issue()
         except AcmectlError as error:
-            return self._failed(label, error, failure)
+            if isinstance(error, RateLimited) and _is_about_account(error, wish.spec):
+                limited = self._limited[wish.spec.account] = _AccountLimited(error, wish.spec.account, self._clock())
+                return self._failed(label, limited, failure, at=limited.at)
+            return self._failed(label, error, failure, at=self._clock())
         self._memory.clear_failure("certificate", label)
         if isinstance(outcome, Issued):
             self._certificates.prune(label, self._settings.keep_generations)
@@ -259,23 +323,31 @@ class Follower:
         self._clock.learn(session.clock_offset)
         return abs(self._clock() - before) > _NOTICEABLE
 
-    def _failed(self, label: str, error: AcmectlError, previous: Failure | None) -> Failed:
+    def _failed(self, label: str, error: AcmectlError, previous: Failure | None, *, at: datetime) -> Failed:
         if not isinstance(error, CAError):  # a person mends this, and the next run is to go on at once
             self._event(label, "failed", error.message)
             return Failed(error.message, error.hint, None)
+        failure = self._failure(label, error, previous, at)
+        self._memory.save_failure(failure)
+        self._event(label, "failed", error.message)
+        return Failed(error.message, error.hint, failure.retry_at, unreachable=isinstance(error, CAUnreachable))
+
+    def _failure(self, label: str, error: CAError, previous: Failure | None, now: datetime) -> Failure:
+        reason = error.message
+        if isinstance(error, CAUnreachable):
+            return backoff.outage(
+                previous, kind="certificate", key=label, reason=reason, now=now, retry_after=error.retry_after
+            )
         retry_after = error.retry_after if isinstance(error, CARefused) else None
-        failure = backoff.failed(
+        return backoff.failed(
             previous,
             kind="certificate",
             key=label,
-            reason=error.message,
-            now=self._clock(),
+            reason=reason,
+            now=now,
             retry_after=retry_after,
-            paused=isinstance(error, RateLimited) and retry_after is None,
+            paused=isinstance(error, RateLimited) and retry_after is None and not isinstance(error, _AccountLimited),
         )
-        self._memory.save_failure(failure)
-        self._event(label, "failed", error.message)
-        return Failed(error.message, error.hint, failure.retry_at)
 
     def _await(
         self, wishes: Sequence[Wish], results: dict[str, CertificateResult], wait: timedelta, *, forced: bool
@@ -284,13 +356,16 @@ class Follower:
 
         until, interval = self._clock() + wait, FIRST_WAIT
         while True:
-            waiting = [w for w in wishes if isinstance(results[w.spec.label].outcome, Waiting)]
+            outcomes = {w: results[w.spec.label].outcome for w in wishes}
+            waiting = [
+                w for w, o in outcomes.items() if isinstance(o, Waiting) or (isinstance(o, Failed) and o.unreachable)
+            ]
             left = (until - self._clock()).total_seconds()
             if not waiting or left <= 0:
                 return
             self._pause(min(interval, left))
             interval = min(2 * interval, LONGEST_WAIT)
-            results |= {w.spec.label: self._serve(w, forced=forced, at_once=forced) for w in waiting}
+            results |= {w.spec.label: self._serve(w, forced=forced, at_once=True, look=True) for w in waiting}
 
     def _deploy(
         self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, at_once: bool
@@ -303,7 +378,7 @@ class Follower:
             installed = results[wish.spec.label].installed
             if installed is not None:
                 directory = self._certificates.current_directory(wish.spec.label)
-                done += deployer.add(wish.spec.label, installed.generation, directory, wish.targets, forced=at_once)
+                done += deployer.add(installed, directory, wish.targets, forced=at_once)
         done += deployer.run()
         for result in done:
             self._event(result.label, "not deployed" if result.error else "deployed", result.error or result.target)
@@ -327,3 +402,9 @@ class Follower:
 
     def _event(self, label: str, kind: str, text: str) -> None:
         self._memory.add_event(Event(self._clock(), label, kind, text))
+
+
+def _is_about_account(error: RateLimited, spec: CertificateSpec) -> bool:
+    """Whether a limit ends all orders of the account: it says so, and names none of ours (a paused name's 429 does both)."""
+    detail = error.problem.detail
+    return "account" in detail and not any(name.value.removeprefix("*.") in detail for name in spec.names)

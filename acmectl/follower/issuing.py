@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from acmectl import keys
 from acmectl.ca import issuing, orders
 from acmectl.errors import CAError, CARefused, KeyMaterialError, OrderNotReady
-from acmectl.model.certificates import CertificateSpec, Installed
+from acmectl.model.certificates import CertificateSpec, Installed, Issuance
 from acmectl.model.memory import Release, RememberedOrder
 from acmectl.model.names import Identifier
 from acmectl.model.orders import Authorization, AuthorizationStatus, Order, OrderStatus
@@ -48,7 +48,8 @@ class Waiting:
     """The master has not authorized these names yet: an expected outcome.
 
     `given_up_at` is set when the CA handed an old order out again: it may be stuck although its names are
-    authorized by now, and is given up at that moment (or later, where too many were released already).
+    authorized by now, and is given up at that moment (or later, where too many were released already). `next_look_at`
+    is set when the CA was not asked, because it was a short while ago: when a run will ask again.
     """
 
     names: tuple[Identifier, ...]
@@ -56,6 +57,7 @@ class Waiting:
     account_url: str
     directory_url: str
     given_up_at: datetime | None = None
+    next_look_at: datetime | None = None
 
 
 class LostRace(CAError):
@@ -74,15 +76,20 @@ class Issuer:
         memory: Memory,
         clock: Callable[[], datetime],
         pause: Callable[[float], None],
+        directory_url: str,
         grace: timedelta,
     ) -> None:
-        """`clock` gives aware UTC, `pause` sleeps for seconds, `grace` is how long a pending order is left alone."""
+        """`clock` gives aware UTC, `pause` sleeps for seconds, `grace` is how long a pending order is left alone.
+
+        `directory_url` is the CA's as the configuration writes it.
+        """
         self._spec = spec
         self._session = session
         self._certificates = certificates
         self._memory = memory
         self._clock = clock
         self._pause = pause
+        self._directory_url = directory_url
         self._grace = grace
 
     def issue(self) -> Issued | Waiting:
@@ -125,7 +132,15 @@ class Issuer:
         complete = self._certificates.installed(self._spec.label, generation)
         if complete is None or (current is not None and current.generation >= generation):
             return None
-        return complete if isinstance(renewal.due(self._spec, complete, None, now=self._clock()), NotDue) else None
+        decision = renewal.due(
+            self._spec,
+            complete,
+            None,
+            now=self._clock(),
+            directory_url=self._directory_url,
+            issuance=self._issuance(complete),  # the remembered order is for what is wanted now
+        )
+        return complete if isinstance(decision, NotDue) else None
 
     def _resume_draft(self, remembered: RememberedOrder, draft: Draft | None) -> Issued | None:
         if (
@@ -160,7 +175,7 @@ class Issuer:
     # -- an order that is ready, or what it waits for
 
     def _open(self) -> Order | Waiting:
-        before = self._memory.follower_order(self._spec.label)
+        before, asked_at = self._memory.follower_order(self._spec.label), self._clock()
         order = self._new_order(before)
         if order.status is not OrderStatus.PENDING:
             return order
@@ -172,7 +187,7 @@ class Issuer:
         log.info("%s: the order is pending: %s", self._spec.label, verdict.reason)
         if verdict.step is Step.RELEASE:
             return self._release(order, verdict.releasable)
-        waiting = self._waiting(authorizations)
+        waiting = self._waiting(authorizations, asked_at)
         if before is None or before.url != order.url or before.first_pending_at is None:
             return waiting
         return replace(waiting, given_up_at=before.first_pending_at + self._grace)
@@ -204,21 +219,31 @@ class Issuer:
         self._memory.add_release(Release(self._spec.label, order.url, chosen.url, self._clock()))
         orders.deactivate_authorization(self._session, chosen.url)
         for pause in (*REPLICA_PAUSES, None):
-            before = self._memory.follower_order(self._spec.label)
+            before, asked_at = self._memory.follower_order(self._spec.label), self._clock()
             fresh = self._new_order(before)
             if fresh.url != order.url or pause is None:
                 break
             self._pause(pause)
         if fresh.status is not OrderStatus.PENDING:
             return fresh
-        return self._waiting([orders.fetch_authorization(self._session, url) for url in fresh.authorization_urls])
+        authorizations = [orders.fetch_authorization(self._session, url) for url in fresh.authorization_urls]
+        return self._waiting(authorizations, asked_at)
 
-    def _waiting(self, authorizations: list[Authorization]) -> Waiting:
+    def _waiting(self, authorizations: list[Authorization], asked_at: datetime) -> Waiting:
         names = sorted(a.identifier for a in authorizations if a.status is not AuthorizationStatus.VALID)
         remembered = self._memory.follower_order(self._spec.label)
-        since = (remembered.waiting_since if remembered else None) or self._clock()
-        directory_url = self._session.directory.url
-        return Waiting(tuple(names), since, self._session.account_url or "", directory_url)
+        assert remembered is not None  # noqa: S101  # _new_order saved it
+        releases = self._memory.releases(self._spec.label)
+        account_url = self._session.account_url or ""
+        self._memory.save_follower_order(
+            replace(
+                remembered,
+                missing=frozenset(names),
+                account_url=account_url,
+                next_look_at=order_flow.next_look(remembered, releases, now=asked_at, grace=self._grace),
+            )
+        )
+        return Waiting(tuple(names), remembered.waiting_since or asked_at, account_url, self._session.directory.url)
 
     # -- from ready to files
 
@@ -263,15 +288,37 @@ class Issuer:
     def _install(self, order: Order, draft: Draft) -> Issued:
         chain = issuing.download(self._session, order)
         try:
+            self._check_names(draft, keys.read_chain(chain.pem).names)
             installed = self._certificates.complete(draft, chain.pem)
         except KeyMaterialError as mismatch:
             self._abandon(draft)
             raise LostRace("the order holds another host's certificate") from mismatch
-        if installed.names != self._spec.names:
-            log.warning("%s: the CA issued for other names than asked", self._spec.label)
         return self._use(installed)
 
+    def _check_names(self, draft: Draft, certified: frozenset[Identifier]) -> None:
+        """A certificate without a wanted name is none, and would be due again at once; more names do no harm."""
+        lacking = sorted(self._spec.names - certified)
+        if lacking:
+            self._abandon(draft)
+            raise CAError(
+                f"the CA issued a certificate without {', '.join(f'`{name}`' for name in lacking)}",
+                hint="ask the CA why it leaves out what was ordered, or take the names out of the certificate",
+            )
+        if certified != self._spec.names:
+            log.info("%s: the CA added %s", self._spec.label, ", ".join(map(str, sorted(certified - self._spec.names))))
+
+    def _issuance(self, installed: Installed) -> Issuance:
+        return Issuance(
+            label=installed.label,
+            generation=installed.generation,
+            fingerprint=installed.fingerprint,
+            directory_url=self._directory_url,
+            profile=self._spec.profile,
+            names=self._spec.names,
+        )
+
     def _use(self, complete: Installed) -> Issued:
+        self._memory.save_issuance(self._issuance(complete))
         self._certificates.switch(self._spec.label, complete.generation)
         self._memory.forget_follower_order(self._spec.label)
         return Issued(complete)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CAError, CAProtocolError, CARefused, RateLimited
+from acmectl.errors import AcmectlError, CAError, CAProtocolError, CARefused
 from acmectl.master.proving import Proven, Prover
 from acmectl.master.refreshing import NotRefreshed, Stale
 from acmectl.model.orders import Authorization
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Refusals that are about the name rather than about the resource (RFC 8555 section 6.7).
+_NO_RESOURCE = frozenset({400, 403, 404, 405, 410, 501})
 _OF_NAMES = frozenset({"rejectedIdentifier", "unsupportedIdentifier", "caa", "dns"})
 
 
@@ -49,6 +50,7 @@ def refresh(
             continue
         made |= _made(wanted, session, books, outcomes)
     proven, errors = prover.prove_alone(made)
+    proven = {w: p for w, p in proven.items() if p.fresh}  # one that was there before is what is to be replaced
     return outcomes | proven | {w: _spared(e) for w, e in errors.items()}
 
 
@@ -71,9 +73,10 @@ def _made(
 
 
 def _is_of_the_resource(error: CAError) -> bool:
-    if isinstance(error, RateLimited):
-        return False
-    return isinstance(error, CAProtocolError) or (isinstance(error, CARefused) and error.problem.type not in _OF_NAMES)
+    """Whether the CA says that it has no such resource; what it cannot do just now, it may do in the next run."""
+    if isinstance(error, CARefused):
+        return error.problem.status in _NO_RESOURCE and error.problem.type not in _OF_NAMES
+    return isinstance(error, CAProtocolError)
 
 
 def _spared(error: AcmectlError) -> NotRefreshed:

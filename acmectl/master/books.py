@@ -21,16 +21,21 @@ if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
 
 _KEPT_AFTER_ITS_END = timedelta(days=1)
+_DAILY = backoff.PAUSES[-1]
 NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 
 
 class Books:
     """A master's side of the state database."""
 
-    def __init__(self, memory: Memory, *, new_orders: int) -> None:
-        """`new_orders` is how many orders an account may send in three hours."""
+    def __init__(self, memory: Memory, *, new_orders: int, may_wait: bool = True) -> None:
+        """`new_orders` is how many orders an account may send in three hours.
+
+        `may_wait`: what the CA has paused waits until a person asks for it by name; else it is tried daily.
+        """
         self._memory = memory
         self._limit = new_orders
+        self._may_wait = may_wait
 
     # -- orders
 
@@ -150,15 +155,32 @@ class Books:
         """One failure more for each name."""
         known = self._memory.failures("name")
         failures = {
-            w: _failure(known.get(w.failure_key), "name", w.failure_key, error, now) for w, error in errors.items()
+            w: self._failure(known.get(w.failure_key), w.failure_key, error, now) for w, error in errors.items()
         }
         self._memory.save_failures(failures.values())
         return failures
 
-    def block(self, account: str, error: RateLimited, now: datetime) -> None:
-        """The CA refuses the whole account until its Retry-After."""
+    def _failure(self, previous: Failure | None, key: str, error: AcmectlError, now: datetime) -> Failure:
+        retry_after = error.retry_after if isinstance(error, CARefused) else None
+        is_paused = isinstance(error, RateLimited) and retry_after is None
+        return backoff.failed(
+            previous,
+            kind="name",
+            key=key,
+            reason=error.message,
+            now=now,
+            retry_after=_DAILY if is_paused else retry_after,
+            paused=is_paused and self._may_wait,
+            local=is_local(error),
+        )
+
+    def block(self, account: str, error: CARefused, now: datetime) -> Failure:
+        """The CA refuses the whole account, until its Retry-After where it says one."""
         known = self._memory.failures("account").get(account)
-        self._memory.save_failure(_failure(known, "account", account, error, now))
+        retry_after = error.retry_after or (_DAILY if isinstance(error, RateLimited) else None)
+        failure = backoff.blocked(known, account=account, reason=error.message, now=now, retry_after=retry_after)
+        self._memory.save_failure(failure)
+        return failure
 
     def say(self, events: Iterable[tuple[Identifier, str, str]], now: datetime) -> None:
         """Into the log: name, what, and the words."""
@@ -181,6 +203,11 @@ class Books:
         """What may still lie in the world."""
         left = json.loads(self._memory.fact(f"published/{solver}") or "[]")
         return tuple(Response(**r | {"identifier": Identifier(r["identifier"])}) for r in left)
+
+    def solvers_with_leftovers(self) -> tuple[str, ...]:
+        """The solvers, configured or not, whose records may still lie in the world."""
+        names = (key.removeprefix("published/") for key in self._memory.facts("published/"))
+        return tuple(name for name in names if self.leftovers(name))
 
     def _note(self, solver: str, responses: Iterable[Response]) -> None:
         text = json.dumps([asdict(r) | {"identifier": r.identifier.value} for r in responses])
@@ -219,17 +246,3 @@ def remembered(
 def is_local(error: AcmectlError) -> bool:
     """Whether the CA had no part in it: nothing has to be spared by waiting."""
     return isinstance(error, SolverError) or getattr(error, "local", False) is True
-
-
-def _failure(previous: Failure | None, kind: str, key: str, error: AcmectlError, now: datetime) -> Failure:
-    retry_after = error.retry_after if isinstance(error, CARefused) else None
-    return backoff.failed(
-        previous,
-        kind=kind,
-        key=key,
-        reason=error.message,
-        now=now,
-        retry_after=retry_after,
-        paused=isinstance(error, RateLimited) and retry_after is None,
-        local=is_local(error),
-    )

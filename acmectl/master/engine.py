@@ -19,9 +19,9 @@ from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameRe
 from acmectl.master.reuse import Reuse
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.policy import backoff, refresh
+from acmectl.policy import health, refresh
 from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
-from acmectl.solvers.base import Solver
+from acmectl.solvers.base import Response, Solver
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
@@ -51,7 +51,7 @@ class Master:
         self._factories = solvers
         self._solvers: dict[str, Solver] = {}
         self._memory = memory
-        self._books = Books(memory, new_orders=settings.new_orders)
+        self._books = Books(memory, new_orders=settings.new_orders, may_wait=settings.may_wait)
         self._reuse = Reuse(memory)
         self._clock = clock
         self._settings = settings
@@ -75,6 +75,7 @@ class Master:
             knowledge={profile: self.knowledge(profile) for profile in {w.profile for w in wanted}},
             schedule=self._settings.schedule,
             forced=forced,
+            blocked=self._memory.failures("account"),
         )
 
     def knowledge(self, profile: str | None) -> Knowledge:
@@ -101,13 +102,13 @@ class Master:
         if forget and plan.forget:
             self._memory.forget_authorizations(a.url for a in plan.forget)
         due = set(plan.due)
-        results = {d.wanted.key: _undisturbed(d) for d in plan.decisions if d.wanted not in due}
+        results = {d.wanted.key: _undisturbed(d, self.now) for d in plan.decisions if d.wanted not in due}
         for account in dict.fromkeys(w.account for w in plan.due):
-            served = self._serve(account, [w for w in plan.due if w.account == account], forced=bool(forced))
+            served = self._serve(account, [w for w in plan.due if w.account == account])
             results |= {r.wanted.key: r for r in served}
         if verify:
             self._probe(wanted)
-        notes = self._notes(wanted)
+        notes = (*self._notes(wanted), *self._abandoned())
         return MasterReport(tuple(results[w.key] for w in wanted), self._requests, self._offset, looked, notes)
 
     def remembered(self, names: Iterable[Identifier]) -> frozenset[Identifier]:
@@ -144,10 +145,7 @@ class Master:
             self._clock.learn(session.clock_offset)
             session.close()
 
-    def _serve(self, account: str, due: list[Wanted], *, forced: bool) -> list[NameResult]:
-        blocked = self._memory.failures("account").get(account)
-        if blocked is not None and not forced and not backoff.may_try(blocked, self.now):
-            return [NameResult(w, Outcome.WAITING, reason=blocked.reason, retry_at=blocked.retry_at) for w in due]
+    def _serve(self, account: str, due: list[Wanted]) -> list[NameResult]:
         failed = self._memory.failures("name")
         try:
             with self._session(account) as session:
@@ -264,13 +262,37 @@ class Master:
                 log.warning("an interrupted run left a record behind for `%s`: %s", response.identifier, failure)
             self._books.removed(name, [r for r in left if r not in failures])
 
+    def _abandoned(self) -> Iterator[Note]:
+        """What an interrupted run left behind with a solver that is not configured any more: nobody removes it."""
+        for name in self._books.solvers_with_leftovers():
+            if name not in self._factories:
+                places = ", ".join(dict.fromkeys(_place(r) for r in self._books.leftovers(name)))
+                yield Note(
+                    f"an interrupted run left behind what solver `{name}` published, and no solver has that name now: {places}",
+                    f"give solver `{name}` its configuration back for one run, which removes it",
+                )
 
-def _undisturbed(decision: Decision) -> NameResult:
+
+def _undisturbed(decision: Decision, now: datetime) -> NameResult:
     known = decision.authorization
-    expires_at = known.expires_at if known else None
+    expires_at = known.expires_at if known and health.is_authorized(decision, now) else None
     if decision.action is Action.KEEP:
         return NameResult(decision.wanted, Outcome.KEPT, expires_at, decision.reason)
-    return NameResult(decision.wanted, Outcome.WAITING, expires_at, decision.reason, retry_at=decision.at)
+    return NameResult(
+        decision.wanted,
+        Outcome.WAITING,
+        expires_at,
+        decision.reason,
+        retry_at=decision.at,
+        is_paused=decision.at is None,
+    )
+
+
+def _place(response: Response) -> str:
+    name = response.identifier
+    if response.type == "dns-01":
+        return f"TXT `{name.challenge_record}`"
+    return f"`http://{name}{response.url_path}`" if response.type == "http-01" else f"{response.type} of `{name}`"
 
 
 def _hours(duration: timedelta) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from acmectl.errors import AcmectlError, CARefused, Problem, RateLimited
 from acmectl.model.names import Identifier
@@ -20,7 +21,14 @@ Batch = tuple[Wanted, ...]
 
 
 class Unordered(AcmectlError):
-    """No order was opened for a name, for a reason that is not its own: nothing to hold against it."""
+    """No order was opened for a name, for a reason that is not its own: nothing to hold against it.
+
+    `retry_at` is when its account is tried again, where that was refused.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_at: datetime | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_at = retry_at
 
 
 @dataclass(slots=True)

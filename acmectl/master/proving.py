@@ -66,13 +66,16 @@ class Prover:
         *,
         workers: int,
         books: Books,
+        timeout: timedelta = ORDER_TIMEOUT,
     ) -> None:
-        """`solver` gives a solver by name; `books` note what lies in the world."""
+        """`solver` gives a solver by name; `books` note what lies in the world; the CA may take `timeout` for one order."""
         self._session = session
         self._solver = solver
         self._workers = workers
         self._books = books
+        self._timeout = timeout
         self._trails: dict[Wanted, str] = {}
+        self._unpublished: set[Response] = set()
 
     def trail(self, wanted: Wanted) -> str:
         """What was tried last for a name: which challenge of which authorization of which order."""
@@ -184,6 +187,7 @@ class Prover:
             solver, responses = self._solver(name), tuple(a.response for a in groups[name])
             self._books.publishing(name, responses)
             failures = dict(solver.publish(responses))
+            self._unpublished.update(failures)
             return failures | dict(solver.seen([r for r in responses if r not in failures]))
 
         failed, broken = workers.each(groups, publish, workers=self._workers)
@@ -230,41 +234,45 @@ class Prover:
         by_order = {
             order.url: [a for a in answered if a.authorization.url in order.authorization_urls] for order, _ in orders
         }
-        whole = {order.url: set(names).isdisjoint(errors) for order, names in orders}
+        whole = [order.url for order, names in orders if by_order[order.url] and set(names).isdisjoint(errors)]
+        until: dict[_Attempt, float] = {}
 
         def settle(url: str) -> dict[Wanted, Proven | AcmectlError]:
-            return self._settle(url, {a: answered[a] for a in by_order[url]}, whole=whole[url])
+            end = self._end()
+            until.update(dict.fromkeys(by_order[url], end))
+            return self._settle(url, {a: answered[a] for a in by_order[url]}, until=end)
 
-        alone = [a for a in answered if not any(a in attempts for attempts in by_order.values())]
-        by_order |= {a.authorization.url: [a] for a in alone}
-        whole |= {a.authorization.url: False for a in alone}
-        settled, failed = workers.each([u for u, a in by_order.items() if a], settle, workers=self._workers)
+        settled, failed = workers.each(whole, settle, workers=self._workers)
+        results: dict[Wanted, Proven | AcmectlError] = {}
         for url, error in failed.items():
-            errors.update({a.wanted: error for a in by_order[url]})
-        proven: dict[Wanted, Proven] = {}
-        for results in settled.values():
-            for wanted, result in results.items():
-                if isinstance(result, Proven):
-                    proven[wanted] = result
-                else:
-                    errors[wanted] = result
-        return proven
+            results |= dict.fromkeys((a.wanted for a in by_order[url]), error)
+        for of_order in settled.values():
+            results |= of_order
+        results |= self._judge_each({a: until.get(a, self._end()) for a in answered if a.wanted not in results})
+        errors.update({w: result for w, result in results.items() if not isinstance(result, Proven)})
+        return {w: result for w, result in results.items() if isinstance(result, Proven)}
+
+    def _end(self) -> float:
+        """When the CA's time for an order that is waited for from now on is over, on the clock that nobody sets."""
+        return self._session.clocks.monotonic() + self._timeout.total_seconds()
+
+    def _judge_each(self, until: Mapping[_Attempt, float]) -> dict[Wanted, Proven | AcmectlError]:
+        """Look at authorizations one by one. A hundred that hang take no longer than one: they share their order's time."""
+        done, failed = workers.each(until, lambda a: self._judge(a, until=until[a]), workers=self._workers)
+        return {a.wanted: result for a, result in (done | failed).items()}
 
     def _settle(
-        self, url: str, answered: Mapping[_Attempt, datetime], *, whole: bool
+        self, url: str, answered: Mapping[_Attempt, datetime], *, until: float
     ) -> dict[Wanted, Proven | AcmectlError]:
-        """Wait for one order; where it can become ready, one poll of it speaks for all its names."""
+        """Wait for one order that can become ready: one poll of it speaks for all its names. Empty where it does not."""
         from acmectl.ca.orders import wait_for_order
 
-        if whole:
-            order = wait_for_order(self._session, url, while_in=frozenset({OrderStatus.PENDING}), timeout=ORDER_TIMEOUT)
-            if order.status is OrderStatus.READY:
-                return self._all_valid(answered)
-        return {a.wanted: self._judge(a) for a in answered}
+        order = wait_for_order(self._session, url, while_in=frozenset({OrderStatus.PENDING}), timeout=self._timeout)
+        return self._all_valid(answered, until) if order.status is OrderStatus.READY else {}
 
-    def _all_valid(self, answered: Mapping[_Attempt, datetime]) -> dict[Wanted, Proven | AcmectlError]:
+    def _all_valid(self, answered: Mapping[_Attempt, datetime], until: float) -> dict[Wanted, Proven | AcmectlError]:
         first, *others = answered
-        seen = self._judge(first)
+        seen = self._judge(first, until=until)
         results: dict[Wanted, Proven | AcmectlError] = {first.wanted: seen}
         for other in others:
             if isinstance(seen, Proven) and seen.lifetime is not None:
@@ -276,14 +284,16 @@ class Prover:
                     fresh=True,
                 )
             else:
-                results[other.wanted] = self._judge(other)
+                results[other.wanted] = self._judge(other, until=until)
         return results
 
-    def _judge(self, attempt: _Attempt) -> Proven | AcmectlError:
+    def _judge(self, attempt: _Attempt, *, until: float) -> Proven | AcmectlError:
+        """What the CA says of one authorization; `until` by the session's monotonic clock, and one look at least."""
         from acmectl.ca.orders import wait_for_authorization
 
+        left = timedelta(seconds=max(0.0, until - self._session.clocks.monotonic()))
         try:
-            authorization = wait_for_authorization(self._session, attempt.authorization.url, timeout=ORDER_TIMEOUT)
+            authorization = wait_for_authorization(self._session, attempt.authorization.url, timeout=left)
         except CAError as error:
             return error
         if authorization.status is AuthorizationStatus.VALID:
@@ -297,7 +307,9 @@ class Prover:
             responses = tuple(a.response for a in groups[name])
             failures = self._solver(name).remove(responses)
             for response, error in failures.items():
-                log.warning("left behind for `%s`: %s", response.identifier, error)
+                # what was never published is no surprise, and its own error is reported
+                level = logging.INFO if response in self._unpublished else logging.WARNING
+                log.log(level, "left behind for `%s`: %s", response.identifier, error)
             self._books.removed(name, [r for r in responses if r not in failures])
 
         _, broken = workers.each(groups, remove, workers=self._workers)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from acmectl import workers
 from acmectl.errors import AcmectlError, CAError, CARefused, SolverError
+from acmectl.master.ordering import Unordered
 from acmectl.master.proving import Proven
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.policy import batching
@@ -80,6 +81,7 @@ class Refresher:
         self._limit = limit
         self._pool = pool
         self._given_up = given_up
+        self._stopped: AcmectlError | None = None
 
     def refresh(self, stale: Sequence[Stale]) -> dict[Wanted, Proven | AcmectlError]:
         """Replace what can be replaced safely; every name gets its new authorization or the reason why not."""
@@ -89,7 +91,7 @@ class Refresher:
         }
         ready = [s for s in stale if s.wanted not in failed]
         urgent = [s for s in ready if s.urgent]
-        outcomes |= self._batches(urgent)
+        outcomes |= self._batches(urgent, until_bad=True)
         good = {_zone(s) for s in urgent if isinstance(outcomes[s.wanted], Proven)}
         return outcomes | self._zones(_by_zone(s for s in ready if not s.urgent), good)
 
@@ -102,22 +104,35 @@ class Refresher:
             good |= {_zone(s) for s in canaries if isinstance(outcomes[s.wanted], Proven)}
             if any(isinstance(outcomes[s.wanted], NotRefreshed) for s in canaries):
                 break  # no order is left for a canary
-        outcomes |= self._batches([s for zone in zones if zone in good for s in zones[zone]])
+        outcomes |= self._batches([s for zone in zones if zone in good for s in zones[zone]], until_bad=True)
         spared = NotRefreshed("not refreshed: other names of its zone failed just now")
         return outcomes | {s.wanted: spared for zone in zones if zone not in good for s in zones[zone]}
 
-    def _batches(self, stale: Iterable[Stale]) -> dict[Wanted, Proven | AcmectlError]:
+    def _batches(self, stale: Iterable[Stale], *, until_bad: bool = False) -> dict[Wanted, Proven | AcmectlError]:
+        """Batch by batch, until the CA refuses the account; `until_bad`: a zone's, until a batch proves none of it."""
         by_name = {s.wanted: s for s in stale}
         outcomes: dict[Wanted, Proven | AcmectlError] = {}
+        bad: set[_Zone] = set()
         for batch in batching.pack(by_name, limit=self._limit):
-            if self._budget() < cost(len(batch)):
-                spared = NotRefreshed(
-                    "not refreshed: the order budget of the account is used up until later", local=True
-                )
-                outcomes |= dict.fromkeys(batch, spared)
-            else:
-                outcomes |= self._replace([by_name[w] for w in batch])
+            members = [by_name[w] for w in batch if _zone(by_name[w]) not in bad]
+            outcomes |= dict.fromkeys(batch, NotRefreshed("not refreshed: other names of its zone failed just now"))
+            if not members:
+                continue
+            spared = self._unaffordable(len(members))
+            outcomes |= self._replace(members) if spared is None else dict.fromkeys((s.wanted for s in members), spared)
+            if until_bad:
+                bad |= {_zone(s) for s in members} - {
+                    _zone(s) for s in members if isinstance(outcomes[s.wanted], Proven)
+                }
         return outcomes
+
+    def _unaffordable(self, names: int) -> NotRefreshed | None:
+        """Why no more names may be given up in this run: a deactivated one that cannot be ordered is lost."""
+        if self._stopped is not None:
+            return NotRefreshed(f"not refreshed: {self._stopped.message}", hint=self._stopped.hint, local=True)
+        if self._budget() < cost(names):
+            return NotRefreshed("not refreshed: the order budget of the account is used up until later", local=True)
+        return None
 
     def _replace(self, batch: list[Stale]) -> dict[Wanted, Proven | AcmectlError]:
         """Deactivate, then prove again; what fails is tried again at once, as often as the limits of CAs allow."""
@@ -134,10 +149,22 @@ class Refresher:
         due = [s.wanted for s in batch]
         for _ in range(1 + RETRIES):
             outcomes |= self._prove(due)
+            self._stopped = next((o for o in outcomes.values() if isinstance(o, Unordered)), self._stopped)
             due = [w for w in due if _may_pass(outcomes[w])]
             if not due or self._budget() < cost(len(due)):
                 break
-        return outcomes
+        return outcomes | {s.wanted: _kept(error) for s, error in failed.items() if _is_same(outcomes[s.wanted], s)}
+
+
+def _is_same(outcome: Proven | AcmectlError, item: Stale) -> bool:
+    """Whether a name came back with the authorization that was to be given up."""
+    return isinstance(outcome, Proven) and outcome.authorization.url == item.authorization.url
+
+
+def _kept(error: AcmectlError) -> NotRefreshed:
+    return NotRefreshed(
+        f"not refreshed: the old authorization could not be deactivated: {error.message}", hint=error.hint
+    )
 
 
 def cost(names: int) -> int:

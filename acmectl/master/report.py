@@ -26,7 +26,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NameResult:
-    """A name, what became of it, since or until when, and why."""
+    """A name, what became of it, until when it is authorized (None: it is not, or nobody knows), and why.
+
+    `is_paused` says that no later run tries it before a person has acted.
+    """
 
     wanted: Wanted
     outcome: Outcome
@@ -34,6 +37,12 @@ class NameResult:
     reason: str = ""
     hint: str | None = None
     retry_at: datetime | None = None
+    is_paused: bool = False
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether followers cannot use it after this run."""
+        return self.outcome in {Outcome.FAILED, Outcome.WAITING} and self.expires_at is None
 
 
 class Found(StrEnum):
@@ -84,14 +93,18 @@ class MasterReport:
 
     @property
     def failed(self) -> bool:
-        """Whether any name could not be authorized in this run."""
-        return any(r.outcome is Outcome.FAILED for r in self.results)
+        """Whether any name failed in this run, or waits after an earlier failure and is not authorized."""
+        return any(r.outcome is Outcome.FAILED or r.is_missing for r in self.results)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a master works; the configuration's `master:` says what each means."""
+    """How a master works; the configuration's `master:` says what each means.
+
+    `may_wait`: whether a person can ask for a name (`master run NAME`), so that what the CA has paused may wait for that.
+    """
 
     schedule: Schedule
     workers: int = 16
     new_orders: int = NEW_ORDERS.count
+    may_wait: bool = True

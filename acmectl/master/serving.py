@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, RateLimited
+from acmectl.errors import AcmectlError, CARefused
 from acmectl.master import beside
 from acmectl.master.books import Books, remembered
 from acmectl.master.ordering import Batch, Unordered, open_orders
@@ -128,7 +128,7 @@ class AccountRun:
             due = [w for w in due if isinstance(outcomes[w], Deactivated)]
             if not due or pause is None:
                 break
-            log.info("%d authorizations were deactivated by another host: ordering again", len(due))
+            log.info("deactivated by another host, ordering again: %s", ", ".join(str(w.identifier) for w in due))
             if pause:
                 self._session.clocks.pause(pause)
         return outcomes
@@ -152,9 +152,10 @@ class AccountRun:
 
     def _stopped(self, reason: AcmectlError) -> Unordered:
         """What is held against no name: the CA refuses the account, or does not answer."""
-        if isinstance(reason, RateLimited):
-            self._books.block(self._account, reason, self.now)
-        return Unordered(reason.message, hint=reason.hint)
+        blocked = None
+        if isinstance(reason, CARefused) and batching.is_about_account(reason.problem):
+            blocked = self._books.block(self._account, reason, self.now)
+        return Unordered(reason.message, hint=reason.hint, retry_at=blocked.retry_at if blocked else None)
 
     def _replicated(self, proven: Proven) -> Outcomed:
         """A replica of the CA may still show what this run has given up."""
@@ -241,7 +242,8 @@ class AccountRun:
                 until.get(w) if isinstance(e, NotRefreshed) else None,
                 e.message,
                 e.hint,
-                failures[w].retry_at if w in failures else None,
+                failures[w].retry_at if w in failures else getattr(e, "retry_at", None),
+                is_paused=w in failures and failures[w].retry_at is None,
             )
             for w, e in errors.items()
         ]

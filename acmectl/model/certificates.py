@@ -51,3 +51,19 @@ class Installed:
     def lifetime(self) -> timedelta:
         """From `not_before` to `not_after`."""
         return self.not_after - self.not_before
+
+
+@dataclass(frozen=True, slots=True)
+class Issuance:
+    """What was asked for when the certificate of a generation was issued, and of which CA.
+
+    The certificate itself does not say so: a CA can add names, and few name the profile. `fingerprint` is that of `Installed`,
+    because a generation's number comes again where the folder was removed.
+    """
+
+    label: str
+    generation: int
+    fingerprint: str
+    directory_url: str
+    profile: str | None
+    names: frozenset[Identifier]

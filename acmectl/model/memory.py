@@ -36,7 +36,8 @@ class RememberedOrder:
 
     `first_pending_at` is when this URL was first seen pending, None while it never was; `waiting_since` is when the
     certificate began to wait, and outlives the URLs that replace each other. `draft` is the generation whose key
-    the order was (or is about to be) finalized with.
+    the order was (or is about to be) finalized with. While it waits, `missing` are the names that were not authorized for
+    the account at `account_url` when the CA was last asked, and `next_look_at` is when it is worth asking again.
     """
 
     label: str
@@ -48,6 +49,9 @@ class RememberedOrder:
     first_pending_at: datetime | None = None
     waiting_since: datetime | None = None
     draft: int | None = None
+    missing: frozenset[Identifier] = frozenset()
+    account_url: str = ""
+    next_look_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ class Failure:
 class Deployment:
     """How far one target of one certificate is.
 
-    The wanted state is `installed_generation == current`, no error.
+    The wanted state is that `fingerprint` is that of the certificate in use (a generation's number can come again), that
+    `copies` is what the target's stamp says now, and no error.
 
     `target` is the target's position or name in the configuration, `digest` a hash of its options: a changed target is deployed anew.
     """
@@ -91,7 +96,8 @@ class Deployment:
     label: str
     target: str
     digest: str
-    installed_generation: int | None
+    fingerprint: str
+    copies: str
     deployed_at: datetime | None
     attempts: int
     retry_at: datetime | None

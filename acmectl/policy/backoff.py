@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from acmectl.model.memory import Failure
 
 PAUSES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(hours=23))
+LONGEST_IN_OUTAGE = timedelta(minutes=10)
 
 
 def pause_after(count: int) -> timedelta:
@@ -44,6 +45,40 @@ def failed(
         retry_at=None if paused else now + pause,
         reason=reason,
     )
+
+
+def outage(
+    previous: Failure | None,
+    *,
+    kind: str,
+    key: str,
+    reason: str,
+    now: datetime,
+    retry_after: timedelta | None = None,
+) -> Failure:
+    """The failure to remember when the CA was not reached: it counts as one, however often, and soon is tried again.
+
+    Nothing was asked of the CA, so nothing has to be spared: the pause grows with the outage, from one to ten minutes. A
+    Retry-After is obeyed.
+    """
+    began = previous.first_at if previous else now
+    pause = min(max(now - began, PAUSES[0]), LONGEST_IN_OUTAGE)
+    return Failure(
+        kind=kind,
+        key=key,
+        count=previous.count if previous else 1,
+        first_at=began,
+        last_at=now,
+        retry_at=now + max(pause, retry_after or timedelta()),
+        reason=reason,
+    )
+
+
+def blocked(
+    previous: Failure | None, *, account: str, reason: str, now: datetime, retry_after: timedelta | None
+) -> Failure:
+    """The failure to remember of a whole account: never without a next attempt, which nobody would think of making."""
+    return failed(previous, kind="account", key=account, reason=reason, now=now, retry_after=retry_after)
 
 
 def may_try(failure: Failure | None, now: datetime) -> bool:

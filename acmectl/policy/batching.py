@@ -17,6 +17,7 @@ _WHOLE = frozenset({
     "unauthorized", "userActionRequired",
 })  # fmt: skip
 _LIMIT = re.compile(r"\b(\d{1,4})\s+(?:DNS\s+)?(?:identifiers|names|domains|SANs)\b", re.IGNORECASE)
+_ACCOUNT = frozenset({"accountDoesNotExist", "externalAccountRequired", "unauthorized", "userActionRequired"})
 _QUOTED = re.compile(r"[\"“'`]([^\"”'`\s]+)[\"”'`]")
 
 
@@ -45,7 +46,8 @@ def halves(names: Sequence[Wanted]) -> tuple[tuple[Wanted, ...], tuple[Wanted, .
 def refused_names(problem: Problem, names: Collection[Identifier]) -> dict[Identifier, Problem]:
     """Which of `names` a problem is about, by its subproblems (RFC 8555 section 6.7.1), else by what its detail quotes.
 
-    Boulder names a single refused identifier, and one over its failure limit, only in the detail.
+    Boulder names a single refused identifier, and one over its failure limit, only in the detail; one that it has paused not
+    even in quotes (`... for a.test and possibly others`), so in a 429 any word may be a name.
     """
     by_value = {name.value: name for name in names}
     found = {
@@ -56,7 +58,11 @@ def refused_names(problem: Problem, names: Collection[Identifier]) -> dict[Ident
     if found:
         return found
     quoted = {value.lower().removesuffix(".") for value in _QUOTED.findall(problem.detail)}
-    return {name: problem for value, name in by_value.items() if value in quoted}
+    said = quoted | _words(problem.detail) if _is_rate_limit(problem) else quoted
+    found = {name: problem for value, name in by_value.items() if value in said}
+    if found or not _is_rate_limit(problem):
+        return found
+    return {name: problem for name in names if name.base in said}  # a wildcard is paused by its base name
 
 
 def covered_by_domain(problem: Problem, names: Collection[Identifier]) -> dict[Identifier, Problem]:
@@ -81,6 +87,19 @@ def name_limit(problem: Problem, names: int) -> int | None:
 def is_about_names(problem: Problem) -> bool:
     """Whether a smaller order could be accepted where this one was refused."""
     return problem.type not in _WHOLE
+
+
+def is_about_account(problem: Problem) -> bool:
+    """Whether the CA refuses the whole account (deactivated, terms not agreed to), whatever it is asked for."""
+    return problem.type in _ACCOUNT or _is_rate_limit(problem)
+
+
+def _is_rate_limit(problem: Problem) -> bool:
+    return problem.status == 429 or problem.type == "rateLimited"
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip(".,;:!?()[]<>\"'`").lower() for word in text.split()}
 
 
 def _fits(order: Sequence[Wanted], name: Wanted, limit: int) -> bool:

@@ -8,7 +8,8 @@ from enum import IntEnum
 
 from acmectl.model.certificates import Installed
 from acmectl.model.memory import Failure
-from acmectl.policy.refresh import Decision, Plan
+from acmectl.model.orders import AuthorizationStatus
+from acmectl.policy.refresh import Action, Decision, Plan
 
 
 class ExitStatus(IntEnum):
@@ -54,12 +55,17 @@ def worst(statuses: Iterable[ExitStatus]) -> ExitStatus:
 def is_authorized(decision: Decision, now: datetime) -> bool:
     """Whether a follower can still use the authorization that is remembered of a name."""
     known = decision.authorization
-    return known is not None and known.expires_at is not None and known.expires_at > now
+    if known is None or known.status is not AuthorizationStatus.VALID:
+        return False
+    return known.expires_at is not None and known.expires_at > now
 
 
 def of_names(plan: Plan, failures: Mapping[str, Failure], now: datetime) -> ExitStatus:
-    """A master's health: every name is authorized, and none failed when it was last tried."""
-    fine = all(is_authorized(d, now) and d.wanted.failure_key not in failures for d in plan.decisions)
+    """A master's health: every name is authorized, and neither it nor its account failed when last tried."""
+    fine = all(
+        is_authorized(d, now) and d.action is not Action.WAIT and d.wanted.failure_key not in failures
+        for d in plan.decisions
+    )
     return ExitStatus.AS_WANTED if fine else ExitStatus.FAILED
 
 

@@ -19,6 +19,9 @@ from acmectl.model.certificates import CertificateSpec
 from acmectl.model.memory import Release, RememberedOrder
 from acmectl.model.orders import Authorization, AuthorizationStatus, Order, OrderStatus
 
+FIRST_LOOK = timedelta(minutes=1)
+LONGEST_LOOK = timedelta(hours=1)
+
 _DAY = timedelta(days=1)
 
 
@@ -93,6 +96,26 @@ def while_pending(
     if not pending:
         return Verdict(Step.WAIT, "all its authorizations are decided")
     return Verdict(Step.RELEASE, "the CA hands out the same pending order again", pending)
+
+
+def next_look(remembered: RememberedOrder, releases: Sequence[Release], *, now: datetime, grace: timedelta) -> datetime:
+    """When it is worth asking the CA again for an order that was pending when it was asked at `now`.
+
+    Each newOrder counts against a limit that all hosts of the account share, so the pause is as long as the certificate has waited:
+    it doubles from one minute up to an hour. It never goes beyond the moment at which the order may be given up.
+    """
+    since = remembered.waiting_since or remembered.first_seen_at
+    look_at = now + min(max(now - since, FIRST_LOOK), LONGEST_LOOK)
+    given_up_at = (remembered.first_pending_at or now) + grace
+    if releases and given_up_at - since >= _DAY:
+        given_up_at = max(given_up_at, releases[-1].at + _DAY)
+    return min(look_at, given_up_at) if given_up_at >= now else look_at
+
+
+def may_look(remembered: RememberedOrder, now: datetime) -> bool:
+    """Whether it is time to ask again; a moment farther away than any pause comes of a clock that jumped."""
+    at = remembered.next_look_at
+    return at is None or not now < at <= now + LONGEST_LOOK
 
 
 def _released_enough(remembered: RememberedOrder, releases: Sequence[Release], now: datetime) -> bool:

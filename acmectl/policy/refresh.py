@@ -53,13 +53,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to one name, why, and the moment of the next action (None: now, or when a person has acted)."""
+    """What happens to one name, why, and the moment of the next action (None: now, or when a person has acted).
+
+    `failure` is what it waits for: its own, or that of its account.
+    """
 
     wanted: Wanted
     action: Action
     reason: str
     at: datetime | None = None
     authorization: RememberedAuthorization | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +96,24 @@ def plan(
     knowledge: Mapping[str | None, Knowledge],
     schedule: Schedule,
     forced: frozenset[Identifier] = frozenset(),
+    blocked: Mapping[str, Failure] | None = None,
 ) -> Plan:
     """Decide for each name of `wanted`; `now` is the CA's time.
 
-    `failures` are those of kind `name`, by their key; `knowledge` is by profile; `forced` names are asked for whatever
-    is remembered of them.
+    `failures` are those of kind `name`, by their key, and `blocked` those of kind `account`; `knowledge` is by profile; `forced`
+    names are asked for whatever is remembered of them.
     """
+    blocked = blocked or {}
     best = _latest(remembered)
     decisions = tuple(
         Decision(w, Action.PROVE, "asked for by name", None, best.get(w.key))
         if w.identifier in forced
         else _decide(
-            w, best.get(w.key), failures.get(w.failure_key), now, _horizon(best.get(w.key), knowledge, schedule)
+            w,
+            best.get(w.key),
+            (failures.get(w.failure_key), blocked.get(w.account)),
+            now,
+            _horizon(best.get(w.key), knowledge, schedule),
         )
         for w in wanted
     )
@@ -148,14 +158,15 @@ def is_stale(authorization: RememberedAuthorization, known: Knowledge, schedule:
 def _decide(
     wanted: Wanted,
     known: RememberedAuthorization | None,
-    failure: Failure | None,
+    failures: tuple[Failure | None, Failure | None],
     now: datetime,
     ends: Horizon | None,
 ) -> Decision:
     if ends is not None and now < ends.refresh_at:
         return Decision(wanted, Action.KEEP, "authorized", ends.refresh_at, known)
-    if failure is not None and not backoff.may_try(failure, now):
-        return Decision(wanted, Action.WAIT, f"failed before: {failure.reason}", failure.retry_at, known)
+    for failure, what in zip(failures, ("failed before", f"the account `{wanted.account}` was refused"), strict=True):
+        if failure is not None and not backoff.may_try(failure, now):
+            return Decision(wanted, Action.WAIT, f"{what}: {failure.reason}", failure.retry_at, known, failure)
     if ends is not None and now < ends.cutoff_at:
         return Decision(wanted, Action.REFRESH, "would lapse before the run after this one", None, known)
     return Decision(wanted, Action.PROVE, _reason(known), None, known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from acmectl.model.certificates import CertificateSpec, Installed
+from acmectl.model.certificates import CertificateSpec, Installed, Issuance
 
 SHORT = timedelta(days=10)  # lifetimes below this are renewed at half, not at a third left
 
@@ -31,24 +31,48 @@ def renew_at(installed: Installed) -> datetime:
 
 
 def due(
-    spec: CertificateSpec, installed: Installed | None, damage: str | None, *, now: datetime, forced: bool = False
+    spec: CertificateSpec,
+    installed: Installed | None,
+    damage: str | None,
+    *,
+    now: datetime,
+    directory_url: str,
+    issuance: Issuance | None,
+    forced: bool = False,
 ) -> Due | NotDue:
-    """Whether `spec` needs a new certificate; `damage` says what is wrong with the installed files, if anything."""
+    """Whether `spec` needs a new certificate of the CA at `directory_url`.
+
+    `damage` says what is wrong with the installed files, if anything; `issuance` what was asked for when the installed
+    certificate was issued. Where that is not known (the state database was lost), it is taken to be what is wanted now.
+    """
     if installed is None:
         return Due(damage or "no certificate yet")
     if damage:
         return Due(damage)
     if forced:
         return Due("asked for")
-    if installed.names != spec.names:
-        return Due(_changed(spec, installed))
-    if installed.key_type is not spec.key_type:
-        return Due(f"key type changed: {installed.key_type or 'unknown'} -> {spec.key_type}")
+    changed = _names_changed(spec, installed, issuance) or _terms_changed(spec, installed, issuance, directory_url)
+    if changed:
+        return Due(changed)
     at = renew_at(installed)
     return NotDue(at) if now < at else Due(f"expires at {installed.not_after:%Y-%m-%d %H:%M} UTC")
 
 
-def _changed(spec: CertificateSpec, installed: Installed) -> str:
+def _names_changed(spec: CertificateSpec, installed: Installed, issuance: Issuance | None) -> str | None:
+    """A name that the CA added by itself is no change; one that was asked for and is not wanted any more is."""
+    asked = issuance.names if issuance else installed.names
     added = [f"+{name}" for name in sorted(spec.names - installed.names)]
-    gone = [f"-{name}" for name in sorted(installed.names - spec.names)]
-    return f"names changed: {' '.join(added + gone)}"
+    gone = [f"-{name}" for name in sorted(asked - spec.names)]
+    return f"names changed: {' '.join(added + gone)}" if added or gone else None
+
+
+def _terms_changed(
+    spec: CertificateSpec, installed: Installed, issuance: Issuance | None, directory_url: str
+) -> str | None:
+    if installed.key_type is not spec.key_type:
+        return f"key type changed: {installed.key_type or 'unknown'} -> {spec.key_type}"
+    if issuance is not None and issuance.directory_url != directory_url:
+        return f"CA changed: {issuance.directory_url} -> {directory_url}"
+    if issuance is not None and issuance.profile != spec.profile:
+        return f"profile changed: {issuance.profile or 'none'} -> {spec.profile or 'none'}"
+    return None

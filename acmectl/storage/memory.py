@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from acmectl.model.certificates import Installed
+from acmectl.model.certificates import Installed, Issuance
 from acmectl.model.memory import Deployment, Event, Failure, Release, RememberedAuthorization, RememberedOrder
 from acmectl.model.names import Identifier
 from acmectl.model.orders import OrderStatus
@@ -49,6 +49,7 @@ _FAILURES = Table("failures", Failure, key=["kind", "key"])
 _DEPLOYMENTS = Table("deployments", Deployment, key=["label", "target"])
 _EVENTS = Table("events", Event)
 _CERTIFICATES = Table("certificates", Installed, key=["label", "generation"])
+_ISSUANCES = Table("issuances", Issuance, key=["label", "generation"])
 
 
 class Memory:
@@ -209,6 +210,25 @@ class Memory:
         )
         self._database.write((statement, [(encode(key), encode(value))]))
 
+    def facts(self, prefix: str) -> tuple[str, ...]:
+        """The keys of the facts that begin with `prefix`, sorted."""
+        query = "SELECT key FROM facts WHERE substr(key, 1, ?) = ? ORDER BY key"
+        return self._database.rows(query, [len(prefix), encode(prefix)], lambda row: str(row[0]))
+
+    def forget_account(self, account: str) -> None:
+        """Forget the authorizations, orders and failures of an account, in one transaction; certificates stay."""
+        name, prefix = encode(account), encode(f"{account}/")
+        carried = "SELECT url FROM authorizations WHERE account = ?"
+        self._database.write(
+            (f"DELETE FROM order_authorizations WHERE authorization_url IN ({carried})", [(name,)]),  # noqa: S608
+            ("DELETE FROM authorizations WHERE account = ?", [(name,)]),
+            ("DELETE FROM orders WHERE account = ?", [(name,)]),
+            ("DELETE FROM follower_orders WHERE account = ?", [(name,)]),
+            ("DELETE FROM failures WHERE kind = 'account' AND key = ?", [(name,)]),
+            ("DELETE FROM failures WHERE kind = 'name' AND substr(key, 1, length(?)) = ?", [(prefix, prefix)]),
+            ("DELETE FROM facts WHERE key = ?", [(encode(f"new-orders/{account}"),)]),
+        )
+
     def parsed_certificate(self, label: str, generation: int, *, stamp: str) -> Installed | None:
         """What parsing this generation said before, if its files still have the same stamp."""
         query = _CERTIFICATES.select("WHERE label = ? AND generation = ? AND stamp = ?")
@@ -224,6 +244,19 @@ class Memory:
         )
 
     def forget_parsed(self, label: str, generations: Iterable[int]) -> None:
-        """The generations were removed."""
-        statement = "DELETE FROM certificates WHERE label = ? AND generation = ?"
-        self._database.write((statement, [(encode(label), generation) for generation in generations]))
+        """The generations were removed: what parsing them said, and what was asked for, is of no use any more."""
+        rows = [(encode(label), generation) for generation in generations]
+        self._database.write(
+            ("DELETE FROM certificates WHERE label = ? AND generation = ?", rows),
+            ("DELETE FROM issuances WHERE label = ? AND generation = ?", rows),
+        )
+
+    def issuance(self, installed: Installed) -> Issuance | None:
+        """What was asked for when this certificate was issued; None where it is not known."""
+        query = _ISSUANCES.select("WHERE label = ? AND generation = ? AND fingerprint = ?")
+        key = [encode(installed.label), installed.generation, encode(installed.fingerprint)]
+        return next(iter(self._database.rows(query, key, _ISSUANCES.decode)), None)
+
+    def save_issuance(self, issuance: Issuance) -> None:
+        """Remember it, in place of that of an earlier certificate with the same number."""
+        self._database.write((_ISSUANCES.upsert, [_ISSUANCES.encode(issuance)]))

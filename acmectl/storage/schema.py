@@ -29,7 +29,7 @@ _FIRST: Step = (
     """CREATE TABLE follower_orders (
         label TEXT PRIMARY KEY, url TEXT NOT NULL, account TEXT NOT NULL, profile TEXT, names TEXT NOT NULL,
         first_seen_at INTEGER NOT NULL, first_pending_at INTEGER, waiting_since INTEGER,
-        draft INTEGER)""",
+        draft INTEGER, missing TEXT NOT NULL, account_url TEXT NOT NULL, next_look_at INTEGER)""",
     """CREATE TABLE releases (
         id INTEGER PRIMARY KEY AUTOINCREMENT, label TEXT NOT NULL, order_url TEXT NOT NULL,
         authorization_url TEXT NOT NULL, at INTEGER NOT NULL)""",
@@ -37,7 +37,7 @@ _FIRST: Step = (
         kind TEXT NOT NULL, key TEXT NOT NULL, count INTEGER NOT NULL, first_at INTEGER NOT NULL,
         last_at INTEGER NOT NULL, retry_at INTEGER, reason TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID""",
     """CREATE TABLE deployments (
-        label TEXT NOT NULL, target TEXT NOT NULL, digest TEXT NOT NULL, installed_generation INTEGER,
+        label TEXT NOT NULL, target TEXT NOT NULL, digest TEXT NOT NULL, fingerprint TEXT NOT NULL, copies TEXT NOT NULL,
         deployed_at INTEGER, attempts INTEGER NOT NULL, retry_at INTEGER, error TEXT,
         PRIMARY KEY (label, target)) WITHOUT ROWID""",
     """CREATE TABLE events (
@@ -48,6 +48,9 @@ _FIRST: Step = (
         label TEXT NOT NULL, generation INTEGER NOT NULL, stamp TEXT NOT NULL DEFAULT '', names TEXT NOT NULL, key_type TEXT,
         serial TEXT NOT NULL, fingerprint TEXT NOT NULL, issuer TEXT NOT NULL, not_before INTEGER NOT NULL,
         not_after INTEGER NOT NULL, PRIMARY KEY (label, generation)) WITHOUT ROWID""",
+    """CREATE TABLE issuances (
+        label TEXT NOT NULL, generation INTEGER NOT NULL, fingerprint TEXT NOT NULL, directory_url TEXT NOT NULL,
+        profile TEXT, names TEXT NOT NULL, PRIMARY KEY (label, generation)) WITHOUT ROWID""",
     "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 

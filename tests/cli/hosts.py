@@ -190,4 +190,4 @@ def master_of(ca: Sandbox, *names: str, **more: str) -> str:
 def follower_of(ca: Sandbox, certificates: str = "", **more: str) -> str:
     """A configuration that issues a certificate `xmpp`, or `certificates`."""
     certificates = certificates or "  xmpp: {names: [xmpp.acme.test, mail.acme.test]}\n"
-    return authority(ca, **{"follower": "{grace: 0s}"} | more) + f"certificates:\n{certificates}"
+    return authority(ca, **{"follower": "{grace: 1s}"} | more) + f"certificates:\n{certificates}"

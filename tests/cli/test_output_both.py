@@ -8,7 +8,7 @@ from typing import Any
 from acmectl.sandbox.server import Sandbox
 from tests.cli.hosts import Host, master_of
 
-CERTIFICATES = "follower: {grace: 0s}\ncertificates:\n  web: {names: [www.acme.test], key: rsa-2048}\n"
+CERTIFICATES = "follower: {grace: 1s}\ncertificates:\n  web: {names: [www.acme.test], key: rsa-2048}\n"
 
 
 def test_a_host_with_both_parts_serves_itself(ca: Sandbox, master: Host) -> None:

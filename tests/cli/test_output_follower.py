@@ -9,7 +9,7 @@ AGAIN = "! hint: once it is mended, `acmectl follower run xmpp` tries again at o
 WAITING = """\
 xmpp: not authorized yet: early.acme.test, mail.acme.test
   waiting since TIME (no certificate yet)
-  the CA hands out the order of an earlier run again; if this goes on, it is given up at TIME
+  {why}
   account https://ca.test/acme/account/N at https://ca.test/directory, profile classic
   no certificate is installed
   the master must list, for this account and profile:
@@ -33,7 +33,18 @@ def test_a_follower_that_comes_early_waits(ca: Sandbox, follower: Host) -> None:
     assert (
         follower.block(follower.acmectl("-v", "follower", "run"))
         == f"""\
-{WAITING}5 requests to the CA: 1 directory, 1 newNonce, 1 newOrder, 2 authorization
+{WAITING.format(why="the CA was asked a short while ago; the first run after TIME asks again")}asked nothing of the CA
+-> 0
+"""
+    )
+    assert follower.block(follower.acmectl("follower", "plan")) == (
+        "xmpp  wait  not authorized yet; asks the CA again after TIME\n-> 0\n"
+    )
+    again = "the CA hands out the order of an earlier run again; if this goes on, it is given up at TIME"
+    assert (
+        follower.block(follower.acmectl("-v", "follower", "run", "xmpp"))
+        == f"""\
+{WAITING.format(why=again)}5 requests to the CA: 1 directory, 1 newNonce, 1 newOrder, 2 authorization
 ! acmectl: xmpp: the order is pending: within the grace period
 -> 0
 """

@@ -122,8 +122,9 @@ bad.fails.test  prove  asked for by name
 good.fails.test  kept     until TIME
 bad.fails.test   waiting  failed before: REFUSAL; next attempt after TIME
 asked nothing of the CA
+! error: `bad.fails.test` is left alone after an earlier failure: REFUSAL; next attempt after TIME
 ! hint: once it is mended, `acmectl master run bad.fails.test` tries again at once
--> 0
+-> 1
 """.replace("REFUSAL", REFUSAL)
     )
     del ca.authority.state.injections.rejected["bad.fails.test"]

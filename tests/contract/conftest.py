@@ -17,8 +17,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from acmectl.ca import accounts
 from acmectl.ca.session import Session
 from acmectl.model.names import Identifier
+from tests.servers.acme2certifier import running_acme2certifier
 from tests.servers.pebble import free_ports, running_pebble
 from tests.servers.sandbox import running_sandbox
+
+_USUAL = frozenset(
+    {
+        "alternate chains",
+        "deactivation of authorizations",
+        "reasons of failures",
+        "refusal of broken CSRs",
+        "reuse",
+        "status 404",
+        "status of accounts",
+        "time of validation",
+    }
+)  # what Pebble and Boulder have in common, and acme2certifier has not
+CONTACT = ("hostmaster@contract-of-acmectl.com",)  # acme2certifier wants one
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +50,34 @@ class Server:
         if key is not None:
             return Session(self.directory_url, key=key, ca_bundle=self.ca_bundle)
         session = Session(self.directory_url, key=ec.generate_private_key(ec.SECP256R1()), ca_bundle=self.ca_bundle)
-        accounts.register(session, contact=(), terms_agreed=True)
+        accounts.register(session, contact=CONTACT, terms_agreed=True)
         return session
 
 
 @contextmanager
 def _pebble(directory: Path, *, trusting: bool, nonce_reject: int) -> Iterator[Server]:
     with running_pebble(directory, always_valid=trusting, nonce_reject=nonce_reject, alternate_roots=1) as pebble:
-        yield Server("pebble", pebble.directory_url, pebble.ca_bundle)
+        yield Server("pebble", pebble.directory_url, pebble.ca_bundle, _USUAL)
 
 
 @contextmanager
 def _sandbox(directory: Path, *, trusting: bool, nonce_reject: int) -> Iterator[Server]:
     closed = free_ports(1)[0]
     with running_sandbox(directory, trust=trusting, nonce_reject_percent=nonce_reject, http_port=closed) as sandbox:
-        yield Server("sandbox", sandbox.directory_url, sandbox.ca_bundle, frozenset({"order reuse", "profiles"}))
+        yield Server("sandbox", sandbox.directory_url, sandbox.ca_bundle, _USUAL | {"order reuse", "profiles"})
+
+
+@contextmanager
+def _acme2certifier(directory: Path, *, trusting: bool, nonce_reject: int) -> Iterator[Server]:
+    assert nonce_reject == 0, "it refuses no good nonces"
+    with running_acme2certifier(directory, trust=trusting) as running:
+        yield Server("acme2certifier", running.directory_url, running.ca_bundle, frozenset({"newAuthz that is none"}))
 
 
 SERVERS: dict[str, Callable[..., AbstractContextManager[Server]]] = {
     "pebble": _pebble,
     "sandbox": _sandbox,
+    "acme2certifier": _acme2certifier,
 }
 
 
@@ -77,7 +100,7 @@ def nonce_reject(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=[name for name in SERVERS if name != "acme2certifier"])
 def rejecting_server(request: pytest.FixtureRequest, tmp_path: Path, nonce_reject: int) -> Iterator[Server]:
     """A CA that refuses good nonces."""
     with SERVERS[request.param](tmp_path, trusting=True, nonce_reject=nonce_reject) as running:

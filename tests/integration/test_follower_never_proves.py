@@ -41,7 +41,7 @@ class Watched:
 @contextmanager
 def watched(directory: Path) -> Iterator[Watched]:
     (directory / "www").mkdir()
-    wanted = {"certificates": {"xmpp": certificate(*NAMES[:2])}, "follower": {"grace": "0s"}}
+    wanted = {"certificates": {"xmpp": certificate(*NAMES[:2])}, "follower": {"grace": "1s"}}
     with (
         office_site(directory / "www") as site,
         running_sandbox(directory / "ca", http_port=site.web.port) as sandbox,
@@ -86,7 +86,7 @@ def test_while_an_order_is_in_work(tmp_path: Path) -> None:
 
 
 def test_at_pebble_too(tmp_path: Path) -> None:
-    follower = {"certificates": {"xmpp": certificate("xmpp.office.test")}, "follower": {"grace": "0s"}}
+    follower = {"certificates": {"xmpp": certificate("xmpp.office.test")}, "follower": {"grace": "1s"}}
     with office_bind(tmp_path) as bind, running_pebble(tmp_path, resolver=bind.endpoint) as pebble:
         entries = [authorize("dns", "xmpp.office.test")]
         with hosts(tmp_path, pebble, {"dns": by_dns(bind)}, entries, follower) as made:

@@ -1,9 +1,11 @@
-"""Ctrl-C, SIGTERM and kill -9 during a master's run: what was published is taken away again, at once or by the next run."""
+"""Ctrl-C, SIGTERM, SIGHUP and kill -9 during a master's run: what was published is taken away again, at once or by the next run."""
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -14,16 +16,34 @@ from pathlib import Path
 import pytest
 
 from acmectl.sandbox.server import Sandbox
-from tests.integration.hosts import Host, Running, await_true, certificate
+from tests.integration.hosts import ACMECTL, Host, Running, await_true, certificate
 from tests.integration.office import Site, authorize, by_dns, by_web, hosts, office_bind, office_site, published
 from tests.servers.bind import Bind, free_port
 from tests.servers.sandbox import running_sandbox
 
 ENTRIES = [authorize("dns", "office.test", "*.office.test", "away.office.test"), authorize("web", "www.web.test")]
-EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 PROMPTLY = 15.0  # seconds, on a busy machine; what is interrupted would go on for minutes
 A_LONG_WHILE = "10m"
 A_LONG_DELAY = timedelta(minutes=10)
+
+
+class Mute:
+    """A CA that takes the answers to its challenges, and does not reply for as long as `hanging` is set."""
+
+    def __init__(self) -> None:
+        self.hanging = threading.Event()
+        self.released = threading.Event()
+        self.taken = 0
+
+    def __call__(self, request: str) -> None:
+        if self.hanging.is_set() and "/challenge/" in request:
+            self.taken += 1
+            self.released.wait(A_LONG_DELAY.total_seconds())
+
+    def release(self) -> None:
+        self.hanging.clear()
+        self.released.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +53,7 @@ class Place:
     bind: Bind
     site: Site
     sandbox: Sandbox
+    mute: Mute
 
     def is_clean(self) -> bool:
         return not published(self.bind) and not self.site.files()
@@ -52,8 +73,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with ExitStack() as stack:
         bind = stack.enter_context(office_bind(tmp_path_factory.mktemp("bind")))
         site = stack.enter_context(office_site(tmp_path_factory.mktemp("www")))
-        ca = running_sandbox(tmp_path_factory.mktemp("ca"), http_port=site.web.port, resolver=(bind.address, bind.port))
-        yield Place(bind, site, stack.enter_context(ca))
+        mute, resolver = Mute(), (bind.address, bind.port)
+        ca = running_sandbox(tmp_path_factory.mktemp("ca"), http_port=site.web.port, resolver=resolver, on_request=mute)
+        yield Place(bind, site, stack.enter_context(ca), mute)
 
 
 @pytest.fixture
@@ -62,6 +84,7 @@ def place(servers: Place) -> Iterator[Place]:
     assert servers.is_clean()
     yield servers
     servers.site.closed.clear()
+    servers.mute.release()
     servers.sandbox.authority.state.rules = replace(servers.sandbox.authority.state.rules, validation_delay=timedelta())
 
 
@@ -155,12 +178,24 @@ def being_validated(directory: Path, place: Place) -> Iterator[Stopped]:
         yield Stopped(made.master, running, mend)
 
 
+@contextmanager
+def left_without_reply(directory: Path, place: Place) -> Iterator[Stopped]:
+    """A master whose workers wait for replies of the CA that do not come."""
+    mute, taken = place.mute, place.mute.taken
+    mute.released.clear()
+    mute.hanging.set()
+    with hosts(directory, place.sandbox, {"dns": by_dns(place.bind), "web": by_web(place.site)}, ENTRIES) as made:
+        running = made.master.start("master", "run")
+        await_true(lambda: mute.taken > taken, what="the answer to a challenge")
+        yield Stopped(made.master, running, mute.release)
+
+
 Waiting = Callable[[Path, Place], AbstractContextManager[Stopped]]
-PLACES: tuple[Waiting, ...] = (publishing, being_seen, being_validated)
+PLACES: tuple[Waiting, ...] = (publishing, being_seen, being_validated, left_without_reply)
 
 
 @pytest.mark.parametrize("waiting", PLACES)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", EXIT_STATUS)
 def test_an_interrupted_master_takes_away_what_it_published_and_the_next_run_works(
     tmp_path: Path, place: Place, waiting: Waiting, number: signal.Signals
 ) -> None:
@@ -171,6 +206,41 @@ def test_an_interrupted_master_takes_away_what_it_published_and_the_next_run_wor
         assert place.is_clean()
         stopped.mend()
         goes_on_as_usual(stopped.master, place)
+
+
+def test_a_terminal_that_closes_interrupts_a_master_that_writes_to_it(tmp_path: Path, place: Place) -> None:
+    place.site.closed.add("www.web.test")
+    by = {"dns": by_dns(place.bind), "web": by_web(place.site, check_timeout=A_LONG_WHILE)}
+    with hosts(tmp_path, place.sandbox, by, ENTRIES) as made:
+        terminal, its_end = os.openpty()
+        process = subprocess.Popen(
+            ["setsid", "--ctty", ACMECTL, "--config", "config.yaml", "-vv", "master", "run"],
+            cwd=made.master.directory,
+            stdin=its_end,
+            stdout=its_end,
+            stderr=its_end,
+        )
+        try:
+            os.close(its_end)
+            await_true(lambda: len(published(place.bind)) == 3 and place.site.files(), what="the update")
+            os.close(terminal)
+            assert process.wait(PROMPTLY) == EXIT_STATUS[signal.SIGHUP]
+        finally:
+            process.kill()
+            process.wait()
+        assert place.is_clean()
+
+
+def test_a_run_that_shall_outlive_its_terminal_goes_on(tmp_path: Path, place: Place) -> None:
+    place.site.closed.add("www.web.test")
+    by = {"dns": by_dns(place.bind), "web": by_web(place.site, check_timeout=A_LONG_WHILE)}
+    with hosts(tmp_path, place.sandbox, by, ENTRIES) as made:
+        running = made.master.start("master", "run", prefix=["nohup"])
+        await_true(lambda: len(published(place.bind)) == 3 and place.site.files(), what="the update")
+        running.signal(signal.SIGHUP)
+        place.site.closed.clear()
+        running.finish()
+        assert len(made.master.names("authorized")) == 4
 
 
 @pytest.mark.parametrize("waiting", PLACES)
@@ -205,7 +275,7 @@ def test_what_cannot_be_removed_now_is_removed_by_a_later_run(tmp_path: Path, pl
         assert place.is_clean()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", EXIT_STATUS)
 def test_a_follower_that_waits_for_the_master_ends_at_once(
     tmp_path: Path, place: Place, number: signal.Signals
 ) -> None:

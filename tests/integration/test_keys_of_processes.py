@@ -68,7 +68,7 @@ def test_no_secret_is_open_to_others_at_any_moment_of_the_main_job(tmp_path: Pat
         watcher.run(follower, "account", "import", str(bundle))
         watcher.run(follower, "follower", "run")
         watcher.run(master, "master", "run")
-        follower.configure(follower={"grace": "0s"})
+        follower.configure(follower={"grace": "1s"})
         watcher.run(follower, "follower", "run", "--wait", "10s")
         assert follower.current("web").exists()
 

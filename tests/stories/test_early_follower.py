@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -43,18 +43,19 @@ def office(
         yield made, made.followers[0]
 
 
-def runs_until_issued(follower: Host) -> int:
-    """As cron would, a little faster; the number of runs."""
-    runs = 0
+def runs_until(condition: Callable[[], bool], follower: Host, *, what: str) -> None:
+    """As cron would, a little faster."""
 
-    def issued() -> bool:
-        nonlocal runs
-        runs += 1
+    def fulfilled() -> bool:
         follower.run("follower", "run")
-        return follower.current("xmpp").exists()
+        return condition()
 
-    await_true(issued, what="the certificate")
-    return runs
+    await_true(fulfilled, what=what)
+
+
+def runs_until_issued(follower: Host) -> None:
+    """As cron would, until there is a certificate."""
+    runs_until(follower.current("xmpp").exists, follower, what="the certificate")
 
 
 def test_it_gives_the_dead_order_up_after_the_grace_period_and_issues(
@@ -73,6 +74,22 @@ def test_it_gives_the_dead_order_up_after_the_grace_period_and_issues(
         assert shakes_hands(follower.directory / "tls", NAMES[0], sandbox.ca_bundle.read_bytes())
 
 
+def test_the_ca_is_not_asked_at_every_run(tmp_path: Path, sandbox: Sandbox, site: Site) -> None:
+    """All hosts of the account share the limit on new orders; a person who names the certificate is served at once."""
+    with office(tmp_path, sandbox, site, *NAMES, grace="1h") as (made, follower):
+        follower.run("follower", "run")
+        requests = sandbox.counts.by_kind()
+        waits = follower.run("follower", "run")
+        assert "asked nothing of the CA" in waits.out
+        assert "the CA was asked a short while ago; the first run after " in waits.out
+        assert all(name in waits.out for name in NAMES)
+        assert "not authorized yet; asks the CA again after " in follower.run("follower", "plan").out
+        assert sandbox.counts.by_kind() == requests
+        made.master.run("master", "run")
+        follower.run("follower", "run", "xmpp")
+        assert follower.current("xmpp").exists()
+
+
 def test_without_giving_it_up_it_stays_stuck_although_all_its_names_are_authorized(
     tmp_path: Path, sandbox: Sandbox, site: Site
 ) -> None:
@@ -80,7 +97,7 @@ def test_without_giving_it_up_it_stays_stuck_although_all_its_names_are_authoriz
         follower.run("follower", "run")
         made.master.run("master", "run")
         for _ in range(2):
-            follower.run("follower", "run")
+            follower.run("follower", "run", "xmpp")
         assert not follower.current("xmpp").exists()
         assert sandbox.counts["deactivate"] == 0
         follower.configure(certificates={"xmpp": certificate(NAMES[0])})
@@ -95,7 +112,7 @@ def test_with_the_same_names_as_the_master_it_needs_nothing_given_up(
     with office(tmp_path, sandbox, site, *NAMES, grace="1h") as (made, follower):
         follower.run("follower", "run")
         made.master.run("master", "run")
-        follower.run("follower", "run")
+        follower.run("follower", "run", "xmpp")
         assert shakes_hands(follower.directory / "tls", NAMES[0], sandbox.ca_bundle.read_bytes())
         assert sandbox.counts["deactivate"] == 0
         assert len(sandbox.authority.state.store.orders) == 1
@@ -108,16 +125,14 @@ def test_giving_up_an_order_that_the_master_is_proving_costs_the_master_only_ano
     """With one name the master's next order has the same set, and Boulder's replicas hand the dead one out for some seconds more."""
     state = sandbox.authority.state
     state.rules = replace(state.rules, replica_lag=timedelta(seconds=3))
-    with office(tmp_path, sandbox, site, *names, proven=names, grace="0s", check_timeout="10m") as (made, follower):
+    with office(tmp_path, sandbox, site, *names, proven=names, grace="1s", check_timeout="10m") as (made, follower):
         follower.run("follower", "run")
         site.closed.update(names)
         proving = made.master.start("master", "run")
         await_true(lambda: len(site.files()) == len(names), what="the published files")
-        giving_up = follower.start("follower", "run")
-        await_true(lambda: sandbox.counts["deactivate"] == 1, what="the deactivation")
+        runs_until(lambda: sandbox.counts["deactivate"] == 1, follower, what="the deactivation")
         site.closed.clear()
         proving.finish()
-        giving_up.finish()
         assert made.master.names("authorized") == sorted(names)
         assert not site.files()
         runs_until_issued(follower)
@@ -127,11 +142,12 @@ def test_giving_up_an_order_that_the_master_is_proving_costs_the_master_only_ano
 def test_while_the_ca_is_validating_nothing_is_given_up(tmp_path: Path, sandbox: Sandbox, site: Site) -> None:
     state = sandbox.authority.state
     state.rules = replace(state.rules, validation_delay=timedelta(minutes=10))
-    with office(tmp_path, sandbox, site, *NAMES, grace="0s") as (made, follower):
+    with office(tmp_path, sandbox, site, *NAMES, grace="1s") as (made, follower):
         follower.run("follower", "run")
         running = made.master.start("master", "run")
         await_true(lambda: sandbox.counts["challenge"] == 3, what="the answers to the challenges")
-        follower.run("follower", "run")
+        looked = sandbox.counts["newOrder"]
+        runs_until(lambda: sandbox.counts["newOrder"] > looked, follower, what="another look")
         assert sandbox.counts["deactivate"] == 0
         running.signal(signal.SIGTERM)
         running.finish(expect=143)

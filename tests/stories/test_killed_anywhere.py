@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from acmectl import keys
+from acmectl import app, keys
 from acmectl.sandbox.server import Sandbox
 from tests.integration.hosts import await_true, certificate
 from tests.integration.office import Site, authorize, by_web, hosts, office_site
@@ -107,7 +107,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         zygote.end()
 
 
-FIRST = {"certificates": {"xmpp": certificate(NAMES[0])}, "follower": {"grace": "0s"}}
+FIRST = {"certificates": {"xmpp": certificate(NAMES[0])}, "follower": {"grace": "1s"}}
 SECOND = {"certificates": {"xmpp": certificate(*NAMES)}}
 
 Kill = Callable[[Scene, Path, int, str], int]
@@ -187,6 +187,15 @@ def test_a_follower_that_is_killed_anywhere_gets_exactly_one_certificate(scene: 
     assert number > 5, "a run has more effects than that: this test sees none of them"
 
 
+def will_ask_again(host: Path) -> bool:
+    """Whether a plain run of the follower would ask the CA now."""
+    loaded = app.load(host / "config.yaml")
+    try:
+        return loaded.follower().status(loaded.wishes()[0]).next_look_at is None
+    finally:
+        loaded.state.close()
+
+
 @pytest.mark.parametrize("kill", [before_a_request, before_an_answer])
 def test_a_follower_that_is_killed_while_it_gives_a_stuck_order_up_gets_exactly_one_certificate(
     scene: Scene, kill: Kill
@@ -196,6 +205,7 @@ def test_a_follower_that_is_killed_while_it_gives_a_stuck_order_up_gets_exactly_
         host, before = scene.copy("early"), scene.certificates
         scene.run(host, "follower", "run")
         scene.run(scene.copy("master"), "master", "run")
+        await_true(lambda h=host: will_ask_again(h), what="the end of the grace period")  # type: ignore[misc]
         if not until_nothing_is_left_to_kill(kill, scene, host, "follower", number):
             break
         scene.run(host, "follower", "run")

@@ -85,7 +85,9 @@ def _for_the_master(names: Iterable[Identifier]) -> Iterable[str]:
 
 
 def _stuck(waiting: Any, now: datetime) -> list[str]:
-    """That the names may be authorized by now, and only the order is in the way."""
+    """When the CA is asked again; that the names may be authorized by now, and only the order is in the way."""
+    if waiting.next_look_at is not None:
+        return [f"  the CA was asked a short while ago; the first run after {moment(waiting.next_look_at)} asks again"]
     if waiting.given_up_at is None:
         return []
     when = f"at {moment(waiting.given_up_at)}" if waiting.given_up_at > now else "by a later run"
@@ -165,6 +167,8 @@ def _planned(status: CertificateStatus, now: datetime) -> tuple[str, str]:
             f"next attempt after {moment(status.failure.retry_at)}" if status.failure.retry_at else "waits for a person"
         )
         return "wait", f"failed before: {status.failure.reason}; {again}"
+    if status.next_look_at is not None:
+        return "wait", f"not authorized yet; asks the CA again after {moment(status.next_look_at)}"
     return "issue", status.decision.reason
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,51 +28,75 @@ from acmectl.policy import health
 from acmectl.policy.refresh import Action
 
 if TYPE_CHECKING:
-    from acmectl.master import MasterReport, NameResult
+    from acmectl.app import MissingKey
+    from acmectl.master import MasterReport, NameResult, Note
+    from acmectl.model.certificates import CertificateSpec
     from acmectl.model.memory import Failure
     from acmectl.policy.refresh import Decision, Plan
 
 _FEW = 5  # names that a command to paste repeats
 
 
-def master_report(report: MasterReport, *, talks: bool) -> None:
-    """What a run did with each name; failures on stderr in any case, the rest only where somebody looks."""
+def master_report(report: MasterReport, *, talks: bool, told: Collection[Note] = (), by_name: bool = True) -> None:
+    """What a run did with each name; failures on stderr in any case, the rest only where somebody looks.
+
+    `told` are notes of an earlier report; `by_name`: whether `master run NAME` can try a name at once.
+    """
     clock_warning(report.clock_offset)
-    notes(report.notes)
+    notes([note for note in report.notes if note not in told])
     for alike in _grouped(report.results):
-        _failed_names(alike)
+        _failed_names(alike, by_name=by_name)
     if not talks:
         return
     table([_name_row(result) for result in report.results])
     click.echo(requests(report.requests))
-    waiting = [str(result.wanted.identifier) for result in report.results if result.outcome == "waiting"]
-    if waiting:
-        names = " ".join(waiting) if len(waiting) <= _FEW else "NAME..."
-        hint(f"once it is mended, `acmectl master run {names}` tries again at once")
+    waiting = [result for result in report.results if result.outcome == "waiting" and not result.is_missing]
+    if waiting and by_name:
+        hint(f"once it is mended, {_at_once(waiting)}")
+
+
+def held(spec: CertificateSpec, missing: Collection[MissingKey], *, running_out: bool, talks: bool) -> None:
+    """Why a certificate was not ordered; the names' own errors are told already, so only time that runs out is an error."""
+    without = [name for name in sorted(spec.names) if (spec.account, spec.profile, name) in missing]
+    text = f"waits for this host's own master part: not authorized: {', '.join(map(str, without))}"
+    if running_out:
+        say("error", f"certificate `{spec.label}` {text}, and its time is running out", RED)
+    elif talks:
+        click.echo(f"{spec.label}: not ordered, {text}")
 
 
 def _grouped(results: Iterable[NameResult]) -> Iterable[list[NameResult]]:
-    """The names that failed, those with the same reason together."""
-    groups: dict[tuple[str, str | None], list[NameResult]] = {}
+    """The names that failed, or are missing since they did: those with the same reason together."""
+    groups: dict[tuple[str, str, str | None, bool], list[NameResult]] = {}
     for result in results:
-        if result.outcome == "failed":
-            groups.setdefault((result.reason, result.hint), []).append(result)
+        if result.outcome == "failed" or result.is_missing:
+            groups.setdefault((result.outcome, result.reason, result.hint, result.is_paused), []).append(result)
     return groups.values()
 
 
-def _failed_names(alike: list[NameResult]) -> None:
-    names = ", ".join(f"`{result.wanted.identifier}`" for result in alike)
+def _failed_names(alike: list[NameResult], *, by_name: bool) -> None:
+    first, names = alike[0], ", ".join(f"`{result.wanted.identifier}`" for result in alike)
     retry_at = min((r.retry_at for r in alike if r.retry_at), default=None)
     again = f"; next attempt after {moment(retry_at)}" if retry_at else ""
-    say("error", f"{names} {'is' if len(alike) == 1 else 'are'} not authorized: {alike[0].reason}{again}", RED)
-    hint(alike[0].hint)
+    is_left = first.outcome == "waiting"
+    verb = "left alone after an earlier failure" if is_left else "not authorized"
+    reason = first.reason.removeprefix("failed before: ")
+    say("error", f"{names} {'is' if len(alike) == 1 else 'are'} {verb}: {reason}{again}", RED)
+    hint(first.hint)
+    if by_name and (is_left or first.is_paused):
+        hint(f"{'once a person has lifted it' if first.is_paused else 'once it is mended'}, {_at_once(alike)}")
+
+
+def _at_once(results: Collection[NameResult]) -> str:
+    names = " ".join(str(r.wanted.identifier) for r in results) if len(results) <= _FEW else "NAME..."
+    return f"`acmectl master run {names}` tries again at once"
 
 
 def _name_row(result: NameResult) -> list[tuple[str, str | None]]:
     colour = {"failed": RED, "waiting": YELLOW}.get(result.outcome, GREEN)
     when = f"until {moment(result.expires_at)}" if result.expires_at else ""
     if result.outcome == "waiting":
-        when = f"{result.reason}; next attempt after {moment(result.retry_at)}"
+        when = f"{result.reason}; {_next_attempt(result.retry_at)}"
     return [(str(result.wanted.identifier), None), (result.outcome, colour), (when, None)]
 
 
@@ -93,7 +117,7 @@ def _plan_row(decision: Decision, now: datetime) -> list[tuple[str, str | None]]
     if decision.action is Action.KEEP and decision.authorization:
         why = f"authorized {until(decision.authorization.expires_at, now)}; next look {moment(decision.at)}"
     elif decision.action is Action.WAIT:
-        why += f"; next attempt after {moment(decision.at)}" if decision.at else "; waits for a person"
+        why += f"; {_next_attempt(decision.at)}"
     return [(str(decision.wanted.identifier), None), (decision.action, colour), (why, None)]
 
 
@@ -128,9 +152,14 @@ def _name_status_row(decision: Decision, failure: Failure | None, now: datetime)
     state = ("authorized", GREEN) if authorized else ("not authorized", RED)
     text = until(known.expires_at, now) if known else "never seen"
     if failure:
-        again = f"next attempt after {moment(failure.retry_at)}" if failure.retry_at else "waits for a person"
-        text += f"; failed {counted(failure.count, 'time')}: {failure.reason} ({again})"
+        text += f"; failed {counted(failure.count, 'time')}: {failure.reason} ({_next_attempt(failure.retry_at)})"
+    elif decision.action is Action.WAIT:
+        text += f"; {decision.reason} ({_next_attempt(decision.at)})"
     return [(str(decision.wanted.identifier), None), state, (text, None)]
+
+
+def _next_attempt(at: datetime | None) -> str:
+    return f"next attempt after {moment(at)}" if at else "waits for a person"
 
 
 def master_status_json(plan: Plan, failures: Mapping[str, Failure], now: datetime) -> dict[str, Any]:
@@ -150,5 +179,5 @@ def _name_status_json(decision: Decision, failure: Failure | None, now: datetime
         "authorization": known.url if known else None,
         "challenge": known.challenge_type if known else None,
         "action": decision.action,
-        "failure": failure_json(failure),
+        "failure": failure_json(failure or decision.failure),
     }

@@ -52,7 +52,7 @@ def misuse(refusal: click.ClickException) -> None:
 
 
 def interrupted() -> None:
-    """Ctrl-C or SIGTERM."""
+    """Ctrl-C, SIGTERM or SIGHUP."""
     say("error", "interrupted", RED)
 
 

@@ -7,13 +7,15 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from acmectl import workers
 from acmectl.ca import accounts, orders
 from acmectl.ca.session import Session
-from acmectl.errors import CAProtocolError, CARefused, CAUnreachable, RateLimited
+from acmectl.errors import CAProtocolError, CARefused, CAUnreachable, Interrupted, RateLimited
 from acmectl.model.names import Identifier
 from acmectl.model.orders import OrderStatus
 from tests.servers.faults import FaultyCA, Reply, problem, running_faults
@@ -370,6 +372,18 @@ def test_a_proxy_of_the_environment_is_used_and_resolved_once(
         assert ca.requests == []
 
 
+def test_no_proxy_is_asked_for_a_ca_on_loopback(
+    ca: FaultyCA, key: ec.EllipticCurvePrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca.script(NEW_ORDER, created(ca))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_ports(1)[0]}")
+    with Session(ca.directory_url, key=key, account_url=f"{ca.base}/account/1") as session:
+        assert orders.new_order(session, [A], profile=None).status is OrderStatus.PENDING
+
+
 def test_a_proxy_that_is_not_there_is_named_with_its_setting(monkeypatch: pytest.MonkeyPatch, time: FakeTime) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -409,3 +423,29 @@ def test_odd_answers_are_protocol_errors(
 
     with pytest.raises(CAProtocolError, match=r"http://127\.0\.0\.1:"):
         ask(session, f"{ca.base}/order/1")
+
+
+def test_a_worker_does_not_wait_for_a_reply_once_its_pool_was_given_up(
+    ca: FaultyCA, key: ec.EllipticCurvePrivateKey
+) -> None:
+    outcomes: list[BaseException] = []
+    ca.script(ORDER, Reply(body=ca.order(), filler=10_000, drip="body"))  # for minutes
+
+    def work(item: str) -> None:
+        if item == "defect":
+            until = threading.Event()
+            while not ca.asked(ORDER):
+                until.wait(0.01)  # bounded polling for a condition: by the timeout of the test
+            raise ZeroDivisionError
+        try:
+            orders.fetch_order(session, f"{ca.base}/order/1")
+        except BaseException as error:
+            outcomes.append(error)
+            raise
+
+    started = monotonic()
+    with short_session(ca, key, seconds=60) as session, pytest.raises(ZeroDivisionError):
+        workers.each(["request", "defect"], work, workers=2)
+
+    assert [type(error) for error in outcomes] == [Interrupted]
+    assert monotonic() - started < 20

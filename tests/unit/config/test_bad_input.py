@@ -31,6 +31,23 @@ MISTAKES = [
          " (list names under `master.authorize`, or certificates under `certificates`)")],
     ),
     (
+        "authority: letsencrypt\ncertificates: {}\n",
+        [("config.yaml: nothing to do: neither `master` nor `certificates`"
+         " (list names under `master.authorize`, or certificates under `certificates`)")],
+    ),
+    (
+        "authority: letsencrypt\ncertificates: []\n",
+        ["config.yaml:2: `certificates`: expected a mapping, found a list"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\nfollower: {grace: 0s}\n",
+        ["config.yaml:4: `follower.grace`: must be at least 1s"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\nfollower: {grace: 0.5s}\n",
+        ["config.yaml:4: `follower.grace`: must be at least 1s"],
+    ),
+    (
         FOLLOWER.replace("authority: letsencrypt\n", "") + "  www: {names: [a.example.com]}\n",
         ["config.yaml: the key `authority` is missing"],
     ),

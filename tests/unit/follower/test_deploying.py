@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from acmectl.deploy import registry
 from acmectl.deploy.files import FilesOptions
 from acmectl.follower.deploying import Deployer, DeployResult, Placed, behind
+from acmectl.model.certificates import Installed
 from acmectl.storage.memory import Memory
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -32,13 +35,18 @@ class Place:
         chosen = FilesOptions(directory=self.root / name, **options)
         return Placed(name, registry.build("files", chosen))
 
-    def deploy(self, *targets: Placed, generation: int = 1, forced: bool = False) -> tuple[DeployResult, ...]:
+    def deploy(self, *targets: Placed, serial: int = 1, forced: bool = False) -> tuple[DeployResult, ...]:
         deployer = Deployer(self.memory, lambda: self.now)
-        left = deployer.add("mail", generation, self.generation, targets, forced=forced)
+        left = deployer.add(certificate(serial), self.generation, targets, forced=forced)
         return left + deployer.run()
 
-    def behind(self, *targets: Placed, generation: int = 1) -> list[str]:
-        return [placed.name for placed, _ in behind(self.memory, "mail", generation, targets)]
+    def behind(self, *targets: Placed) -> list[str]:
+        return [placed.name for placed, _ in behind(self.memory, certificate(1), targets)]
+
+
+def certificate(serial: int) -> Installed:
+    """Always of generation 1, as after somebody removed the folder."""
+    return Installed("mail", 1, frozenset(), None, f"{serial:x}", f"f{serial:x}", "CA", NOW, NOW + timedelta(days=90))
 
 
 @pytest.fixture
@@ -46,12 +54,40 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_a_target_is_deployed_once_for_each_generation(place: Place) -> None:
+def test_a_target_is_deployed_once_for_each_certificate_whatever_its_number(place: Place) -> None:
     target = place.target("tls")
     assert [r.error for r in place.deploy(target)] == [None]
     assert (place.root / "tls" / "privkey.pem").read_text() == "privkey"
     assert place.deploy(target) == ()
-    assert len(place.deploy(target, generation=2)) == 1
+    assert len(place.deploy(target, serial=2)) == 1
+    assert place.deploy(target, serial=2) == ()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [Path.unlink, lambda copy: copy.write_text("garbage"), lambda copy: os.utime(copy, ns=(1, 1))],
+    ids=["deleted", "overwritten", "restored from a backup"],
+)
+@pytest.mark.parametrize("name", ["privkey.pem", "fullchain.pem"])
+def test_a_copy_that_somebody_spoiled_is_deployed_again_and_its_service_reloaded(
+    place: Place, name: str, spoil: Callable[[Path], object]
+) -> None:
+    target = place.target("tls", reload=("sh", "-c", f"echo reloaded >>{place.root}/log"))
+    place.deploy(target)
+    copy = place.root / "tls" / name
+    content = copy.read_text()
+    spoil(copy)
+    assert place.behind(target) == ["tls"]
+    assert [r.error for r in place.deploy(target)] == [None]
+    assert copy.read_text() == content
+    assert (place.root / "log").read_text() == "reloaded\n" * 2
+    assert place.deploy(target) == ()
+
+
+def test_a_reload_that_rewrites_the_copies_is_not_a_reason_to_deploy_at_every_run(place: Place) -> None:
+    target = place.target("tls", reload=("sh", "-c", f"echo appended >>{place.root}/tls/fullchain.pem"))
+    place.deploy(target)
+    assert place.deploy(target) == ()
 
 
 def test_a_target_whose_options_changed_is_deployed_anew(place: Place) -> None:
@@ -87,11 +123,11 @@ def test_a_reload_that_fails_is_tried_again_with_growing_pauses_until_it_works(p
     assert place.behind(target) == []
 
 
-def test_a_new_generation_does_not_wait_for_the_pause_of_the_old_one(place: Place) -> None:
+def test_a_new_certificate_does_not_wait_for_the_pause_of_the_old_one(place: Place) -> None:
     target = place.target("tls", reload=("false",))
     place.deploy(target)
-    assert [r.target for r in place.deploy(target, generation=2)] == ["tls"]
-    assert place.memory.deployments("mail")[0].installed_generation == 2
+    assert [r.target for r in place.deploy(target, serial=2)] == ["tls"]
+    assert place.memory.deployments("mail")[0].fingerprint == "f2"
 
 
 def test_one_target_that_fails_leaves_the_others_alone(place: Place) -> None:

@@ -51,3 +51,31 @@ def test_a_failure_that_the_ca_had_no_part_in_is_tried_by_the_next_run() -> None
     failure = _after(5, local=True)
     assert failure.count == 5
     assert backoff.may_try(failure, NOW)
+
+
+def _outage(previous: Failure | None, after: timedelta, **more: timedelta) -> Failure:
+    return backoff.outage(previous, kind="certificate", key="k", reason="down", now=NOW + after, **more)
+
+
+def test_an_outage_is_one_failure_however_long_and_is_tried_again_within_ten_minutes() -> None:
+    failure, after, pauses = None, timedelta(), []
+    for _ in range(6):
+        failure = _outage(failure, after)
+        assert failure.retry_at is not None
+        pauses.append((failure.retry_at - NOW - after) // timedelta(minutes=1))
+        after = failure.retry_at - NOW
+    assert pauses == [1, 1, 2, 4, 8, 10]
+    assert failure is not None
+    assert (failure.count, failure.first_at) == (1, NOW)
+    assert _outage(_after(3), timedelta()).count == 3, "what the CA refused before is not forgotten"
+
+
+def test_a_retry_after_is_obeyed_in_an_outage_too() -> None:
+    assert _outage(None, timedelta(), retry_after=timedelta(hours=2)).retry_at == NOW + timedelta(hours=2)
+
+
+def test_a_refused_account_is_always_tried_again() -> None:
+    first = backoff.blocked(None, account="default", reason="no", now=NOW, retry_after=None)
+    assert (first.kind, first.key, first.retry_at) == ("account", "default", NOW + timedelta(minutes=1))
+    late = backoff.blocked(first, account="default", reason="no", now=NOW, retry_after=timedelta(days=2))
+    assert (late.count, late.retry_at) == (2, NOW + timedelta(days=2))

@@ -97,6 +97,23 @@ def test_a_detail_that_quotes_a_name_says_which_is_refused(detail: str, names: s
     assert refused(Problem("rejectedIdentifier", detail, 400)) == names
 
 
+@pytest.mark.parametrize(
+    ("detail", "names"),
+    [
+        (
+            "prevented from requesting certificates for a.test and possibly others. Please visit: https://b.test/x",
+            {"a.test"},
+        ),
+        ("... for A.test., b.test and possibly others", {"a.test", "b.test"}),
+        ("... for c.test and possibly others", {"*.c.test"}),  # paused by the base name
+        ("... for xa.test, a.test.example and others", set()),
+    ],
+)
+def test_a_429_names_what_is_paused_without_quotes(detail: str, names: set[str]) -> None:
+    assert refused(Problem("rateLimited", detail, 429)) == names
+    assert refused(Problem("rejectedIdentifier", detail, 400)) == set(), "in other refusals a word may be any word"
+
+
 def test_a_limit_of_a_registered_domain_is_about_the_names_below_it() -> None:
     problem = Problem(
         "rateLimited", 'too many certificates (50) already issued for "c.test" in the last 168h, see "not a name"', 429
@@ -109,6 +126,9 @@ def test_a_limit_of_a_registered_domain_is_about_the_names_below_it() -> None:
 def test_a_refusal_of_the_account_is_not_about_names() -> None:
     assert not batching.is_about_names(Problem("userActionRequired", "terms changed", 403))
     assert batching.is_about_names(Problem("rejectedIdentifier", "no", 400))
+    assert batching.is_about_account(Problem("unauthorized", "deactivated", 403))
+    assert batching.is_about_account(Problem("busy", "slow down", 429))
+    assert not batching.is_about_account(Problem("badNonce", "old", 400))
 
 
 @pytest.mark.parametrize(

@@ -56,20 +56,37 @@ NAME = Identifier("a.test")
 WANTED = Wanted(NAME, "default", None, "dns")
 
 
-def plan(left: timedelta | None) -> Plan:
+def plan(
+    left: timedelta | None,
+    status: AuthorizationStatus = AuthorizationStatus.VALID,
+    blocked: dict[str, Failure] | None = None,
+) -> Plan:
     known = RememberedAuthorization(
         "default",
         None,
         NAME,
         "u",
-        AuthorizationStatus.VALID,
+        status,
         None if left is None else NOW + left,
         None,
         None,
         None,
         NOW,
     )
-    return refresh.plan([WANTED], [known], {}, now=NOW, knowledge={}, schedule=Schedule(timedelta(hours=1)))
+    schedule = Schedule(timedelta(hours=1))
+    return refresh.plan([WANTED], [known], {}, now=NOW, knowledge={}, schedule=schedule, blocked=blocked)
+
+
+def test_an_authorization_that_was_lost_is_none_whatever_its_end() -> None:
+    assert health.of_names(plan(timedelta(days=3), AuthorizationStatus.DEACTIVATED), {}, NOW) is ExitStatus.FAILED
+
+
+def test_a_name_that_waits_for_its_refused_account_needs_somebody_though_it_is_authorized() -> None:
+    refused = {"default": Failure("account", "default", 1, NOW, NOW, NOW + timedelta(hours=1), "no")}
+    waits = plan(timedelta(minutes=5), blocked=refused)
+    assert health.is_authorized(waits.decisions[0], NOW)
+    assert health.of_names(waits, {}, NOW) is ExitStatus.FAILED
+    assert health.of_names(plan(timedelta(days=300), blocked=refused), {}, NOW) is ExitStatus.AS_WANTED
 
 
 def test_a_masters_names_are_healthy_while_they_are_authorized_and_nothing_failed() -> None:

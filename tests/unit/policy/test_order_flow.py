@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -110,3 +111,44 @@ def test_after_the_first_day_an_order_is_released_at_most_once_a_day() -> None:
     assert verdict(releases=recently, after=timedelta(hours=44)).step is Step.RELEASE
     assert verdict(releases=recently, after=timedelta(hours=23)).step is Step.RELEASE
     assert verdict(held=replace(HELD, waiting_since=None), releases=recently, after=day).step is Step.WAIT
+
+
+def look_after(waited: timedelta, *, grace: timedelta = timedelta(days=30), **changes: Any) -> timedelta:
+    """How long after the CA was asked it is asked again, by a certificate that waits so long."""
+    now = NOW + waited
+    releases = changes.pop("releases", ())
+    return order_flow.next_look(replace(HELD, **changes), releases, now=now, grace=grace) - now
+
+
+def test_the_ca_is_asked_again_after_pauses_that_double_up_to_an_hour() -> None:
+    looks, waited = [], timedelta()
+    for _ in range(9):
+        looks.append(look_after(waited) // timedelta(minutes=1))
+        waited += look_after(waited)
+    assert looks == [1, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert look_after(timedelta(minutes=5), waiting_since=None) == timedelta(minutes=5)
+
+
+def test_the_next_look_is_not_later_than_the_moment_at_which_the_order_may_be_given_up() -> None:
+    assert look_after(timedelta(minutes=10), grace=GRACE) == timedelta(minutes=5)
+    assert look_after(timedelta(), grace=timedelta()) == timedelta()
+    assert look_after(GRACE, grace=GRACE) == timedelta()
+    assert look_after(2 * GRACE, grace=GRACE) == 2 * GRACE, "it was not given up at its time, for a reason"
+    assert look_after(timedelta(minutes=10), grace=GRACE, first_pending_at=None) == timedelta(minutes=10)
+
+
+def test_after_the_first_day_the_next_look_is_at_the_daily_release() -> None:
+    now = timedelta(hours=30)
+    recently = (Release("mail", "old", "authz", NOW + timedelta(hours=6, minutes=20)),)
+    assert look_after(now, grace=GRACE, first_pending_at=NOW + now, releases=recently) == timedelta(minutes=20)
+    long_ago = (Release("mail", "old", "authz", NOW),)
+    assert look_after(now, grace=GRACE, first_pending_at=NOW + now, releases=long_ago) == GRACE
+
+
+def test_the_ca_is_not_asked_before_the_next_look_unless_a_clock_jumped() -> None:
+    at = NOW + timedelta(minutes=4)
+    held = replace(HELD, next_look_at=at)
+    assert order_flow.may_look(HELD, NOW)
+    assert not order_flow.may_look(held, NOW)
+    assert order_flow.may_look(held, at)
+    assert order_flow.may_look(held, NOW - timedelta(days=1))

@@ -49,6 +49,7 @@ def decide(
     schedule: Schedule = HOURLY,
     forced: bool = False,
     now: datetime = NOW,
+    blocked: dict[str, Failure] | None = None,
 ) -> refresh.Decision:
     plan = refresh.plan(
         [WANTED],
@@ -58,6 +59,7 @@ def decide(
         knowledge=KNOWN if knowledge is None else knowledge,
         schedule=schedule,
         forced=frozenset({NAME}) if forced else frozenset(),
+        blocked=blocked,
     )
     (decision,) = plan.decisions
     return decision
@@ -130,6 +132,18 @@ def test_a_name_that_failed_waits_for_its_next_attempt() -> None:
     assert (decision.action, decision.reason, decision.at) == (Action.WAIT, "failed before: DNS is down", at)
     assert decide(failures=failure(NOW)).action is Action.PROVE
     assert decide(failures=failure(None)).action is Action.WAIT
+
+
+def test_a_name_of_a_refused_account_waits_with_it_and_a_kept_one_does_not_care() -> None:
+    at = NOW + timedelta(hours=1)
+    refused = {"default": Failure("account", "default", 1, NOW, NOW, at, "deactivated")}
+    decision = decide(blocked=refused)
+    assert (decision.action, decision.at, decision.failure) == (Action.WAIT, at, refused["default"])
+    assert decision.reason == "the account `default` was refused: deactivated"
+    assert decide(remembered(timedelta(days=29)), blocked=refused).action is Action.KEEP
+    assert decide(blocked=refused, forced=True).action is Action.PROVE
+    assert decide(blocked=refused, now=at).action is Action.PROVE
+    assert decide(blocked={"mail": refused["default"]}).action is Action.PROVE
 
 
 def test_a_name_that_a_person_asked_for_is_proven_whatever_is_remembered() -> None:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from acmectl.model.certificates import CertificateSpec, Installed, KeyType
+from acmectl.model.certificates import CertificateSpec, Installed, Issuance, KeyType
 from acmectl.model.names import Identifier
-from acmectl.policy.renewal import Due, NotDue, due
+from acmectl.policy import renewal
+from acmectl.policy.renewal import Due, NotDue
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 A, B = Identifier("a.test"), Identifier("b.test")
@@ -22,6 +23,20 @@ def installed(age: timedelta, lifetime: timedelta = timedelta(days=90)) -> Insta
 
 
 FRESH = installed(timedelta(days=1))
+URL = "https://ca.test/directory"
+ASKED = Issuance("mail", 1, "ff", URL, None, SPEC.names)
+
+
+def due(
+    spec: CertificateSpec,
+    have: Installed | None,
+    damage: str | None = None,
+    *,
+    issuance: Issuance | None = None,
+    url: str = URL,
+    forced: bool = False,
+) -> Due | NotDue:
+    return renewal.due(spec, have, damage, now=NOW, directory_url=url, issuance=issuance, forced=forced)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +51,8 @@ def test_a_certificate_is_due_after_two_thirds_of_its_life_or_half_of_a_short_on
     lifetime: timedelta, renewed_at: timedelta
 ) -> None:
     start = NOW - timedelta(days=1)
-    assert due(SPEC, installed(timedelta(days=1), lifetime), None, now=NOW) == NotDue(start + renewed_at)
-    expired = due(SPEC, installed(renewed_at, lifetime), None, now=NOW)
+    assert due(SPEC, installed(timedelta(days=1), lifetime)) == NotDue(start + renewed_at)
+    expired = due(SPEC, installed(renewed_at, lifetime))
     assert isinstance(expired, Due)
     assert expired.reason.startswith("expires at 20")
 
@@ -56,8 +71,30 @@ def test_a_certificate_is_due_after_two_thirds_of_its_life_or_half_of_a_short_on
 def test_a_certificate_is_due_when_it_is_not_what_is_wanted(
     spec: CertificateSpec, have: Installed | None, damage: str | None, reason: str
 ) -> None:
-    assert due(spec, have, damage, now=NOW) == Due(reason)
+    assert due(spec, have, damage) == Due(reason)
+
+
+def test_another_ca_or_profile_than_the_certificate_was_issued_by_makes_it_due() -> None:
+    assert isinstance(due(SPEC, FRESH, issuance=ASKED), NotDue)
+    other = "https://other.test/directory"
+    assert due(SPEC, FRESH, issuance=ASKED, url=other) == Due(f"CA changed: {URL} -> {other}")
+    assert due(replace(SPEC, profile="short"), FRESH, issuance=ASKED) == Due("profile changed: none -> short")
+    was = replace(ASKED, profile="classic")
+    assert due(SPEC, FRESH, issuance=was) == Due("profile changed: classic -> none")
+
+
+def test_where_it_is_not_known_who_issued_a_certificate_it_is_not_due() -> None:
+    """Else a lost state database would have every host issue everything anew."""
+    assert isinstance(due(replace(SPEC, profile="short"), FRESH, url="https://other.test/directory"), NotDue)
+
+
+def test_a_name_that_the_ca_added_is_no_change_and_one_that_was_asked_for_is() -> None:
+    more = replace(FRESH, names=frozenset({A, B}))
+    assert isinstance(due(SPEC, more, issuance=ASKED), NotDue)
+    assert due(SPEC, more, issuance=replace(ASKED, names=frozenset({A, B}))) == Due("names changed: -b.test")
+    assert due(SPEC, more) == Due("names changed: -b.test")
+    assert due(replace(SPEC, names=frozenset({A, B})), FRESH, issuance=ASKED) == Due("names changed: +b.test")
 
 
 def test_a_certificate_is_due_when_a_person_asks() -> None:
-    assert due(SPEC, FRESH, None, now=NOW, forced=True) == Due("asked for")
+    assert due(SPEC, FRESH, forced=True) == Due("asked for")

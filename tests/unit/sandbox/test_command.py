@@ -40,7 +40,7 @@ def _value(lines: list[str], key: str) -> str:
     return next(line.removeprefix(f"{key}: ") for line in lines if line.startswith(f"{key}: "))
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_serves_until_it_is_ended_and_then_exits_with_0(tmp_path: Path, ending: signal.Signals) -> None:
     with _running("--output", str(tmp_path / "out"), "--trust") as (process, lines):
         assert "no certificate authority for anyone" in lines[0]

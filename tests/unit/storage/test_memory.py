@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acmectl.errors import StorageError
-from acmectl.model.certificates import Installed, KeyType
+from acmectl.model.certificates import Installed, Issuance, KeyType
 from acmectl.model.memory import Deployment, Event, Failure, Release, RememberedAuthorization, RememberedOrder
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, OrderStatus
@@ -263,7 +264,7 @@ def test_failures_are_found_by_kind_and_key(memory: Memory) -> None:
 
 
 def test_a_forgotten_deployment_leaves_the_others(memory: Memory) -> None:
-    deployments = [Deployment("mail", target, "d", 1, NOW, 0, None, None) for target in ("0", "1")]
+    deployments = [Deployment("mail", target, "d", "f", "1@2", NOW, 0, None, None) for target in ("0", "1")]
     for deployment in deployments:
         memory.save_deployment(deployment)
     memory.forget_deployment("mail", "0")
@@ -457,6 +458,17 @@ def test_a_file_that_another_process_keeps_busy_is_an_error_with_a_hint(tmp_path
     other.close()
     database.write(("INSERT INTO facts VALUES (?, ?)", [("c", "d")]))
     database.close()
+
+
+def test_what_was_asked_for_belongs_to_one_certificate_and_goes_with_its_generation(memory: Memory) -> None:
+    facts = Installed("mail", 1, frozenset(), KeyType.RSA_2048, "abc", "f", "i", NOW, NOW)
+    asked = Issuance("mail", 1, "f", "https://ca/directory", None, frozenset({Identifier("a.example")}))
+    assert memory.issuance(facts) is None
+    memory.save_issuance(asked)
+    assert memory.issuance(facts) == asked
+    assert memory.issuance(replace(facts, fingerprint="another")) is None, "the number came again"
+    memory.forget_parsed("mail", [1])
+    assert memory.issuance(facts) is None
 
 
 def test_key_type_and_statuses_are_stored_as_their_words(memory: Memory, tmp_path: Path) -> None:
