@@ -33,7 +33,7 @@ def test_a_follower_that_comes_early_waits(ca: Sandbox, follower: Host) -> None:
     assert (
         follower.block(follower.acmectl("-v", "follower", "run"))
         == f"""\
-{WAITING.format(why="the CA was asked a short while ago; the first run after TIME asks again")}asked nothing of the CA
+{WAITING.format(why="asked a short while ago; a run after TIME asks again, `acmectl follower run xmpp` at once")}asked nothing of the CA
 -> 0
 """
     )

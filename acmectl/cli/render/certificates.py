@@ -68,7 +68,7 @@ def _waiting(result: CertificateResult, waiting: Any, config: Config, now: datet
     lines = [
         f"{result.label}: not authorized yet: {names}",
         f"  waiting since {moment(waiting.since)} ({result.due})",
-        *_stuck(waiting, now),
+        *_stuck(result.label, waiting, now),
         f"  account {waiting.account_url} at {waiting.directory_url}, profile {config.profile or 'none'}",
         f"  {_installed_left(result.installed, now)}",
         *(_for_the_master(waiting.names) if config.master is None else ()),
@@ -84,10 +84,11 @@ def _for_the_master(names: Iterable[Identifier]) -> Iterable[str]:
     yield "        solver: ..."
 
 
-def _stuck(waiting: Any, now: datetime) -> list[str]:
+def _stuck(label: str, waiting: Any, now: datetime) -> list[str]:
     """When the CA is asked again; that the names may be authorized by now, and only the order is in the way."""
     if waiting.next_look_at is not None:
-        return [f"  the CA was asked a short while ago; the first run after {moment(waiting.next_look_at)} asks again"]
+        when = moment(waiting.next_look_at)
+        return [f"  asked a short while ago; a run after {when} asks again, `acmectl follower run {label}` at once"]
     if waiting.given_up_at is None:
         return []
     when = f"at {moment(waiting.given_up_at)}" if waiting.given_up_at > now else "by a later run"
