@@ -94,9 +94,9 @@ def test_at_pebble_too(tmp_path: Path) -> None:
             made.followers[0].run("follower", "run")
             assert pebble.challenge_posts() == 0
             made.master.run("master", "run")
-            assert (pebble.challenge_posts(), pebble.finalizations()) == (1, 0)
+            assert (pebble.challenge_posts(), pebble.finalize_posts()) == (1, 0)
             made.followers[0].run("follower", "run")
-            assert (pebble.challenge_posts(), pebble.finalizations()) == (1, 1)
+            assert (pebble.challenge_posts(), pebble.finalize_posts()) == (1, 1)
 
 
 def test_its_process_does_not_even_load_what_proves(tmp_path: Path) -> None:

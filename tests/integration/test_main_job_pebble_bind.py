@@ -34,15 +34,15 @@ def test_a_master_proves_and_two_followers_issue_what_they_need_of_it(
     web, away = certificate("office.test", "*.office.test"), certificate("away.office.test", key="rsa-2048", deploy=[])
     two = {"certificates": {"web": web, "away": away}}
     with hosts(tmp_path, pebble, {"dns": by_dns(bind)}, [authorize("dns", *NAMES)], one, two) as made:
-        finalized = pebble.finalizations()
+        finalized, issued = pebble.finalize_posts(), pebble.issued()
         made.master.run("master", "run")
-        assert pebble.finalizations() == finalized
+        assert pebble.finalize_posts() == finalized
         assert not published(bind)
         answered = pebble.challenge_posts()
         for follower in made.followers:
             follower.run("follower", "run")
         assert pebble.challenge_posts() == answered
-        assert pebble.finalizations() == finalized + 3
+        assert pebble.issued() == issued + 3
         root, (first, second) = pebble.root(), made.followers
         assert shakes_hands(first.directory / "tls", "xmpp.office.test", root)
         assert not shakes_hands(first.directory / "tls", "mail.office.test", root)

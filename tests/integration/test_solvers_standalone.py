@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import subprocess
@@ -119,12 +120,12 @@ def test_only_its_tokens_are_answered(port: int, method: str, target: str, answe
 @pytest.mark.usefixtures("running")
 def test_what_is_no_request_gets_no_more_than_a_refusal(port: int, sent: bytes, answer: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=5) as stream:
-        stream.sendall(sent)
-        stream.shutdown(socket.SHUT_WR)
-        try:
+        received = b""
+        with contextlib.suppress(OSError):  # a server that has read enough may be gone before we have said all
+            stream.sendall(sent)
+            stream.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
             received = stream.recv(65536)
-        except ConnectionResetError:
-            received = b""
     assert received[: len(answer)] == answer
     assert bool(received) == bool(answer)
     assert ask(port)[0] == 200

@@ -46,12 +46,16 @@ class Pebble:
         return self._management(f"/roots/{number}")
 
     def challenge_posts(self) -> int:
-        """How many requests went to challenge URLs."""
+        """How many requests went to challenge URLs, those with a nonce that it rejected too."""
         return sum(" POST /chalZ/ ->" in line for line in self._requests())
 
-    def finalizations(self) -> int:
-        """How many requests went to finalize URLs."""
+    def finalize_posts(self) -> int:
+        """How many requests went to finalize URLs, those with a nonce that it rejected too."""
         return sum(" POST /finalize-order/ ->" in line for line in self._requests())
+
+    def issued(self) -> int:
+        """How many certificates it issued."""
+        return sum(" Issued certificate serial " in line for line in self._requests())
 
     def _requests(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()
