@@ -5,23 +5,19 @@ Everything heavy is imported where it is first needed, so that a run with nothin
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl import config as configuration
 from acmectl import workers
-from acmectl.config import Config, Section
+from acmectl.app.loading import Parts, read
 from acmectl.deploy import registry as targets
-from acmectl.errors import ConfigurationError, ConfigurationProblem, InvalidName, SolverError, StorageError, UsageError
+from acmectl.errors import InvalidName, StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.names import Identifier
-from acmectl.options import Options
+from acmectl.options import nearest
 from acmectl.policy import backoff, batching, ca_rules
 from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Wanted
@@ -33,6 +29,7 @@ from acmectl.storage.state import StateDirectory
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
+    from acmectl.config import Config
     from acmectl.follower import Follower, Wish
     from acmectl.follower.engine import CertificateStatus
     from acmectl.keys import PrivateKey
@@ -52,43 +49,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The sections whose schema belongs to other rooms, validated: solvers by name, targets by label."""
-
-    solvers: Mapping[str, tuple[str, Options]]
-    targets: Mapping[str, tuple[tuple[str, Options], ...]]
-
-
 def load(path: Path) -> Host:
     """The host that the configuration at `path` describes; raises ConfigurationError with all problems of all files."""
-    loaded = configuration.load(path)
-    problems: list[ConfigurationProblem] = []
-    sections = loaded.sections
-    checked_solvers = {
-        name: (section.type, options)
-        for name, section in sections.solvers.items()
-        if (options := _check(section, solvers.options_model, solvers.known_types(), problems))
-    }
-    checked_targets = {
-        label: tuple(
-            (section.type, options)
-            for section in listed
-            if (options := _check(section, targets.options_model, targets.known_types(), problems))
-        )
-        for label, listed in sections.deploy.items()
-    }
-    if loaded.config is not None:
-        problems += _beyond_capability(loaded.config, checked_solvers)
-    if loaded.config is not None and not problems:
-        places = [
-            pair
-            for label, listed in sections.deploy.items()
-            for pair in zip(listed, checked_targets[label], strict=True)
-        ]
-        problems += _in_each_others_way(places, loaded.config.state_directory)
-    config = loaded.with_problems(tuple(problems)).require()
-    return Host(config, Parts(checked_solvers, checked_targets))
+    return Host(*read(path))
 
 
 class Host:
@@ -171,7 +134,7 @@ class Host:
         except InvalidName as error:
             raise UsageError(error.message, hint=error.hint) from error
         for name in sorted(chosen - known):
-            raise UsageError(f"`{name}` is not among the names of `master`", hint=_near(name.value, map(str, known)))
+            raise UsageError(f"`{name}` is not among the names of `master`", hint=nearest(name.value, map(str, known)))
         return chosen
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
@@ -182,7 +145,7 @@ class Host:
         chosen = tuple(dict.fromkeys(labels)) or tuple(self.config.certificates)
         for label in chosen:
             if label not in self.config.certificates:
-                raise UsageError(f"there is no certificate `{label}`", hint=_near(label, self.config.certificates))
+                raise UsageError(f"there is no certificate `{label}`", hint=nearest(label, self.config.certificates))
         return tuple(
             Wish(
                 self.config.certificates[label].spec,
@@ -324,68 +287,3 @@ class Host:
         if self.config.authority.directory_url not in self._published or profile not in {None, *ca_rules.LETS_ENCRYPT}:
             return None
         return ca_rules.rules_at(profile, now)
-
-
-def _check(
-    section: Section,
-    model: Callable[[str], type[Options] | None],
-    known: tuple[str, ...],
-    problems: list[ConfigurationProblem],
-) -> Options | None:
-    try:
-        options = model(section.type)
-        if options is None:
-            hint = _near(section.type, known) or f"the types are {', '.join(known)}"
-            problems.append(section.problem(f"unknown type `{section.type}`", key="type", hint=hint))
-            return None
-        return section.check(options)
-    except ConfigurationError as error:
-        problems.extend(error.problems)
-    except SolverError as error:
-        problems.append(section.problem(error.message, key="type", hint=error.hint))
-    return None
-
-
-def _beyond_capability(config: Config, checked: Mapping[str, tuple[str, Options]]) -> Iterable[ConfigurationProblem]:
-    """Wildcards whose solver cannot prove any: only dns-01 can (RFC 8555 section 7.1.3, CA/Browser Forum)."""
-    listed = [
-        (f"master.authorize[{index}]", entry.place, entry.solver, entry.names)
-        for index, entry in enumerate(config.master.authorize if config.master else ())
-    ] + [
-        (f"certificates.{label}", wanted.place, wanted.solver, tuple(sorted(wanted.spec.names)))
-        for label, wanted in config.certificates.items()
-        if wanted.solver
-    ]
-    for path, place, solver, names in listed:
-        if solver not in checked or solvers.build(*checked[solver]).capabilities.wildcard:
-            continue
-        for name in names:
-            if name.is_wildcard:
-                yield ConfigurationProblem(
-                    place,
-                    path,
-                    f"solver `{solver}` cannot prove the wildcard `{name}`",
-                    "a wildcard needs a solver for dns-01, such as one of type `rfc2136`",
-                )
-
-
-def _in_each_others_way(
-    places: Iterable[tuple[Section, tuple[str, Options]]], state_directory: Path
-) -> Iterable[ConfigurationProblem]:
-    """Targets that would overwrite each other's copies at every run, or what acmectl keeps for itself."""
-    state = os.path.realpath(state_directory)
-    taken: dict[Path, str] = {}
-    for section, (_, options) in places:
-        copies = targets.copies(options)
-        if any(copy.is_relative_to(state) for copy in copies):
-            hint = f"use another directory; a service can also read `{state}/certificates/LABEL/current/` directly"
-            yield section.problem("is inside the state directory", key="directory", hint=hint)
-        if copy := next((copy for copy in copies if copy in taken), None):
-            hint = "give each a directory of its own, or other names: `files: {privkey: ..., fullchain: ...}`"
-            yield section.problem(f"`{copy}` is written by `{taken[copy]}` too", key="directory", hint=hint)
-        taken |= {copy: section.path for copy in copies if copy not in taken}
-
-
-def _near(word: str, known: Iterable[str]) -> str | None:
-    near = get_close_matches(word, list(known), n=1)
-    return f"did you mean `{near[0]}`?" if near else None
