@@ -193,7 +193,7 @@ class Host:
         """The certificates that a run should not order: due, with a name in `missing`, which this host itself did not get authorized.
 
         An order now would only wait, and could get in the way of the next one (Boulder hands it out again). One that is remembered
-        already is asked for again, and what is to be deployed is deployed.
+        already is asked for again.
         """
         follower, memory = self.follower(), self.memory
         return tuple(
@@ -201,8 +201,7 @@ class Host:
             for wish in wishes
             if any((wish.spec.account, wish.spec.profile, name) in missing for name in wish.spec.names)
             and memory.follower_order(wish.spec.label) is None
-            and not (status := follower.status(wish)).behind
-            and self._is_tried_now(status)
+            and self._is_tried_now(follower.status(wish))
         )
 
     def _is_tried_now(self, status: CertificateStatus) -> bool:
@@ -222,6 +221,7 @@ class Host:
             memory=self.memory,
             clock=CAClock(self.state.memory, self.clock),
             settings=settings,
+            directory_url=self.config.authority.directory_url,
             published_cutoff=self._cutoff,
             max_names=self._max_names,
         )

@@ -50,29 +50,31 @@ def register(context: Context, name: str | None, key: str, lock_wait: timedelta 
     from acmectl.ca import accounts
     from acmectl.storage.accounts import StoredAccount
 
-    with context.working(lock_wait) as host:
+    with context.reading() as host:
         name = _chosen(host, name)
-        if host.state.accounts.exists(name):
-            raise UsageError(
-                f"there is an account `{name}` on this host already", hint="see it with `acmectl account show`"
-            )
+        with host.state.locked(wait=lock_wait):  # before a person is asked anything
+            _require_no(host, name)
         private_key = keys.generate(KeyType(key))
         with host.session(private_key) as session:
             if host.config.master is not None:  # its first run would fail: better before there is an account
                 session.directory.profile_for(host.config.profile)
-            agreed = agree_tos or _agrees(session.directory.terms_of_service)
-            registered = accounts.register(session, contact=host.config.contact, terms_agreed=agreed)
-            words.clock_warning(session.clock_offset)
-            stored = StoredAccount(
-                name=name,
-                directory_url=host.config.authority.directory_url,
-                account_url=registered.url,
-                profile=host.config.profile,
-                contact=host.config.contact,
-                thumbprint=registered.thumbprint,
-                key_pem=keys.to_pem(private_key),
-            )
-        host.state.accounts.save(stored)
+            agreed = agree_tos or _agrees(
+                session.directory.terms_of_service
+            )  # without the lock: that may take any time
+            with host.state.locked(wait=lock_wait):
+                _require_no(host, name)
+                registered = accounts.register(session, contact=host.config.contact, terms_agreed=agreed)
+                words.clock_warning(session.clock_offset)
+                stored = StoredAccount(
+                    name=name,
+                    directory_url=host.config.authority.directory_url,
+                    account_url=registered.url,
+                    profile=host.config.profile,
+                    contact=host.config.contact,
+                    thumbprint=registered.thumbprint,
+                    key_pem=keys.to_pem(private_key),
+                )
+                host.state.accounts.save(stored)
     words_about.account(stored, "registered")
     return 0
 
@@ -107,9 +109,14 @@ def export_(context: Context, file: Path, account: str | None, passphrase_file: 
     """Write the account with its key to FILE, for a follower.
 
     FILE is made with mode 0600. Whoever has it can get certificates for every name that the master keeps authorized:
-    carry it by a safe way, and remove it afterwards. An existing FILE is never overwritten.
+    carry it by a safe way, and remove it afterwards. An existing FILE is never overwritten, and the key never goes to a screen or pipe (`-`).
     """
     from acmectl.storage.bundle import write_bundle
+
+    if str(file) == "-":
+        raise UsageError(
+            "the bundle holds the account's key, and is written to a file only", hint="give the name of a new file"
+        )
 
     with context.reading() as host:
         stored = host.state.accounts.load(_chosen(host, account))
@@ -174,6 +181,13 @@ def _chosen(host: Host, name: str | None) -> str:
             f"the configuration has no account `{name}`", hint=nearest(name, configured) or f"it has {listed}"
         )
     return name
+
+
+def _require_no(host: Host, name: str) -> None:
+    if host.state.accounts.exists(name):
+        raise UsageError(
+            f"there is an account `{name}` on this host already", hint="see it with `acmectl account show`"
+        )
 
 
 def _require_whole(stored: StoredAccount) -> None:

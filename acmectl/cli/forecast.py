@@ -12,7 +12,7 @@ from acmectl.cli.context import Context, DurationType, as_json, pass_context
 from acmectl.cli.render import forecast as forecast_
 from acmectl.cli.render import words
 from acmectl.errors import StorageError, UsageError
-from acmectl.policy import ca_rules, forecast, lifetimes, terms
+from acmectl.policy import batching, ca_rules, forecast, lifetimes, terms
 from acmectl.policy.health import ExitStatus
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from acmectl.app import Host
     from acmectl.model.memory import RememberedAuthorization
     from acmectl.policy.terms import Terms
+
+Warned = forecast.Shortfall | forecast.Crowd
 
 _CLASSIC = ca_rules.LETS_ENCRYPT["classic"]
 _FIXED = {
@@ -76,12 +78,9 @@ def forecast_command(
             start=start,
             until=start + timedelta(days=days),
         )
-    shortfalls = [
-        s
-        for t in conditions.values()
-        for s in forecast.shortfalls(t, schedule, start)
-        if _within(s.since, played.until)
-    ]
+        shortfalls = [
+            s for s in _too_short(host, conditions, schedule, start) if s.since is None or s.since < played.until
+        ]
     if json:
         words.json_out({"forecast": forecast_.forecast_json(played, rules, shortfalls)})
     else:
@@ -89,28 +88,39 @@ def forecast_command(
     return ExitStatus.AS_WANTED if played.holds else ExitStatus.FAILED
 
 
-def shortfalls(host: Host) -> tuple[forecast.Shortfall, ...]:
+def shortfalls(host: Host) -> tuple[Warned, ...]:
     """What the configured schedule cannot hold, by what is known of the CA: published, else observed, else nothing."""
     master = host.config.master
     if master is None:
         return ()
     schedule, now = lifetimes.Schedule(master.every, early=master.refreshes_early), host.clock()
-    found: list[forecast.Shortfall] = []
-    for profile in dict.fromkeys(w.profile for w in host.wanted):
-        if is_lets_encrypt(host) and (profile or ca_rules.DEFAULT_PROFILE) in ca_rules.LETS_ENCRYPT:
-            known: Terms | None = terms.published(profile or ca_rules.DEFAULT_PROFILE)
-        else:
-            known = _seen_here(host, profile)
-        found += forecast.shortfalls(known, schedule, now) if known else ()
-    return tuple(found)
+    conditions = {profile: _known(host, profile) for profile in dict.fromkeys(w.profile for w in host.wanted)}
+    return _too_short(host, {profile: t for profile, t in conditions.items() if t}, schedule, now)
 
 
-def _seen_here(host: Host, profile: str | None) -> Terms | None:
-    """What was observed; nothing where the state cannot be read: whoever checks a configuration need not be root."""
+def _too_short(
+    host: Host, conditions: Mapping[str | None, Terms], schedule: lifetimes.Schedule, now: datetime
+) -> tuple[Warned, ...]:
+    """What a schedule cannot hold for any name, and then what it cannot hold for so many."""
+    master = host.config.master
+    if master is None:
+        return ()
+    setting = forecast.Setting(schedule, new_orders=master.new_orders, workers=master.workers)
+    names = [w for w in host.wanted if w.profile in conditions]
+    short = [s for t in conditions.values() for s in forecast.shortfalls(t, schedule, now)]
+    return (*short, *forecast.crowds(names, conditions, setting, now))
+
+
+def _known(host: Host, profile: str | None) -> Terms | None:
+    """The rules that are published, else observed; without what was learned where the state cannot be read.
+
+    Whoever checks a configuration need not be root.
+    """
+    is_published = is_lets_encrypt(host) and (profile or ca_rules.DEFAULT_PROFILE) in ca_rules.LETS_ENCRYPT
     try:
-        return _observed(host, profile)
+        return _calendar(host, profile) if is_published else _observed(host, profile)
     except StorageError:
-        return None
+        return terms.published(profile or ca_rules.DEFAULT_PROFILE) if is_published else None
 
 
 def is_lets_encrypt(host: Host) -> bool:
@@ -118,10 +128,6 @@ def is_lets_encrypt(host: Host) -> bool:
     from acmectl.app import LETS_ENCRYPT
 
     return host.config.authority.directory_url in LETS_ENCRYPT
-
-
-def _within(since: datetime | None, until: datetime) -> bool:
-    return since is None or since < until
 
 
 def _terms(host: Host, profile: str | None, rules: str) -> Terms:
@@ -142,7 +148,14 @@ def _terms(host: Host, profile: str | None, rules: str) -> Terms:
             f"Let's Encrypt has announced nothing for a profile `{name}`",
             hint="`acmectl forecast --ca observed`, or a row such as `--ca classic`",
         )
-    return terms.published(name)
+    return _calendar(host, profile)
+
+
+def _calendar(host: Host, profile: str | None) -> Terms:
+    """What is published, and what the master has learned besides."""
+    master = host.master()
+    told = terms.published(profile or ca_rules.DEFAULT_PROFILE)
+    return told.learned(max_names=master.learned_limit(profile), knowledge=master.knowledge(profile))
 
 
 def _observed(host: Host, profile: str | None) -> Terms | None:
@@ -155,5 +168,6 @@ def _observed(host: Host, profile: str | None) -> Terms | None:
         return None
     known = host.master().knowledge(profile)
     cutoff = lifetimes.cutoff_from_above(known=known.cutoff, span=known.span, lifetime=lifetime)
-    names = terms.published(profile or "classic").at(host.clock()).max_names if known.cutoff else 100
-    return terms.observed(lifetime=lifetime, cutoff=cutoff, max_names=names, published=known.cutoff is not None)
+    names = terms.published(profile or "classic").at(host.clock()).max_names if known.cutoff else batching.MAX_NAMES
+    rules = terms.observed(lifetime=lifetime, cutoff=cutoff, max_names=names, published=known.cutoff is not None)
+    return rules.learned(max_names=host.master().learned_limit(profile), knowledge=known)

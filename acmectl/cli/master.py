@@ -33,7 +33,7 @@ def master() -> None:
 def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, *, dry_run: bool, verify: bool) -> int:
     """Prove the names that are due; every other stays as it is.
 
-    NAMEs are proven now, whatever is remembered of them, and nothing else is done. A name that fails leaves the others
+    NAMEs are proven now, whatever is remembered of them, and nothing else is done; unless the CA has asked to leave their account alone. A name that fails leaves the others
     alone, is reported in the CA's own words, and is tried again by later runs after 1, 10 and 100 minutes, then daily.
     """
     if dry_run:
@@ -45,8 +45,9 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
         report = host.master().run(wanted, forced=forced, forget=not names, verify=verify)
     if verify:
         lookups.looked_at(report.looked, talks=context.talks)
-    names_.master_report(report, talks=context.talks)
-    return ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED
+    names_.master_report(report, talks=context.talks, asked=bool(names))
+    is_refused = bool(names) and any(result.is_firm for result in report.results)
+    return ExitStatus.FAILED if report.failed or is_refused else ExitStatus.AS_WANTED
 
 
 @master.command("forget")

@@ -59,7 +59,7 @@ def _issue(host: Host, missing: Collection[MissingKey], *, talks: bool) -> list[
     """The follower's part, without the certificates that wait for this host's own master part."""
     wishes = host.wishes()
     held = host.held(wishes, missing)
-    issued = host.follower().run([wish for wish in wishes if wish not in held])
+    issued = host.follower().run(wishes, held={wish.spec.label for wish in held})
     certificates_.follower_report(issued, host.config, host.clock(), talks=talks)
     follower = host.follower()
     late = []

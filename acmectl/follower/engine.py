@@ -7,7 +7,7 @@ the others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from acmectl.errors import AcmectlError, CAError, CARefused, CAUnreachable, RateLimited
 from acmectl.follower import deploying
 from acmectl.follower.deploying import Deployer, DeployResult, Placed
-from acmectl.model.certificates import CertificateSpec, Installed
+from acmectl.model.certificates import CertificateSpec, Installed, Issuance
 from acmectl.model.memory import Deployment, Event, Failure, RememberedOrder
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import backoff, health, order_flow, renewal
@@ -70,10 +70,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class CertificateResult:
-    """What became of one certificate: `installed` is what its services can use after the run."""
+    """What became of one certificate: `installed` is what its services can use after the run.
+
+    `outcome` is None where the caller asked not to order it.
+    """
 
     label: str
-    outcome: NotDue | Issued | Waiting | Failed
+    outcome: NotDue | Issued | Waiting | Failed | None
     due: str | None
     installed: Installed | None
     running_out: bool
@@ -205,31 +208,45 @@ class Follower:
         return None if order.missing and order.missing <= proven else order.next_look_at
 
     def run(
-        self, wishes: Sequence[Wish], *, forced: bool = False, at_once: bool = False, wait: timedelta | None = None
+        self,
+        wishes: Sequence[Wish],
+        *,
+        forced: bool = False,
+        at_once: bool = False,
+        wait: timedelta | None = None,
+        held: Collection[str] = (),
     ) -> FollowerReport:
         """Issue what is due and authorized, deploy what is behind.
 
         `at_once` tries again what failed before its pause is over (a person asked); `forced` does so too, and issues
         also what is not due; `wait` orders again, at growing intervals, until nothing waits any more or the time is over.
-        Without any of them, what waits for the master is asked for only when `order_flow.next_look` says so.
+        Without any of them, what waits for the master is asked for only when `order_flow.next_look` says so. The labels in
+        `held` are not ordered, only deployed.
         """
         at_once = at_once or forced
         look = at_once or wait is not None
         self._clock.review()
         try:
-            results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in wishes}
+            results = {w.spec.label: self._held(w) for w in wishes if w.spec.label in held}
+            others = [w for w in wishes if w.spec.label not in held]
+            results |= {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in others}
             if wait is not None:
-                self._await(wishes, results, wait, forced=forced)
+                self._await(others, results, wait, forced=forced)
             deployed = self._deploy(wishes, results, at_once=at_once)
             return FollowerReport(deployed, self._counts(), self._offset())
         finally:
             for session in self._sessions.values():
                 session.close()
 
+    def _held(self, wish: Wish) -> CertificateResult:
+        status = self.status(wish)
+        return CertificateResult(wish.spec.label, None, None, status.installed, status.running_out)
+
     def _serve(self, wish: Wish, *, forced: bool, at_once: bool, look: bool) -> CertificateResult:
         try:
             status = self.status(wish, forced=forced)
             if isinstance(status.decision, NotDue):
+                self._adopt(wish.spec, status.installed)
                 return CertificateResult(wish.spec.label, status.decision, None, status.installed, running_out=False)
             if status.next_look_at is not None and not look:
                 waiting = self._still_waiting(wish.spec, status.next_look_at)
@@ -239,6 +256,20 @@ class Follower:
         except AcmectlError as error:
             failed = Failed(error.message, error.hint, None)
             return CertificateResult(wish.spec.label, failed, None, None, running_out=False)
+
+    def _adopt(self, spec: CertificateSpec, installed: Installed | None) -> None:
+        """Where it is not known what was asked for (the state database was lost), what is wanted now is compared with from now on."""
+        if installed is not None and self._memory.issuance(installed) is None:
+            self._memory.save_issuance(
+                Issuance(
+                    spec.label,
+                    installed.generation,
+                    installed.fingerprint,
+                    self._directory_url,
+                    spec.profile,
+                    spec.names,
+                )
+            )
 
     def _still_waiting(self, spec: CertificateSpec, next_look_at: datetime) -> Waiting:
         """What the CA said when it was last asked."""
@@ -358,14 +389,17 @@ class Follower:
         while True:
             outcomes = {w: results[w.spec.label].outcome for w in wishes}
             waiting = [
-                w for w, o in outcomes.items() if isinstance(o, Waiting) or (isinstance(o, Failed) and o.unreachable)
+                w
+                for w, o in outcomes.items()
+                if isinstance(o, Waiting) or (isinstance(o, Failed) and _is_worth_waiting_for(o, until))
             ]
             left = (until - self._clock()).total_seconds()
             if not waiting or left <= 0:
                 return
             self._pause(min(interval, left))
             interval = min(2 * interval, LONGEST_WAIT)
-            results |= {w.spec.label: self._serve(w, forced=forced, at_once=True, look=True) for w in waiting}
+            at_once = {w for w in waiting if getattr(outcomes[w], "attempted", True)}
+            results |= {w.spec.label: self._serve(w, forced=forced, at_once=w in at_once, look=True) for w in waiting}
 
     def _deploy(
         self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, at_once: bool
@@ -402,6 +436,11 @@ class Follower:
 
     def _event(self, label: str, kind: str, text: str) -> None:
         self._memory.add_event(Event(self._clock(), label, kind, text))
+
+
+def _is_worth_waiting_for(failed: Failed, until: datetime) -> bool:
+    """Whether the CA was away just now, or an earlier failure's pause ends in the time that `--wait` has."""
+    return failed.unreachable or (not failed.attempted and failed.retry_at is not None and failed.retry_at < until)
 
 
 def _is_about_account(error: RateLimited, spec: CertificateSpec) -> bool:

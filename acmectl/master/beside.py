@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, CAError, CAProtocolError, CARefused
-from acmectl.master.proving import Proven, Prover
-from acmectl.master.refreshing import NotRefreshed, Stale
+from acmectl.master.attempts import Proven
+from acmectl.master.proving import Prover
+from acmectl.master.refreshing import NotRefreshed, Stale, unprovable
 from acmectl.model.orders import Authorization
 from acmectl.policy.refresh import Wanted
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Refusals that are about the name rather than about the resource (RFC 8555 section 6.7).
-_NO_RESOURCE = frozenset({400, 403, 404, 405, 410, 501})
+_NO_RESOURCE = frozenset({400, 403, 404, 405, 410})
 _OF_NAMES = frozenset({"rejectedIdentifier", "unsupportedIdentifier", "caa", "dns"})
 
 
@@ -41,9 +42,7 @@ def refresh(
     """Prove a new authorization for each name that may have one; names without an outcome are left to the caller."""
     able = [s.wanted for s in stale if not s.wanted.identifier.is_wildcard]
     failed = preflight.failing(able)
-    outcomes: dict[Wanted, Proven | AcmectlError] = {
-        w: NotRefreshed(f"not refreshed: {e.message}", hint=e.hint, local=True) for w, e in failed.items()
-    }
+    outcomes: dict[Wanted, Proven | AcmectlError] = {w: unprovable(e) for w, e in failed.items()}
     made: dict[Wanted, Authorization] = {}
     for wanted in able:
         if wanted in failed or not books.new_authz_works:
@@ -67,8 +66,12 @@ def _made(
             log.info(
                 "the CA advertises newAuthz, and refuses it (%s): authorizations are replaced instead", error.message
             )
-        else:
+        elif isinstance(error, CARefused):
             outcomes[wanted] = _spared(error)
+        else:
+            log.info(
+                "newAuthz does not answer just now (%s): `%s` is replaced instead", error.message, wanted.identifier
+            )
         return {}
 
 
@@ -80,4 +83,4 @@ def _is_of_the_resource(error: CAError) -> bool:
 
 
 def _spared(error: AcmectlError) -> NotRefreshed:
-    return NotRefreshed(f"not refreshed: {error.message}", hint=error.hint)
+    return NotRefreshed(f"not refreshed: {error.message}", hint=error.hint, cause=error)

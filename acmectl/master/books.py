@@ -28,14 +28,17 @@ NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 class Books:
     """A master's side of the state database."""
 
-    def __init__(self, memory: Memory, *, new_orders: int, may_wait: bool = True) -> None:
-        """`new_orders` is how many orders an account may send in three hours.
+    def __init__(self, memory: Memory, *, directory_url: str, new_orders: int, may_wait: bool = True) -> None:
+        """For one run. What is learned is of the CA at `directory_url`; an account may send `new_orders` in three hours.
 
         `may_wait`: what the CA has paused waits until a person asks for it by name; else it is tried daily.
         """
         self._memory = memory
+        self._directory_url = directory_url
         self._limit = new_orders
         self._may_wait = may_wait
+        self._before: dict[tuple[str, str], Failure | None] = {}  # what had failed before this run
+        self._blocked: set[str] = set()  # in this run
 
     # -- orders
 
@@ -73,32 +76,39 @@ class Books:
 
         When a CA changes its rules (Let's Encrypt: on announced days), what was seen under the old ones says nothing any more.
         """
-        span = self._memory.fact(_span_key(profile, published))
+        span = self._memory.fact(self._span_key(profile, published))
         return Knowledge(published, timedelta(seconds=float(span)) if span else None)
 
     def learn_span(self, profile: str | None, published: timedelta | None, span: timedelta) -> None:
         """An order all of whose authorizations were new was seen to live for `span`, while C was published as it is."""
-        key = _span_key(profile, published)
+        key = self._span_key(profile, published)
         if span.total_seconds() > float(self._memory.fact(key) or 0):
             self._memory.set_fact(key, str(span.total_seconds()))
 
     def learned_limit(self, profile: str | None) -> int:
         """How many names the CA has shown to take in one order."""
-        return int(self._memory.fact(f"max-names/{profile or ''}") or batching.MAX_NAMES)
+        return int(self._memory.fact(self._key("max-names", profile)) or batching.MAX_NAMES)
 
     def learn_limit(self, profile: str | None, limit: int) -> None:
         """The CA refused an order as too large, and named the limit."""
-        self._memory.set_fact(f"max-names/{profile or ''}", str(limit))
+        self._memory.set_fact(self._key("max-names", profile), str(limit))
 
     @property
     def new_authz_works(self) -> bool:
         """Whether newAuthz, where the directory has it, has not refused."""
-        return self._memory.fact("new-authz-refused") is None
+        return self._memory.fact(self._key("new-authz-refused")) is None
 
     def new_authz_refused(self, error: AcmectlError, now: datetime) -> None:
         """The resource is advertised, and not offered."""
-        self._memory.set_fact("new-authz-refused", error.message)
+        self._memory.set_fact(self._key("new-authz-refused"), error.message)
         self._memory.add_event(Event(now, "newAuthz", "refused", error.message))
+
+    def _span_key(self, profile: str | None, published: timedelta | None) -> str:
+        return f"{self._key('order-span', profile)}/{published.total_seconds() if published else ''}"
+
+    def _key(self, kind: str, profile: str | None = None) -> str:
+        """Where a fact about this CA lies: another CA has its own."""
+        return f"{kind}/{self._directory_url}/{profile or ''}"
 
     # -- names
 
@@ -110,9 +120,20 @@ class Books:
         self._memory.remember_authorizations(authorizations)
         self._forget_dead(authorizations)
         keys = [failure_key(a.account, a.profile, a.identifier) for a in authorizations]
-        self._memory.clear_failures("name", keys)
-        for account in {a.account for a in authorizations}:
-            self._memory.clear_failure("account", account)
+        self._clear("name", keys)
+        self._clear("account", {a.account for a in authorizations} - self._blocked)
+
+    def _clear(self, kind: str, keys: Iterable[str]) -> None:
+        keys = tuple(keys)
+        self._memory.clear_failures(kind, keys)
+        self._before |= {(kind, key): None for key in keys}
+
+    def with_lifetime(self, authorization: RememberedAuthorization) -> RememberedAuthorization:
+        """With the L that was learned when it was proven, where the CA does not show when that was."""
+        known = self._memory.authorization(authorization.url) if authorization.lifetime is None else None
+        if known is None:
+            return authorization
+        return replace(authorization, validated_at=known.validated_at, lifetime=known.lifetime)
 
     def _forget_dead(self, successors: Iterable[RememberedAuthorization]) -> None:
         """What ended a day ago or more, and has a successor: a refresh every few hours would else fill the state."""
@@ -152,33 +173,46 @@ class Books:
         self.say(((a.identifier, "forgotten", f"{a.url} was deactivated") for a in authorizations), now)
 
     def failed(self, errors: Mapping[Wanted, AcmectlError], now: datetime) -> dict[Wanted, Failure]:
-        """One failure more for each name."""
+        """One failure more for each name; several in one run are one."""
+        if not errors:
+            return {}
         known = self._memory.failures("name")
-        failures = {
-            w: self._failure(known.get(w.failure_key), w.failure_key, error, now) for w, error in errors.items()
-        }
+        failures = {}
+        for wanted, error in errors.items():
+            key = wanted.failure_key
+            previous = self._before.setdefault(("name", key), known.get(key))
+            failures[wanted] = self._failure(previous, key, error, now)
         self._memory.save_failures(failures.values())
         return failures
 
     def _failure(self, previous: Failure | None, key: str, error: AcmectlError, now: datetime) -> Failure:
-        retry_after = error.retry_after if isinstance(error, CARefused) else None
-        is_paused = isinstance(error, RateLimited) and retry_after is None
+        said = getattr(error, "cause", None) or error  # what the CA said, where a name was left as it is
+        retry_after = said.retry_after if isinstance(said, CARefused) else None
+        is_open = isinstance(said, RateLimited) and retry_after is None
+        is_paused = is_open and not (isinstance(said, CARefused) and batching.is_about_set(said.problem))
         return backoff.failed(
             previous,
             kind="name",
             key=key,
             reason=error.message,
             now=now,
-            retry_after=_DAILY if is_paused else retry_after,
+            retry_after=_DAILY if is_open else retry_after,
             paused=is_paused and self._may_wait,
             local=is_local(error),
         )
 
     def block(self, account: str, error: CARefused, now: datetime) -> Failure:
-        """The CA refuses the whole account, until its Retry-After where it says one."""
+        """The CA refuses the whole account, until its Retry-After where it says one; several times in one run are one failure."""
         known = self._memory.failures("account").get(account)
-        retry_after = error.retry_after or (_DAILY if isinstance(error, RateLimited) else None)
-        failure = backoff.blocked(known, account=account, reason=error.message, now=now, retry_after=retry_after)
+        self._blocked.add(account)
+        failure = backoff.blocked(
+            self._before.setdefault(("account", account), known),
+            account=account,
+            reason=error.message,
+            now=now,
+            retry_after=error.retry_after,
+            limited=isinstance(error, RateLimited),
+        )
         self._memory.save_failure(failure)
         return failure
 
@@ -212,10 +246,6 @@ class Books:
     def _note(self, solver: str, responses: Iterable[Response]) -> None:
         text = json.dumps([asdict(r) | {"identifier": r.identifier.value} for r in responses])
         self._memory.set_fact(f"published/{solver}", text)
-
-
-def _span_key(profile: str | None, published: timedelta | None) -> str:
-    return f"order-span/{profile or ''}/{published.total_seconds() if published else ''}"
 
 
 def remembered(

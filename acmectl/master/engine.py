@@ -26,6 +26,7 @@ from acmectl.solvers.base import Response, Solver
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.master.serving import AccountRun
+    from acmectl.model.memory import RememberedAuthorization
     from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
 
@@ -43,16 +44,19 @@ class Master:
         memory: Memory,
         clock: CAClock,
         settings: Settings,
+        directory_url: str,
         published_cutoff: Callable[[str | None, datetime], timedelta | None],
         max_names: Callable[[str | None, datetime], int],
     ) -> None:
-        """`connect` opens a session for an account by name; the last two are what is published of a profile at a time."""
+        """`connect` opens a session for an account by name with the CA at `directory_url`; the last two are what is published of a profile at a time."""
         self._connect = connect
         self._factories = solvers
         self._solvers: dict[str, Solver] = {}
         self._memory = memory
-        self._books = Books(memory, new_orders=settings.new_orders, may_wait=settings.may_wait)
-        self._reuse = Reuse(memory)
+        self._books = Books(
+            memory, directory_url=directory_url, new_orders=settings.new_orders, may_wait=settings.may_wait
+        )
+        self._reuse = Reuse(memory, directory_url=directory_url)
         self._clock = clock
         self._settings = settings
         self._published_cutoff = published_cutoff
@@ -82,6 +86,10 @@ class Master:
         """What is known of the CA's cutoff for a profile."""
         return self._books.knowledge(profile, self._published_cutoff(profile, self.now))
 
+    def learned_limit(self, profile: str | None) -> int:
+        """How many names the CA has shown to take in one order."""
+        return self._books.learned_limit(profile)
+
     def run(
         self,
         wanted: Sequence[Wanted],
@@ -103,8 +111,9 @@ class Master:
             self._memory.forget_authorizations(a.url for a in plan.forget)
         due = set(plan.due)
         results = {d.wanted.key: _undisturbed(d, self.now) for d in plan.decisions if d.wanted not in due}
+        standing = {d.wanted: d.authorization for d in plan.decisions if d.action is Action.REFRESH and d.authorization}
         for account in dict.fromkeys(w.account for w in plan.due):
-            served = self._serve(account, [w for w in plan.due if w.account == account])
+            served = self._serve(account, [w for w in plan.due if w.account == account], standing)
             results |= {r.wanted.key: r for r in served}
         if verify:
             self._probe(wanted)
@@ -121,7 +130,8 @@ class Master:
         known = [a for a in self._memory.authorizations() if a.identifier in names]
         for account in dict.fromkeys(a.account for a in known):
             of_account = [a for a in known if a.account == account]
-            active = [a for a in of_account if a.status is AuthorizationStatus.VALID]
+            # A run that was killed may have remembered one as given up before it was: only time ends it for certain.
+            active = [a for a in of_account if a.expires_at is None or a.expires_at > self.now]
             try:
                 with self._session(account) as session:
                     given_up = looking.give_up(session, active, pool=self._settings.workers) if active else []
@@ -145,14 +155,17 @@ class Master:
             self._clock.learn(session.clock_offset)
             session.close()
 
-    def _serve(self, account: str, due: list[Wanted]) -> list[NameResult]:
-        failed = self._memory.failures("name")
+    def _serve(
+        self, account: str, due: list[Wanted], standing: Mapping[Wanted, RememberedAuthorization]
+    ) -> list[NameResult]:
+        failed, standing = self._memory.failures("name"), {w: standing[w] for w in due if w in standing}
         try:
             with self._session(account) as session:
                 run = self._account_run(session, account)
-                return run.keep(due, doubtful=[w for w in due if w.failure_key in failed])
+                return run.keep(due, [w for w in due if w.failure_key in failed], standing)
         except AcmectlError as error:
-            return [NameResult(w, Outcome.FAILED, reason=error.message, hint=error.hint) for w in due]
+            until = {w: a.expires_at for w, a in standing.items()}
+            return [NameResult(w, Outcome.FAILED, until.get(w), error.message, error.hint) for w in due]
 
     def _account_run(self, session: Session, account: str) -> AccountRun:
         from acmectl.master.serving import AccountRun
@@ -188,8 +201,8 @@ class Master:
             except AcmectlError as error:
                 looked += [Looked(a, Found.UNKNOWN, error.message) for a in of_account]
         self._books.seen(one.authorization for one in looked)
-        lost = [one for one in looked if one.found is Found.LOST]
-        self._books.say(((one.authorization.identifier, "lost", one.words) for one in lost), self.now)
+        ended = [one for one in looked if one.found in {Found.LOST, Found.LAPSED}]
+        self._books.say(((one.authorization.identifier, one.found, one.words) for one in ended), self.now)
         return tuple(looked)
 
     def _probe(self, wanted: Sequence[Wanted]) -> None:
@@ -285,6 +298,9 @@ def _undisturbed(decision: Decision, now: datetime) -> NameResult:
         decision.reason,
         retry_at=decision.at,
         is_paused=decision.at is None,
+        is_firm=decision.failure is not None
+        and decision.failure.asked_until is not None
+        and decision.failure.asked_until > now,
     )
 
 

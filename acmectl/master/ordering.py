@@ -23,12 +23,15 @@ Batch = tuple[Wanted, ...]
 class Unordered(AcmectlError):
     """No order was opened for a name, for a reason that is not its own: nothing to hold against it.
 
-    `retry_at` is when its account is tried again, where that was refused.
+    `retry_at` is when its account is tried again, where that was refused; `is_away` says that the CA did not answer at all.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None, retry_at: datetime | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_at: datetime | None = None, is_away: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.retry_at = retry_at
+        self.is_away = is_away
 
 
 @dataclass(slots=True)
@@ -36,7 +39,8 @@ class Opened:
     """What came of ordering: orders with the names each was opened for, and the names that the CA refused.
 
     `stopped` is the refusal (or silence) that ended it for the whole account; `unordered` are the names it left over. `limit` is
-    how many names the CA takes in one order, where it refused one as too large.
+    how many names the CA takes in one order, where it refused one as too large. `regrouped` are the batches that were made since the
+    exact set of a larger one has had its certificates.
     """
 
     orders: list[tuple[Order, Batch]] = field(default_factory=list)
@@ -44,13 +48,15 @@ class Opened:
     stopped: AcmectlError | None = None
     unordered: list[Wanted] = field(default_factory=list)
     limit: int | None = None
+    regrouped: set[Batch] = field(default_factory=set)
 
 
 def open_orders(batches: Sequence[Batch], new_order: NewOrder) -> Opened:
     """Open an order for each batch, setting aside what the CA refuses (CA-wide order: one after the other).
 
     A refusal that names its names is repeated without them; one that names none is split until the bad ones are alone. A
-    429 is never split blindly: it ends the account's orders, unless it quotes names.
+    429 is never split blindly: it ends the account's orders, unless it quotes names, or is about one exact set of them: then one
+    name goes into an order of its own, once.
     """
     opened, queue = Opened(), deque(batches)
     while queue:
@@ -70,6 +76,8 @@ def open_orders(batches: Sequence[Batch], new_order: NewOrder) -> Opened:
 def _set_aside(opened: Opened, batch: Batch, refusal: CARefused) -> tuple[Batch, ...] | None:
     """The orders to try instead of `batch`; None when the refusal is about the account as a whole."""
     names = [w.identifier for w in batch]
+    if batching.is_about_set(refusal.problem):
+        return _another_set(opened, batch, refusal)
     if limit := batching.name_limit(refusal.problem, len(batch)):
         opened.limit = limit
         return batching.pack(batch, limit=limit)
@@ -89,6 +97,15 @@ def _set_aside(opened: Opened, batch: Batch, refusal: CARefused) -> tuple[Batch,
         return ()
     log.info("the CA refused an order of %d names without naming one: trying halves", len(batch))
     return batching.halves(batch)
+
+
+def _another_set(opened: Opened, batch: Batch, refusal: CARefused) -> tuple[Batch, ...]:
+    if len(batch) == 1 or batch in opened.regrouped:
+        opened.refused |= dict.fromkeys(batch, refusal)
+        return ()
+    others = batching.another_set(batch)
+    opened.regrouped |= {*others}
+    return others
 
 
 def _about(refusal: CARefused, problem: Problem, wanted: Wanted) -> CARefused:

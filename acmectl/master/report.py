@@ -28,7 +28,8 @@ class Outcome(StrEnum):
 class NameResult:
     """A name, what became of it, until when it is authorized (None: it is not, or nobody knows), and why.
 
-    `is_paused` says that no later run tries it before a person has acted.
+    `is_paused` says that no later run tries it before a person has acted; `is_firm` that the CA itself has said until when it is to
+    be left alone, so that asking by name changes nothing.
     """
 
     wanted: Wanted
@@ -38,6 +39,7 @@ class NameResult:
     hint: str | None = None
     retry_at: datetime | None = None
     is_paused: bool = False
+    is_firm: bool = False
 
     @property
     def is_missing(self) -> bool:
@@ -46,9 +48,10 @@ class NameResult:
 
 
 class Found(StrEnum):
-    """What the CA says of a remembered authorization, when it is asked (`--verify`)."""
+    """What the CA says of a remembered authorization, when it is asked (`--verify`); `LAPSED` is one whose time was over."""
 
     VALID = "valid"
+    LAPSED = "lapsed"
     LOST = "lost"
     UNKNOWN = "unknown"
 

@@ -29,13 +29,14 @@ _LAPSE = Schedule(refresh.ZERO, early=False)
 class Reuse:
     """What is known of one CA, by profile."""
 
-    def __init__(self, memory: Memory) -> None:
-        """The facts lie in `memory`."""
+    def __init__(self, memory: Memory, *, directory_url: str) -> None:
+        """The facts about the CA at `directory_url` lie in `memory`."""
         self._memory = memory
+        self._directory_url = directory_url
 
     def is_proven(self, profile: str | None) -> bool:
         """Whether an authorization was seen in a second order."""
-        return self._memory.fact(_key(profile)) == _REUSES
+        return self._memory.fact(self._key(profile)) == _REUSES
 
     def never_happens(self, profile: str | None) -> bool:
         """Whether two different sets of names, never ordered before, have shown that nothing is reused."""
@@ -59,10 +60,10 @@ class Reuse:
     def learn(self, profile: str | None, names: Collection[Identifier], *, reused: bool) -> None:
         """A set that was never ordered before has been ordered, and at least one of its names was expected to be valid."""
         if reused:
-            self._memory.set_fact(_key(profile), _REUSES)
+            self._memory.set_fact(self._key(profile), _REUSES)
         elif not self.is_proven(profile):
             seen = {*self._evidence(profile), " ".join(sorted(n.value for n in names))}
-            self._memory.set_fact(_key(profile), json.dumps(sorted(seen)[:_ENOUGH]))
+            self._memory.set_fact(self._key(profile), json.dumps(sorted(seen)[:_ENOUGH]))
 
     def probe(self, account: str, names: Sequence[Wanted]) -> tuple[Wanted, ...] | None:
         """As many of `names` as make a set that was never ordered before; None where there is none."""
@@ -74,9 +75,8 @@ class Reuse:
         return None
 
     def _evidence(self, profile: str | None) -> list[str]:
-        fact = self._memory.fact(_key(profile))
+        fact = self._memory.fact(self._key(profile))
         return [] if fact in {None, _REUSES} else [str(names) for names in json.loads(fact or "[]")]
 
-
-def _key(profile: str | None) -> str:
-    return f"reuse/{profile or ''}"
+    def _key(self, profile: str | None) -> str:
+        return f"reuse/{self._directory_url}/{profile or ''}"

@@ -11,19 +11,21 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CARefused
+from acmectl.errors import AcmectlError, CARefused, CAUnreachable
 from acmectl.master import beside
+from acmectl.master.attempts import Deactivated, Proven
 from acmectl.master.books import Books, remembered
 from acmectl.master.ordering import Batch, Unordered, open_orders
 from acmectl.master.preflight import Preflight
-from acmectl.master.proving import Deactivated, Proven, Prover
-from acmectl.master.refreshing import NotRefreshed, Refresher, Stale
+from acmectl.master.proving import Prover
+from acmectl.master.refreshing import NotRefreshed, Orders, Refresher, Spared, Stale, spared, unprovable
 from acmectl.master.report import NameResult, Outcome, Settings
+from acmectl.master.retrying import Retrying
 from acmectl.master.reuse import Reuse
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, Order
-from acmectl.policy import batching, refresh
+from acmectl.policy import batching, refresh, replacing
 from acmectl.policy.refresh import Knowledge, Wanted
 from acmectl.solvers.base import Solver
 
@@ -70,6 +72,13 @@ class AccountRun:
         self._prover = Prover(session, solver, workers=settings.workers, books=books)
         self._reuse = reuse
         self._given_up: set[str] = set()
+        self._retrying = Retrying(self.prove, budget=self._budget, pause=session.clocks.pause)
+        self._refusal: Unordered | None = None
+        self._until: dict[Wanted, datetime | None] = {}
+        self._standing: set[Wanted] = set()
+        self._asked: set[tuple[str | None, frozenset[Identifier]]] = set()
+        self._results: dict[Wanted, NameResult] = {}
+        self._outcomes: dict[Wanted, Outcomed] = {}
         self._new_sets: set[str] = set()
 
     @property
@@ -79,32 +88,71 @@ class AccountRun:
             return self._clock()
         return self._session.ca_now()
 
-    def keep(self, due: Sequence[Wanted], doubtful: Iterable[Wanted]) -> list[NameResult]:
-        """Bring every name of `due` as far as it can be brought; `doubtful` ones, which failed before, are probed first."""
-        outcomes: dict[Wanted, Outcomed] = dict(self._preflight.failing(doubtful))
-        outcomes |= self.prove([w for w in due if w not in outcomes])
-        stale = self._stale(outcomes)
-        self._books.seen(s.authorization for s in stale)
-        for profile in dict.fromkeys(s.wanted.profile for s in stale):
-            outcomes |= self._refresh(profile, [s for s in stale if s.wanted.profile == profile])
-        return self._remember(outcomes, {s.wanted: s.authorization.expires_at for s in stale})
+    def keep(
+        self,
+        due: Sequence[Wanted],
+        doubtful: Iterable[Wanted],
+        standing: Mapping[Wanted, RememberedAuthorization],
+    ) -> list[NameResult]:
+        """Bring every name of `due` as far as it can be brought; `doubtful` ones, which failed before, are probed first.
 
-    def _refresh(self, profile: str | None, stale: list[Stale]) -> dict[Wanted, Outcomed]:
+        `standing` has the authorizations that are still of use, and due to be replaced: the CA is asked for these names in the sets
+        that they will be ordered in. What came of a name is written down as soon as it is known: a run that is killed has lost nothing.
+        """
+        self._stands(standing)
+        failing = self._preflight.failing(doubtful)
+        self._remember({w: unprovable(e) if w in standing else e for w, e in failing.items()})
+        stale = self._stale(self.prove([w for w in due if w not in failing and w not in standing]))
+        self._stands({s.wanted: s.authorization for s in stale})
+        stale += [self._candidate(w, a) for w, a in standing.items() if w not in failing]
+        for profile in dict.fromkeys(s.wanted.profile for s in stale):
+            self._refresh(profile, [s for s in stale if s.wanted.profile == profile])
+        return [self._results[wanted] for wanted in due]
+
+    def _stands(self, standing: Mapping[Wanted, RememberedAuthorization]) -> None:
+        """Note until when followers can use what is not given up."""
+        self._standing |= standing.keys()
+        self._until |= {w: a.expires_at for w, a in standing.items()}
+
+    def _refresh(self, profile: str | None, stale: list[Stale]) -> None:
         """A new authorization beside the old one where the CA makes such, else in its place."""
-        outcomes: dict[Wanted, Outcomed] = {}
+        new: Mapping[Wanted, Outcomed] = {}
         if beside.is_offered(self._session, self._books, profile):
-            outcomes |= beside.refresh(stale, self._session, self._books, self._prover, self._preflight)
+            seen = [s for s in stale if s.wanted in self._outcomes]
+            stale = [*seen, *self._stale(self.prove([s.wanted for s in stale if s.wanted not in self._outcomes]))]
+            new = beside.refresh(stale, self._session, self._books, self._prover, self._preflight)
+            self._remember(new)
         refresher = Refresher(
             self._session,
-            self._books,
             self._preflight,
-            prove=self.prove,
-            budget=lambda: self._books.orders_left(self._account, self.now),
-            limit=self._limit(profile),
+            orders=Orders(
+                prove=self.prove,
+                stale=self._stale,
+                asked=partial(self._parts, profile),
+                give_up=self._give_up,
+                budget=self._budget,
+                limit=lambda: self._limit(profile),
+            ),
             pool=self._settings.workers,
             given_up=self._given_up,
+            retrying=self._retrying,
         )
-        return outcomes | refresher.refresh([s for s in stale if s.wanted not in outcomes])
+        replaced = refresher.refresh([s for s in stale if s.wanted not in new])
+        self._remember({w: o for w, o in replaced.items() if o is not self._outcomes.get(w)})
+
+    def _parts(self, profile: str | None, names: Iterable[Wanted]) -> list[list[Wanted]]:
+        """Sets of `names` for which this run got an order, the largest first; names that are in none are left out."""
+        left, parts = {w.identifier: w for w in names}, []
+        for identifiers in sorted((ids for p, ids in self._asked if p == profile), key=len, reverse=True):
+            if left.keys() >= identifiers:
+                parts.append([left[identifier] for identifier in sorted(identifiers)])
+                left = {identifier: w for identifier, w in left.items() if identifier not in identifiers}
+        return parts
+
+    def _give_up(self, stale: Sequence[Stale]) -> None:
+        """Note what is about to be deactivated: these names have nothing to fall back on any more."""
+        self._books.giving_up((s.authorization for s in stale), self.now)
+        self._standing -= {s.wanted for s in stale}
 
     def _stale(self, outcomes: Mapping[Wanted, Outcomed]) -> list[Stale]:
         """The names whose authorization came back valid and is the one to replace, not a fresher one."""
@@ -112,19 +160,23 @@ class AccountRun:
         for wanted, outcome in outcomes.items():
             if not isinstance(outcome, Proven) or outcome.fresh:
                 continue
-            authorization, known = _remembered(wanted, outcome, self.now), self._knowledge(wanted.profile)
+            authorization, known = self._remembered(wanted, outcome), self._knowledge(wanted.profile)
             if refresh.is_stale(authorization, known, self._settings.schedule, self.now):
-                ends = refresh.horizon(authorization, known, self._settings.schedule)
-                urgent = ends is None or ends.cutoff_at <= self.now + self._settings.schedule.every
-                stale.append(Stale(wanted, authorization, urgent))
+                stale.append(self._candidate(wanted, authorization))
         return stale
 
+    def _candidate(self, wanted: Wanted, authorization: RememberedAuthorization) -> Stale:
+        schedule, now = self._settings.schedule, self.now
+        ends = refresh.horizon(authorization, self._knowledge(wanted.profile), schedule)
+        return Stale(wanted, authorization, replacing.stake(ends.cutoff_at if ends else now, now, schedule.every))
+
     def prove(self, due: Sequence[Wanted]) -> dict[Wanted, Outcomed]:
-        """Order and prove; an authorization that was deactivated under us is ordered again, and is no failure."""
+        """Order, prove, and remember; an authorization that was deactivated under us is ordered again, and is no failure."""
         outcomes: dict[Wanted, Outcomed] = {}
         due = list(due)
         for pause in (*ROUND_PAUSES, None):
-            outcomes |= self._round(due)
+            outcomes |= (found := {w: self._held(w, o) for w, o in self._round(due).items()})
+            self._remember({w: o for w, o in found.items() if pause is None or not isinstance(o, Deactivated)})
             due = [w for w in due if isinstance(outcomes[w], Deactivated)]
             if not due or pause is None:
                 break
@@ -132,6 +184,16 @@ class AccountRun:
             if pause:
                 self._session.clocks.pause(pause)
         return outcomes
+
+    def _held(self, wanted: Wanted, outcome: Outcomed) -> Outcomed:
+        """A name that got no order, and whose old authorization stands, has lost nothing."""
+        if wanted not in self._standing:
+            return outcome
+        if isinstance(outcome, Unordered):
+            return spared(outcome)
+        if isinstance(outcome, CARefused) and not any(wanted.identifier in names for _, names in self._asked):
+            return NotRefreshed(f"not refreshed: {outcome.message}", hint=outcome.hint, cause=outcome)
+        return outcome
 
     def _round(self, due: Sequence[Wanted]) -> dict[Wanted, Outcomed]:
         outcomes: dict[Wanted, Outcomed] = {}
@@ -152,10 +214,13 @@ class AccountRun:
 
     def _stopped(self, reason: AcmectlError) -> Unordered:
         """What is held against no name: the CA refuses the account, or does not answer."""
-        blocked = None
+        if isinstance(reason, Unordered):
+            return reason
         if isinstance(reason, CARefused) and batching.is_about_account(reason.problem):
             blocked = self._books.block(self._account, reason, self.now)
-        return Unordered(reason.message, hint=reason.hint, retry_at=blocked.retry_at if blocked else None)
+            self._refusal = Unordered(reason.message, hint=reason.hint, retry_at=blocked.retry_at)
+            return self._refusal
+        return Unordered(reason.message, hint=reason.hint, is_away=isinstance(reason, CAUnreachable))
 
     def _replicated(self, proven: Proven) -> Outcomed:
         """A replica of the CA may still show what this run has given up."""
@@ -189,12 +254,18 @@ class AccountRun:
         states = {fetch_authorization(self._session, url).status for url in order.authorization_urls}
         self._reuse.learn(profile, order.identifiers, reused=AuthorizationStatus.VALID in states)
 
+    def _budget(self) -> int:
+        """How many newOrders are left."""
+        return self._books.orders_left(self._account, self.now)
+
     def _limit(self, profile: str | None) -> int:
         return min(self._max_names(profile), self._books.learned_limit(profile))
 
     def _new_order(self, profile: str | None, identifiers: frozenset[Identifier]) -> Order:
         from acmectl.ca.orders import new_order
 
+        if self._refusal is not None:
+            raise self._refusal
         if self._books.orders_left(self._account, self.now) <= 0:
             limit = self._settings.new_orders
             raise Unordered(
@@ -205,6 +276,7 @@ class AccountRun:
         is_new = self._reuse.is_new(self._account, profile, identifiers)
         order = new_order(self._session, identifiers, profile=self._session.directory.profile_for(profile))
         self._books.order(self._account, profile, order, now=self.now)
+        self._asked.add((profile, identifiers))
         if is_new:
             self._new_sets.add(order.url)
         return order
@@ -225,21 +297,27 @@ class AccountRun:
                 reused = any(not proven[w].fresh for w in surely)
                 self._reuse.learn(profile, [w.identifier for w in names], reused=reused)
 
-    def _remember(
-        self, outcomes: Mapping[Wanted, Outcomed], until: Mapping[Wanted, datetime | None]
-    ) -> list[NameResult]:
-        """Write down what came of the names, in few transactions, and say it; `until` is for those not refreshed."""
-        proven = {w: p for w, p in outcomes.items() if isinstance(p, Proven)}
+    def _remember(self, outcomes: Mapping[Wanted, Outcomed]) -> None:
+        """Write down what came of the names, in few transactions, and what to say of it.
+
+        An authorization that is to be replaced is remembered as it is, and its failures with it: it has succeeded in nothing yet.
+        """
+        self._outcomes |= outcomes
+        stale = {s.wanted: s.authorization for s in self._stale(outcomes)}
+        proven = {w: p for w, p in outcomes.items() if isinstance(p, Proven) and w not in stale}
         errors = {w: e for w, e in outcomes.items() if isinstance(e, AcmectlError)}
-        self._books.valid(_remembered(w, p, self.now) for w, p in proven.items())
-        failures = self._books.failed({w: e for w, e in errors.items() if not isinstance(e, Unordered)}, self.now)
+        self._books.seen(stale.values())
+        self._results |= {w: NameResult(w, Outcome.FOUND, a.expires_at) for w, a in stale.items()}  # if nothing follows
+        self._books.valid(self._remembered(w, p) for w, p in proven.items())
+        own = {w: e for w, e in errors.items() if not isinstance(e, Unordered | Spared)}
+        failures = self._books.failed(own, self.now)
         results = [
             NameResult(w, Outcome.PROVEN if p.fresh else Outcome.FOUND, p.expires_at) for w, p in proven.items()
         ] + [
             NameResult(
                 w,
                 Outcome.FAILED,
-                until.get(w) if isinstance(e, NotRefreshed) else None,
+                self._until.get(w) if isinstance(e, NotRefreshed) else None,
                 e.message,
                 e.hint,
                 failures[w].retry_at if w in failures else getattr(e, "retry_at", None),
@@ -247,8 +325,21 @@ class AccountRun:
             )
             for w, e in errors.items()
         ]
+        self._results |= {result.wanted: result for result in results}
         self._books.say(((r.wanted.identifier, r.outcome, self._words(r)) for r in results), self.now)
-        return results
+
+    def _remembered(self, wanted: Wanted, proven: Proven) -> RememberedAuthorization:
+        return self._books.with_lifetime(
+            remembered(
+                wanted,
+                proven.authorization.url,
+                expires_at=proven.expires_at,
+                validated_at=proven.validated_at,
+                lifetime=proven.lifetime,
+                challenge_type=proven.challenge_type,
+                now=self.now,
+            )
+        )
 
     def _words(self, result: NameResult) -> str:
         """For the log: until when, or who failed whom and in whose words."""
@@ -256,15 +347,3 @@ class AccountRun:
             return f"until {result.expires_at:%Y-%m-%d %H:%M:%S} UTC" if result.expires_at else "until an unknown time"
         trail = self._prover.trail(result.wanted)
         return f"{result.reason} [{trail}]" if trail else result.reason
-
-
-def _remembered(wanted: Wanted, proven: Proven, now: datetime) -> RememberedAuthorization:
-    return remembered(
-        wanted,
-        proven.authorization.url,
-        expires_at=proven.expires_at,
-        validated_at=proven.authorization.validated_at,
-        lifetime=proven.lifetime,
-        challenge_type=proven.challenge_type,
-        now=now,
-    )

@@ -71,7 +71,8 @@ class Failure:
     `kind` is `name` (key: account, profile and identifier, as
     `failure_key` joins them), `certificate` (key: label) or `account` (key: account name).
 
-    `retry_at` is the earliest moment of the next attempt, None when a person must act first.
+    `retry_at` is the earliest moment of the next attempt, None when a person must act first. `asked_until` is until when the
+    CA asked to leave an account alone (Retry-After), which holds for a person's wish as well; None where it said nothing.
     """
 
     kind: str
@@ -81,6 +82,7 @@ class Failure:
     last_at: datetime
     retry_at: datetime | None
     reason: str
+    asked_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

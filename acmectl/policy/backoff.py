@@ -75,10 +75,31 @@ def outage(
 
 
 def blocked(
-    previous: Failure | None, *, account: str, reason: str, now: datetime, retry_after: timedelta | None
+    previous: Failure | None,
+    *,
+    account: str,
+    reason: str,
+    now: datetime,
+    retry_after: timedelta | None,
+    limited: bool = False,
 ) -> Failure:
-    """The failure to remember of a whole account: never without a next attempt, which nobody would think of making."""
-    return failed(previous, kind="account", key=account, reason=reason, now=now, retry_after=retry_after)
+    """The failure to remember of a whole account: never without a next attempt, which nobody would think of making.
+
+    A Retry-After says it all: neither earlier nor later. Without one a limit (429) is left alone for a day, and a refusal for a
+    growing time.
+    """
+    count = previous.count + 1 if previous else 1
+    asked_until = now + retry_after if retry_after else None
+    return Failure(
+        kind="account",
+        key=account,
+        count=count,
+        first_at=previous.first_at if previous else now,
+        last_at=now,
+        retry_at=asked_until or now + (PAUSES[-1] if limited else pause_after(count)),
+        reason=reason,
+        asked_until=asked_until,
+    )
 
 
 def may_try(failure: Failure | None, now: datetime) -> bool:

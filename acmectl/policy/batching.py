@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from acmectl.errors import InvalidName, Problem
 from acmectl.model.names import Identifier
@@ -18,6 +19,7 @@ _WHOLE = frozenset({
 })  # fmt: skip
 _LIMIT = re.compile(r"\b(\d{1,4})\s+(?:DNS\s+)?(?:identifiers|names|domains|SANs)\b", re.IGNORECASE)
 _ACCOUNT = frozenset({"accountDoesNotExist", "externalAccountRequired", "unauthorized", "userActionRequired"})
+_SET = re.compile(r"\bexact set of\b", re.IGNORECASE)
 _QUOTED = re.compile(r"[\"“'`]([^\"”'`\s]+)[\"”'`]")
 
 
@@ -41,6 +43,25 @@ def halves(names: Sequence[Wanted]) -> tuple[tuple[Wanted, ...], tuple[Wanted, .
     """Two orders in place of one that was refused without a name."""
     middle = len(names) // 2
     return tuple(names[:middle]), tuple(names[middle:])
+
+
+def another_set(names: Sequence[Wanted]) -> tuple[tuple[Wanted, ...], tuple[Wanted, ...]]:
+    """Two orders in place of one whose exact set of names has had its certificates: one name moves to an order of its own."""
+    return tuple(names[:-1]), tuple(names[-1:])
+
+
+def retriable(names: Iterable[Wanted], tried: Mapping[str, int], *, most: int) -> tuple[Wanted, ...]:
+    """Those of `names` that may be validated again: a name and its wildcard together `most` times, `tried` says how often they were.
+
+    To the CA's limit of failures (Let's Encrypt: 5 an hour) both are the same identifier.
+    """
+    chosen: list[Wanted] = []
+    spent = Counter(tried)
+    for wanted in names:
+        if spent[wanted.identifier.base] < most:
+            spent[wanted.identifier.base] += 1
+            chosen.append(wanted)
+    return tuple(chosen)
 
 
 def refused_names(problem: Problem, names: Collection[Identifier]) -> dict[Identifier, Problem]:
@@ -91,7 +112,16 @@ def is_about_names(problem: Problem) -> bool:
 
 def is_about_account(problem: Problem) -> bool:
     """Whether the CA refuses the whole account (deactivated, terms not agreed to), whatever it is asked for."""
-    return problem.type in _ACCOUNT or _is_rate_limit(problem)
+    return problem.type in _ACCOUNT or (_is_rate_limit(problem) and not is_about_set(problem))
+
+
+def is_about_set(problem: Problem) -> bool:
+    """Whether just this set of names has had its certificates of the week, so that any other set may be ordered.
+
+    Boulder: `too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, ...`; earlier `domains`,
+    with the names behind it, none of which is over any limit.
+    """
+    return _is_rate_limit(problem) and _SET.search(problem.detail) is not None
 
 
 def _is_rate_limit(problem: Problem) -> bool:

@@ -2,14 +2,15 @@
 
 From run to run, and only the runs in which something is due: what `refresh.plan` decides is ordered, deactivated and proven as the master
 would, the CA answers by `ca_rules`, and what comes out is when followers find each name unauthorized, and what it costs. Every
-validation is taken to succeed, after `validation`; what fails in life is no matter of a schedule.
+validation is taken to succeed, after `validation`; what fails in life is no matter of a schedule. Left out with that: remembered failures and
+their pauses, other hosts of the account and their orders, newAuthz, and requests that are repeated.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from acmectl.model.memory import RememberedAuthorization
@@ -19,9 +20,22 @@ from acmectl.policy.coverage import Gap
 from acmectl.policy.lane import VALIDATION, Budget, Costs, Lane, Setting
 from acmectl.policy.lifetimes import Schedule, judge
 from acmectl.policy.refresh import Wanted
-from acmectl.policy.terms import Terms, constant
+from acmectl.policy.replacing import cost
+from acmectl.policy.terms import Terms
 
-__all__ = ["TOLERANCE", "VALIDATION", "Forecast", "Gap", "Setting", "Shortfall", "Window", "play", "shortfalls"]
+__all__ = [
+    "TOLERANCE",
+    "VALIDATION",
+    "Crowd",
+    "Forecast",
+    "Gap",
+    "Setting",
+    "Shortfall",
+    "Window",
+    "crowds",
+    "play",
+    "shortfalls",
+]
 
 TOLERANCE = timedelta(minutes=1)  # beyond the validation itself: cron's jitter is no bad schedule
 
@@ -150,21 +164,13 @@ class Shortfall:
 def shortfalls(terms: Terms, schedule: Schedule, now: datetime) -> tuple[Shortfall, ...]:
     """What `schedule` cannot hold, of the rules of now and of those published for later."""
     eras = [(None, terms.at(now)), *((since, rules) for since, rules in terms.eras if since > now)]
-    found = (_shortfall(since, rules, schedule, now, published=terms.published) for since, rules in eras)
+    found = (_shortfall(since, terms.only(since or now), schedule, now) for since, _ in eras)
     return tuple(shortfall for shortfall in found if shortfall)
 
 
-def _shortfall(
-    since: datetime | None,
-    rules: ProfileRules,
-    schedule: Schedule,
-    now: datetime,
-    *,
-    published: bool,
-) -> Shortfall | None:
+def _shortfall(since: datetime | None, terms: Terms, schedule: Schedule, now: datetime) -> Shortfall | None:
     """Played with one name for some lifetimes: the same answer as that of a forecast."""
-    wanted = Wanted(Identifier("name.invalid"), "", None, "")
-    terms = replace(constant(rules), published=published)
+    wanted, rules = Wanted(Identifier("name.invalid"), "", None, ""), terms.at(now)
     until = now + 5 * max(rules.reuse, schedule.every)
     played = play([wanted], (), {None: terms}, Setting(schedule), start=now, until=until)
     gaps = [gap for gap in played.windows[0].gaps if gap.length > VALIDATION + TOLERANCE]
@@ -173,3 +179,50 @@ def _shortfall(
     judgement = judge(lifetime=rules.reuse, cutoff=rules.cutoff, schedule=schedule)
     of = gaps[1].start - gaps[0].start if len(gaps) > 1 else max(rules.reuse, schedule.every)
     return Shortfall(since, rules, schedule, played.longest, of, judgement.every)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """That an account's newOrders do not suffice for its names under rules that hold from `since` on (None: today's).
+
+    Some of the `names` stay unauthorized for `gap` where one alone would not; None: for ever.
+    """
+
+    since: datetime | None
+    setting: Setting
+    names: int
+    gap: timedelta | None
+
+
+def crowds(
+    wanted: Sequence[Wanted], terms: Mapping[str | None, Terms], setting: Setting, now: datetime
+) -> tuple[Crowd, ...]:
+    """The accounts whose names are too many for `setting.new_orders`, under the rules of now and under those published for later."""
+    found: list[Crowd] = []
+    changes = sorted({since for t in terms.values() for since, _ in t.eras if since > now})
+    for account in dict.fromkeys(w.account for w in wanted):
+        names = [w for w in wanted if w.account == account]
+        if 2 * len(names) + cost(len(names)) <= setting.new_orders:
+            continue  # even one by one they are not too many
+        crowded = (_crowd(names, terms, setting, since, now) for since in (None, *changes))
+        found += [crowd for crowd in crowded if crowd]
+    return tuple(found)
+
+
+def _crowd(
+    names: Sequence[Wanted],
+    terms: Mapping[str | None, Terms],
+    setting: Setting,
+    since: datetime | None,
+    now: datetime,
+) -> Crowd | None:
+    """Played from nothing, against each name alone: what the schedule itself cannot hold is no matter of their number."""
+    fixed = {profile: t.only(since or now) for profile, t in terms.items()}
+    until = now + 4 * max(setting.schedule.every, *(t.at(now).reuse for t in fixed.values()))
+    played = play(names, (), fixed, setting, start=now, until=until)
+    one_of_each = list({w.profile: w for w in names}.values())
+    alone = max(play([w], (), fixed, setting, start=now, until=until).longest for w in one_of_each)
+    if not all(window.since for window in played.windows):
+        return Crowd(since, setting, len(names), None)
+    is_longer = played.longest > max(alone, VALIDATION) + TOLERANCE
+    return Crowd(since, setting, len(names), played.longest) if is_longer else None

@@ -1,13 +1,13 @@
 """One account and profile in a forecast: what a master's runs do there, and what a CA answers.
 
-The order of things, and what each costs, is that of `acmectl.master`: ask by newOrder for all that is due; prove what comes back pending;
-of what is still the old authorization deactivate and prove again, what is urgent first, then a canary of each solver and zone, batch by
-batch as the budget of orders covers it. A test holds the counts to those of the real engine.
+The order of things is that of `acmectl.master`, by the same rules (`replacing`): ask by newOrder for what is new or lapsed, and prove
+what comes back pending; what is of use yet, and due to be replaced, is asked for in the sets that are ordered after it, given up and proven
+again: a canary of each solver and zone, then the rest, as the budget of orders covers it. A test holds the counts to those of the
+real engine. Nothing fails here, so there are no second canaries, no retries, and no pauses after failures.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,19 +17,21 @@ from itertools import chain
 
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.policy import batching, refresh
+from acmectl.policy import batching, refresh, replacing
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.policy.coverage import Cohort, Gap, Strand, joined, merged
 from acmectl.policy.lifetimes import Schedule
-from acmectl.policy.refresh import Decision, Wanted
+from acmectl.policy.refresh import Action, Decision, Wanted
+from acmectl.policy.replacing import Zone
 from acmectl.policy.terms import Terms
 
 VALIDATION = timedelta(minutes=1)
 _PER = LETS_ENCRYPT_LIMITS.new_orders.per
 _KEPT = 128
 
+_MOMENT = timedelta(microseconds=1)
+
 Names = tuple[int, ...]
-_Zone = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,11 @@ class Lane:
         self._budget = budget
         self._costs = costs
         self._wanted = tuple(chain.from_iterable(batching.pack(wanted)))
-        self._zones = [(w.solver, ".".join(w.identifier.base.split(".")[-2:])) for w in self._wanted]
+        self._zones = [replacing.zone(w) for w in self._wanted]
         self._clashes = any(w.identifier.is_wildcard for w in wanted)
         self._packed = lru_cache(_KEPT)(self._pack_clashing)  # both are asked the same in nearly every run
         self._canaries = lru_cache(_KEPT)(self._first_of_zones)
+        self._widest = 0  # the most names that the current run asked for at once
         self._ready: dict[Names, tuple[datetime, datetime]] = {}  # orders: when opened, until when ready
         self._cohorts = self._first(tuple(remembered), start)
 
@@ -111,7 +114,10 @@ class Lane:
         decisions = self._decide(now)
         due = [c for c, d in zip(self._cohorts, decisions, strict=True) if d.at is None]
         if due:
-            self._serve(due, now)
+            standing = [
+                c for c, d in zip(self._cohorts, decisions, strict=True) if d.at is None and d.action is Action.REFRESH
+            ]
+            self._serve(due, standing, now)
             decisions = self._decide(now)
         change = self._terms.changes_after(now)
         return min(d.at or now for d in decisions) if change is None else min(change, *(d.at or now for d in decisions))
@@ -155,34 +161,50 @@ class Lane:
         schedule = self._setting.schedule
         return refresh.plan(wanted, remembered, {}, now=now, knowledge=knowledge, schedule=schedule).decisions
 
-    def _serve(self, due: list[Cohort], now: datetime) -> None:
-        owner = _Owners(due)
-        orders = self._pack(owner.names, now)
-        asked = orders[: max(0, self._budget.left(now))]
-        if not asked:
-            self._costs.put_off = max(self._costs.put_off, len(owner.names))
-            return
-        self._budget.spend(now, len(asked))
-        count = sum(map(len, asked))
-        self._costs.requests += 1 + min(count, self._setting.workers) + len(asked) + count  # directory, nonces, ...
+    def _serve(self, due: list[Cohort], standing: list[Cohort], now: datetime) -> None:
+        owner, self._widest, spent = _Owners(due), 0, self._budget.left(now)
+        proven, valid, unasked = self._prove([c for c in due if c not in standing], now)
+        if self._setting.schedule.early:
+            proven += self._replace(tuple(sorted(valid)), owner, now, lapsed=True)
+            proven += self._refresh(_names(standing), {self._zones[n] for n in proven}, owner, now)
+            unasked = len(owner.names) - len(proven)
+        self._costs.put_off = max(self._costs.put_off, unasked)
+        if self._budget.left(now) < spent:
+            self._costs.requests += 1 + min(self._widest, self._setting.workers)  # the directory, and nonces
+        self._proven(due, proven, now)
+
+    def _prove(self, cohorts: list[Cohort], now: datetime) -> tuple[list[int], list[int], int]:
+        """Ask for what is new or lapsed: the names that were proven, those that came back valid, and how many were not asked."""
+        if not cohorts:
+            return [], [], 0
+        owner = _Owners(cohorts)
+        asked = self._pack(owner.names, now)[: max(0, self._budget.left(now))]
         proven: list[int] = []
         valid: list[int] = []
         for order in asked:
-            pending = self._pending(order, owner, now)
+            pending = self._ask(order, owner, now)
             proven += pending
             valid += sorted({*order} - {*pending}) if len(pending) < len(order) else ()
-        if self._setting.schedule.early:
-            wanted = owner.names if len(valid) == len(owner.names) else tuple(sorted(valid))
-            proven += self._refresh(wanted, owner, now)
-            self._costs.put_off = max(self._costs.put_off, len(owner.names) - len(proven))
-        self._proven(due, proven, now)
+        count = sum(map(len, asked))
+        self._widest = max(self._widest, count)
+        return proven, valid, len(owner.names) - count
+
+    def _ask(self, order: Names, owner: _Owners, now: datetime) -> Names:
+        """A newOrder, and a look at each of its authorizations: the names that came back pending, and are proven."""
+        self._budget.spend(now, 1)
+        self._costs.requests += 1 + len(order)
+        self._widest = max(self._widest, len(order))
+        return self._pending(order, owner, now)
 
     def _pending(self, order: Names, owner: _Owners, now: datetime) -> Names:
         """Which names of a newOrder come back pending, and are proven."""
         rules = self._terms.at(now)
         holders = owner.of_all(order)
         unusable = [c for c in holders if c.closes_at is None or c.closes_at <= now]
-        if not unusable or self._is_ready(order, holders, now):
+        if not unusable:
+            self._born_ready(order, holders, now)
+            return ()
+        if self._is_ready(order, holders, now):
             return ()
         pending = order if len(unusable) == len(holders) else tuple(n for n in order if owner.of(n) in unusable)
         ends = [c.known.expires_at for c in holders if c not in unusable and c.known and c.known.expires_at]
@@ -191,44 +213,54 @@ class Lane:
         )
         return pending
 
+    def _born_ready(self, order: Names, holders: Iterable[Cohort], now: datetime) -> None:
+        """An order over what is still valid is handed out until that ends, cutoff or not, unless the names are proven anew."""
+        ends = min(c.known.expires_at for c in holders if c.known and c.known.expires_at)
+        if self._ready.get(order, (now, now))[1] <= now:
+            opened_at = now - _MOMENT  # before what this run may yet replace
+            self._ready[order] = (opened_at, min(now + self._terms.at(now).order_lifetime, ends))
+
     def _is_ready(self, order: Names, holders: Iterable[Cohort], now: datetime) -> bool:
         """Whether newOrder hands out an order that is still ready, on the authorizations that there are (no cutoff)."""
         opened_at, until = self._ready.get(order, (now, now))
-        return until > now and all(c.proven_at is not None and c.proven_at <= opened_at for c in holders)
+        return until > now and all(c.proven_at is None or c.proven_at <= opened_at for c in holders)
 
-    def _refresh(self, names: Names, owner: _Owners, now: datetime) -> list[int]:
-        """Deactivate and prove again: the urgent ones, a canary of each other zone, the rest. Returns who was."""
-        urgent = [c for c in owner.cohorts if self._is_urgent(c, now)]
-        first = tuple(n for n in names if owner.of(n) in urgent) if urgent else ()
-        replaced = self._replace(first, now)
-        good = {self._zones[n] for n in replaced}
-        patient = tuple(n for n in names if owner.of(n) not in urgent) if urgent else names
-        canaries, rest = self._canaries(patient) if not good else self._canaries_beyond(good, patient)
-        proved = self._replace(canaries, now)
+    def _refresh(self, names: Names, good: set[Zone], owner: _Owners, now: datetime) -> list[int]:
+        """Replace a canary of each zone that is not `good`, then the rest. Returns who was."""
+        if not names:
+            return []
+        canaries, rest = self._canaries_beyond(good, names) if good else self._canaries(names)
+        proved = self._replace(canaries, owner, now)
         if len(proved) < len(canaries):
-            good |= {self._zones[n] for n in proved}
+            good = good | {self._zones[n] for n in proved}
             rest = tuple(n for n in rest if self._zones[n] in good)
-        return [*replaced, *proved, *self._replace(rest, now)]
+        return [*proved, *self._replace(rest, owner, now)]
 
-    def _is_urgent(self, cohort: Cohort, now: datetime) -> bool:
-        """Whether its names lapse before the next run, as far as the master knows: then no canary is waited for."""
-        if cohort.known is None:
-            return False  # it was not even asked to be replaced
-        ends = refresh.horizon(cohort.known, self._terms.knowledge(now), self._setting.schedule)
-        return ends is None or ends.cutoff_at <= now + self._setting.schedule.every
-
-    def _replace(self, names: Names, now: datetime) -> list[int]:
-        """Batch by batch, each only while the budget covers proving it and splitting it."""
-        rules = self._terms.at(now)
+    def _replace(self, names: Names, owner: _Owners, now: datetime, *, lapsed: bool = False) -> list[int]:
+        """Batch by batch, as large as the budget of orders covers."""
         replaced: list[int] = []
-        for order in self._pack(names, now):
-            if self._budget.left(now) < cost(len(order)):
-                continue
+        queue = deque(self._pack(names, now))
+        while queue:
+            order = queue.popleft()
+            size = replacing.portion(len(order), self._budget.left(now), lapsed=lapsed)
+            if 0 < size < len(order):
+                queue.appendleft(order[size:])
+            if size:
+                self._give_up(order[:size], owner, now, lapsed=lapsed)
+                replaced += order[:size]
+        return replaced
+
+    def _give_up(self, order: Names, owner: _Owners, now: datetime, *, lapsed: bool) -> None:
+        """Ask for exactly the set that is ordered afterwards (what comes back pending is proven); deactivate, order, prove."""
+        if not lapsed and (pending := self._ask(order, owner, now)):
+            order = tuple(n for n in order if n not in pending)
+            if order:
+                self._ask(order, owner, now)
+        if order:
+            rules = self._terms.at(now)
             self._budget.spend(now, 1)
             self._costs.requests += 2 * len(order) + 1  # deactivations, newOrder, authorizations
             self._validate(order, len(order), now, until=now + min(rules.order_lifetime, rules.pending_lifetime))
-            replaced += order
-        return replaced
 
     def _validate(self, order: Names, pending: int, now: datetime, *, until: datetime) -> None:
         """Prove the pending ones of an order, which then is ready `until` its end."""
@@ -289,20 +321,15 @@ class Lane:
     def _first_of_zones(self, names: Names) -> tuple[Names, Names]:
         return self._canaries_beyond(frozenset(), names)
 
-    def _canaries_beyond(self, good: Collection[_Zone], names: Names) -> tuple[Names, Names]:
-        """The first name of each solver and zone that is not `good`, and the others."""
-        first: dict[_Zone, int] = {}
-        for name in names:
-            first.setdefault(self._zones[name], name)
-        canaries = {n for zone, n in first.items() if zone not in good}
-        return tuple(n for n in names if n in canaries), tuple(n for n in names if n not in canaries)
+    def _canaries_beyond(self, good: Collection[Zone], names: Names) -> tuple[Names, Names]:
+        return replacing.canaries(names, self._zones.__getitem__, good)
 
 
 class _Owners:
     """Which cohort a due name belongs to."""
 
     def __init__(self, cohorts: Sequence[Cohort]) -> None:
-        self.cohorts = cohorts
+        self._cohorts = cohorts
         self.names = cohorts[0].names
         self._by_name: dict[int, Cohort] = {}
         if len(cohorts) > 1:
@@ -310,18 +337,17 @@ class _Owners:
             self.names = tuple(sorted(self._by_name))
 
     def of(self, name: int) -> Cohort:
-        return self._by_name.get(name, self.cohorts[0])
+        return self._by_name.get(name, self._cohorts[0])
 
     def of_all(self, names: Names) -> list[Cohort]:
         """The cohorts of the names of an order, each once."""
         if not self._by_name:
-            return [self.cohorts[0]]
+            return [self._cohorts[0]]
         return list({id(c): c for c in map(self.of, names)}.values())
 
 
-def cost(names: int) -> int:
-    """The newOrders that the master wants in hand before it replaces a batch: its own, and those of splitting it."""
-    return 1 + 2 * math.ceil(math.log2(names)) if names > 1 else 1
+def _names(cohorts: Sequence[Cohort]) -> Names:
+    return cohorts[0].names if len(cohorts) == 1 else tuple(sorted(n for c in cohorts for n in c.names))
 
 
 def _to_the_minute(known: RememberedAuthorization | None) -> RememberedAuthorization | None:

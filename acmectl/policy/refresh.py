@@ -101,12 +101,12 @@ def plan(
     """Decide for each name of `wanted`; `now` is the CA's time.
 
     `failures` are those of kind `name`, by their key, and `blocked` those of kind `account`; `knowledge` is by profile; `forced`
-    names are asked for whatever is remembered of them.
+    names are asked for whatever is remembered of them, unless the CA has asked to leave their account alone.
     """
     blocked = blocked or {}
     best = _latest(remembered)
     decisions = tuple(
-        Decision(w, Action.PROVE, "asked for by name", None, best.get(w.key))
+        _forced(w, best.get(w.key), blocked.get(w.account), now)
         if w.identifier in forced
         else _decide(
             w,
@@ -155,6 +155,13 @@ def is_stale(authorization: RememberedAuthorization, known: Knowledge, schedule:
     return schedule.early and ends is not None and ends.refresh_at <= now
 
 
+def _forced(wanted: Wanted, known: RememberedAuthorization | None, blocked: Failure | None, now: datetime) -> Decision:
+    if blocked is not None and blocked.asked_until is not None and now < blocked.asked_until:
+        reason = f"the CA asked to leave the account `{wanted.account}` alone: {blocked.reason}"
+        return Decision(wanted, Action.WAIT, reason, blocked.asked_until, known, blocked)
+    return Decision(wanted, Action.PROVE, "asked for by name", None, known)
+
+
 def _decide(
     wanted: Wanted,
     known: RememberedAuthorization | None,
@@ -169,13 +176,14 @@ def _decide(
             return Decision(wanted, Action.WAIT, f"{what}: {failure.reason}", failure.retry_at, known, failure)
     if ends is not None and now < ends.cutoff_at:
         return Decision(wanted, Action.REFRESH, "would lapse before the run after this one", None, known)
-    return Decision(wanted, Action.PROVE, _reason(known), None, known)
+    return Decision(wanted, Action.PROVE, _reason(known, now), None, known)
 
 
-def _reason(known: RememberedAuthorization | None) -> str:
+def _reason(known: RememberedAuthorization | None, now: datetime) -> str:
     if known is None:
         return "new"
-    if known.status is not AuthorizationStatus.VALID:
+    has_ended = known.expires_at is not None and known.expires_at <= now
+    if known.status is not AuthorizationStatus.VALID and not has_ended:
         return f"lost: the CA says `{known.status}`"
     return "lapsed: the CA does not reuse it any more"
 

@@ -43,7 +43,8 @@ def due(
     """Whether `spec` needs a new certificate of the CA at `directory_url`.
 
     `damage` says what is wrong with the installed files, if anything; `issuance` what was asked for when the installed
-    certificate was issued. Where that is not known (the state database was lost), it is taken to be what is wanted now.
+    certificate was issued. Where that is not known (the state database was lost), it is taken to be what is wanted now: names that
+    the certificate has beyond that may be the CA's own.
     """
     if installed is None:
         return Due(damage or "no certificate yet")
@@ -62,6 +63,8 @@ def _names_changed(spec: CertificateSpec, installed: Installed, issuance: Issuan
     """A name that the CA added by itself is no change; one that was asked for and is not wanted any more is."""
     asked = issuance.names if issuance else installed.names
     added = [f"+{name}" for name in sorted(spec.names - installed.names)]
+    if issuance is None and not added:
+        return None
     gone = [f"-{name}" for name in sorted(asked - spec.names)]
     return f"names changed: {' '.join(added + gone)}" if added or gone else None
 

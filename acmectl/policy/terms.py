@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from acmectl.policy.ca_rules import LETS_ENCRYPT, ProfileRules
@@ -15,19 +15,34 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 class Terms:
     """What a CA does under one profile: rules with the moments from which they hold, earliest first.
 
-    `published` says that the master knows C from the CA's documentation; else it takes C from above, by L.
+    `published` says that the master knows C from the CA's documentation; else it takes C from above, by L. `seen` is what it has
+    learned of C besides.
     """
 
     eras: tuple[tuple[datetime, ProfileRules], ...]
     published: bool = True
+    seen: Knowledge | None = None
+
+    def learned(self, *, max_names: int, knowledge: Knowledge) -> Terms:
+        """The same for a master that knows orders to take `max_names` names at most, and has seen how long they live."""
+        eras = tuple((since, replace(rules, max_names=min(rules.max_names, max_names))) for since, rules in self.eras)
+        return replace(self, eras=eras, seen=knowledge)
 
     def at(self, when: datetime) -> ProfileRules:
         """The rules at a moment."""
         return [rules for since, rules in self.eras if since <= when][-1]
 
+    def only(self, when: datetime) -> Terms:
+        """The rules of a moment for the whole time."""
+        return replace(self, eras=((_ALWAYS, self.at(when)),))
+
     def knowledge(self, when: datetime) -> Knowledge:
         """What a master knows of C at a moment."""
-        return Knowledge(self.at(when).cutoff) if self.published else Knowledge()
+        if not self.published:
+            return Knowledge()
+        cutoff = self.at(when).cutoff
+        # what was seen holds under the rules that it was seen under
+        return self.seen if self.seen is not None and self.seen.cutoff == cutoff else Knowledge(cutoff)
 
     def changes_after(self, when: datetime) -> datetime | None:
         """The next moment at which other rules hold."""

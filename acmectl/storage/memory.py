@@ -68,6 +68,11 @@ class Memory:
         query = _AUTHORIZATIONS.select("WHERE account = ifnull(?, account) ORDER BY identifier, seen_at, url")
         return self._database.rows(query, [account], _AUTHORIZATIONS.decode)
 
+    def authorization(self, url: str) -> RememberedAuthorization | None:
+        """The remembered authorization at `url`."""
+        query = _AUTHORIZATIONS.select("WHERE url = ?")
+        return next(iter(self._database.rows(query, [encode(url)], _AUTHORIZATIONS.decode)), None)
+
     def remember_authorizations(self, authorizations: Iterable[RememberedAuthorization]) -> None:
         """Insert or update by URL, all in one transaction."""
         self._database.write((_AUTHORIZATIONS.upsert, [_AUTHORIZATIONS.encode(a) for a in authorizations]))

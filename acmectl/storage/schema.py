@@ -54,7 +54,17 @@ _FIRST: Step = (
     "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-STEPS: tuple[Step, ...] = (_FIRST,)
+# What was learned of a CA is kept by its directory's URL since; what was learned before is of nobody knows which CA.
+_OF_A_CA: Step = (
+    "ALTER TABLE failures ADD COLUMN asked_until INTEGER",
+    "DELETE FROM facts WHERE key = 'new-authz-refused'",
+    *(
+        f"DELETE FROM facts WHERE substr(key, 1, {len(prefix)}) = '{prefix}'"  # noqa: S608  # our own words
+        for prefix in ("reuse/", "max-names/", "order-span/")
+    ),
+)
+
+STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA)
 
 
 class UnknownSchema(Exception):

@@ -15,7 +15,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,8 +107,14 @@ class Host:
         assert ran.status == 0, (arguments, ran)
         return ran
 
-    def on_terminal(self, *arguments: str, answer: str = "", env: Mapping[str, str] | None = None) -> Ran:
-        """Run a command on a terminal; `answer` is typed once it asks (` [y/N]: `). Both outputs come as `out`."""
+    def on_terminal(
+        self,
+        *arguments: str,
+        answer: str = "",
+        env: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Ran:
+        """Run a command on a terminal; `answer` is typed once it asks (` [y/N]: `), and `meanwhile` was done. Both outputs come as `out`."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [ACMECTL, *arguments],
@@ -121,7 +127,7 @@ class Host:
         )
         os.close(theirs)
         try:
-            text = _converse(ours, answer)
+            text = _converse(ours, answer, meanwhile)
             return Ran(process.wait(_SECONDS), text, "")
         finally:
             process.kill()
@@ -154,7 +160,7 @@ class Host:
         return f"{self.normal(ran.out)}{err}-> {ran.status}\n"
 
 
-def _converse(terminal: int, answer: str) -> str:
+def _converse(terminal: int, answer: str, meanwhile: Callable[[], object]) -> str:
     """All that is printed until the other side is closed; `answer` goes in at the prompt."""
     text, end = b"", time.monotonic() + _SECONDS
     while time.monotonic() < end:
@@ -168,6 +174,7 @@ def _converse(terminal: int, answer: str) -> str:
             break
         text += chunk
         if answer and b"[y/N]: " in text:
+            meanwhile()
             os.write(terminal, answer.encode() + b"\n")
             answer = ""
     return text.decode().replace("\r\n", "\n")

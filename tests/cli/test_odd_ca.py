@@ -14,6 +14,7 @@ from acmectl import app
 from acmectl.ca.session import Session
 from acmectl.errors import CAUnreachable
 from acmectl.follower import Follower, Issued, Settings
+from acmectl.follower.engine import Failed
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.sandbox.issuer import Issuer, Leaf
 from acmectl.sandbox.server import Sandbox
@@ -123,6 +124,46 @@ def test_wait_goes_on_while_the_ca_is_not_there(authorized: Host, follower: Host
         host.state.close()
 
 
+def test_wait_also_waits_for_the_end_of_an_earlier_pause(authorized: Host, follower: Host) -> None:  # noqa: ARG001
+    """The run before found the CA away: `--wait` is there to sit that out."""
+    host = app.load(follower.config)
+    start, slept = host.clock(), [0.0]
+    now = lambda: start + timedelta(seconds=slept[0])  # noqa: E731
+    outages = [CAUnreachable("no route to host")]
+
+    def connect(account: str) -> Session:
+        if outages:
+            raise outages.pop()
+        return host.connect(account)
+
+    def pause(seconds: float) -> None:
+        slept[0] += seconds
+
+    def engine() -> Follower:
+        return Follower(
+            connect=connect,
+            certificates=host.state.certificates,
+            memory=host.state.memory,
+            clock=CAClock(host.state.memory, now),
+            pause=pause,
+            directory_url=host.config.authority.directory_url,
+            settings=Settings(timedelta(minutes=15), 0.15, timedelta(days=1), 5),
+        )
+
+    try:
+        with host.state.locked():
+            (before,) = engine().run(host.wishes()).results
+            assert isinstance(before.outcome, Failed)
+            (result,) = engine().run(host.wishes(), wait=timedelta(seconds=30)).results
+            assert isinstance(result.outcome, Failed), "the pause is longer than the time there is"
+            assert slept == [0.0]
+            (result,) = engine().run(host.wishes(), wait=timedelta(hours=1)).results
+            assert isinstance(result.outcome, Issued)
+            assert 60 <= slept[0] < 300
+    finally:
+        host.state.close()
+
+
 def test_another_profile_means_another_certificate(ca: Sandbox, issued: Host) -> None:
     issued.configure(follower_of(ca, profile="tlsserver"))
     assert issued.block(issued.acmectl("follower", "plan")) == (
@@ -141,3 +182,21 @@ def test_generation_1_is_deployed_also_when_it_comes_again(ca: Sandbox, issued: 
     again = (issued.state / "certificates" / "xmpp" / "1" / "cert.pem").read_bytes()
     assert again != before
     assert (issued.directory / "tls" / "cert.pem").read_bytes() == again
+
+
+def test_a_name_that_the_ca_added_costs_no_certificate_when_the_state_database_is_lost(
+    ca: Sandbox,
+    authorized: Host,  # noqa: ARG001  # the names must be authorized first
+    follower: Host,
+    odd: OddIssuer,
+) -> None:
+    odd.more = {"www.xmpp.acme.test"}
+    follower.good("follower", "run")
+    (follower.state / "state.db").unlink()
+    finalized = ca.counts["finalize"]
+    follower.good("follower", "run")
+    assert ca.counts["finalize"] == finalized
+    follower.configure(follower_of(ca, "  xmpp: {names: [xmpp.acme.test]}\n"))
+    assert follower.block(follower.acmectl("follower", "plan")) == (
+        "xmpp  issue  names changed: -mail.acme.test\n-> 0\n"
+    ), "what was wanted is remembered again"

@@ -110,6 +110,19 @@ def test_an_export_never_overwrites(master: Host) -> None:
     assert master.tree() == before
 
 
+def test_an_export_goes_to_no_screen_or_pipe(master: Host) -> None:
+    before = master.tree()
+    assert (
+        master.block(master.acmectl("account", "export", "-"))
+        == """\
+! error: the bundle holds the account's key, and is written to a file only
+! hint: give the name of a new file
+-> 2
+"""
+    )
+    assert master.tree() == before
+
+
 def test_an_account_is_named_where_there_are_several(ca: Sandbox, tmp_path: Path) -> None:
     text = master_of(ca, accounts="{mail: {}, web: {}}").replace("solver: web}", "solver: web, account: mail}")
     host = Host(tmp_path / "master", text)

@@ -63,6 +63,17 @@ def test_the_terms_of_service_are_asked_about_on_a_terminal(new_master: Host) ->
     assert new_master.normal(ran.out).startswith(f"{QUESTION}y\naccount default: registered\n  directory:  https")
 
 
+def test_other_runs_go_on_while_a_person_reads_the_terms(new_master: Host) -> None:
+    statuses: list[int] = []
+
+    def run() -> None:
+        statuses.append(new_master.acmectl("master", "run").status)
+
+    new_master.on_terminal("account", "register", answer="y", meanwhile=run)
+    assert statuses == [1], "no account yet; 3 would be a lock that is held"
+    new_master.good("account", "show")
+
+
 def test_declined_terms_leave_nothing_behind(new_master: Host) -> None:
     before = new_master.tree()
     ran = new_master.on_terminal("account", "register", answer="n", env={"NO_COLOR": "1"})

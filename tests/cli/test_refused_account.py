@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.sandbox.server import Sandbox
 from acmectl.storage.accounts import StoredAccount
 from acmectl.storage.memory import Memory
@@ -60,6 +62,25 @@ def test_a_refused_account_is_asked_once_and_status_and_plan_say_so(
     assert "3 requests" in master.acmectl("-v", "master", "run", "www.refused.test").out, "a person asked for it"
 
 
+def test_a_name_that_is_asked_for_waits_as_long_as_the_ca_says(ca: Sandbox, master: Host) -> None:
+    master.configure(master_of(ca, "www.limited.test"))
+    limits = ca.authority.state.limits
+    limits.limits = replace(LETS_ENCRYPT_LIMITS, new_orders=replace(LETS_ENCRYPT_LIMITS.new_orders, count=0))
+    try:
+        assert master.acmectl("master", "run").status == 1
+    finally:
+        limits.limits = None
+    asked = master.acmectl("master", "run", "www.limited.test")
+    assert asked.status == 1
+    assert master.normal(asked.err).startswith(
+        "error: `www.limited.test` is left alone after an earlier failure: the CA asked to leave the account `default` alone: "
+    )
+    assert "; next attempt after " in asked.err
+    assert "tries again at once" not in asked.err, "it would not"
+    plan = master.good("master", "plan", "www.limited.test").out
+    assert plan.startswith("www.limited.test  wait  the CA asked to leave the account `default` alone: ")
+
+
 def test_a_certificate_is_not_ordered_for_names_that_this_host_did_not_get_authorized(
     ca: Sandbox, master: Host
 ) -> None:
@@ -77,6 +98,23 @@ def test_a_certificate_is_not_ordered_for_names_that_this_host_did_not_get_autho
     master.good("master", "run", "bad.held.test")
     master.good("run")
     assert (master.state / "certificates/bad/current").exists(), "no early order is in the way"
+
+
+def test_a_certificate_that_is_not_ordered_is_deployed_all_the_same(ca: Sandbox, master: Host) -> None:
+    deploy = "deploy: [{type: files, directory: tls}]"
+    before = f"certificates:\n  one: {{names: [good.behind.test], {deploy}}}\n"
+    after = f"certificates:\n  one: {{names: [good.behind.test, bad.behind.test], {deploy}}}\n"
+    master.configure(master_of(ca, "good.behind.test") + before)
+    master.good("run")
+    (master.directory / "tls" / "cert.pem").unlink()
+    ca.authority.state.injections.rejected["bad.behind.test"] = "no such zone"
+    master.configure(master_of(ca, "good.behind.test", "bad.behind.test") + after)
+    orders = len(ca.authority.state.store.orders)
+    ran = master.acmectl("-v", "run")
+    ca.authority.state.injections.rejected.clear()
+    assert "one: not ordered, waits for this host's own master part: not authorized: bad.behind.test\n" in ran.out
+    assert (master.directory / "tls" / "cert.pem").exists()
+    assert len(ca.authority.state.store.orders) == orders, "an order now would get in the way of the next one"
 
 
 def test_what_a_solver_left_that_is_configured_no_more_is_told_in_each_run_once(master: Host) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from acmectl.errors import Problem
-from acmectl.master.refreshing import CANARIES
+from acmectl.policy.replacing import CANARIES
 from tests.stories.world import DAY, HOUR, IN_2027, MINUTE, TODAY, Span, World
 
 BAR = timedelta(minutes=1, seconds=10)

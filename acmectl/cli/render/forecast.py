@@ -10,10 +10,13 @@ import click
 
 from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, hint, iso, moment, say, span, table
 from acmectl.model.durations import format_duration
-from acmectl.policy.forecast import TOLERANCE, VALIDATION
+from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
+from acmectl.policy.forecast import TOLERANCE, VALIDATION, Crowd, Shortfall
 
 if TYPE_CHECKING:
-    from acmectl.policy.forecast import Forecast, Gap, Shortfall, Window
+    from acmectl.policy.forecast import Forecast, Gap, Window
+
+    Warned = Shortfall | Crowd
 
 _WORST = 8  # windows that are listed one by one
 _COLUMNS = 60
@@ -21,7 +24,7 @@ _OPEN, _HALF, _SHUT, _BEFORE = "█", "▄", "·", " "
 _RULES = {"calendar": "what Let's Encrypt has announced, by its dates", "observed": "as observed at the CA"}
 
 
-def forecast(played: Forecast, rules: str, shortfalls: Sequence[Shortfall], *, is_terminal: bool) -> None:
+def forecast(played: Forecast, rules: str, shortfalls: Sequence[Warned], *, is_terminal: bool) -> None:
     """A forecast, in words and numbers; on a terminal with a timeline."""
     names = sum(len(w.names) for w in played.windows)
     mode = "early" if played.schedule.early else "lapse"
@@ -131,7 +134,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _verdict(played: Forecast, shortfalls: Sequence[Shortfall]) -> None:
+def _verdict(played: Forecast, shortfalls: Sequence[Warned]) -> None:
     if played.holds:
         click.echo("this schedule holds: no gap is longer than a validation takes")
         return
@@ -141,16 +144,18 @@ def _verdict(played: Forecast, shortfalls: Sequence[Shortfall]) -> None:
         hint("run it more often (`--every`), or divide the names among accounts: the rules alone would allow it")
 
 
-def warnings(shortfalls: Iterable[Shortfall]) -> None:
+def warnings(shortfalls: Iterable[Warned]) -> None:
     """What a schedule cannot hold, and what would, on stderr."""
     for shortfall in shortfalls:
         say("warning", _sentence(shortfall), YELLOW)
         hint(_remedy(shortfall))
 
 
-def _sentence(shortfall: Shortfall) -> str:
-    schedule, rules = shortfall.schedule, shortfall.rules
+def _sentence(shortfall: Warned) -> str:
     when = f"from {shortfall.since:%Y-%m-%d} on, " if shortfall.since else ""
+    if isinstance(shortfall, Crowd):
+        return when + _crowd(shortfall)
+    schedule, rules = shortfall.schedule, shortfall.rules
     if shortfall.every is None:
         return (
             f"{when}the CA reuses no authorization: they live for {span(rules.reuse)}, and are not reused in their last "
@@ -163,7 +168,21 @@ def _sentence(shortfall: Shortfall) -> str:
     )
 
 
-def _remedy(shortfall: Shortfall) -> str:
+def _crowd(crowd: Crowd) -> str:
+    length = "for ever" if crowd.gap is None else f"for up to {span(crowd.gap)}"
+    return (
+        f"{counted(crowd.names, 'name')} of an account, with runs every {format_duration(crowd.setting.schedule.every)}, take more than "
+        f"{counted(crowd.setting.new_orders, 'newOrder')} in three hours: some stay unauthorized {length}"
+    )
+
+
+def _remedy(shortfall: Warned) -> str:
+    if isinstance(shortfall, Crowd):
+        most = LETS_ENCRYPT_LIMITS.new_orders.count
+        more = (
+            f"raise `master.new_orders` (Let's Encrypt takes {most}), " if shortfall.setting.new_orders < most else ""
+        )
+        return f"{more}{'or ' if more else ''}divide the names among `accounts:`"
     if shortfall.every is None:
         return "no schedule helps; another profile of the CA may"
     every = format_duration(_round(min(shortfall.every, shortfall.schedule.every)))
@@ -179,19 +198,25 @@ def _round(every: timedelta) -> timedelta:
     return every // unit * unit
 
 
-def warning_json(shortfall: Shortfall) -> dict[str, Any]:
-    """One thing that a schedule cannot hold."""
+def warning_json(shortfall: Warned) -> dict[str, Any]:
+    """One thing that a schedule cannot hold; what a crowd of names lacks is no matter of the interval."""
+    of = None if isinstance(shortfall, Crowd) else shortfall.of
+    every = None if isinstance(shortfall, Crowd) or shortfall.every is None else _round(shortfall.every)
     return {
         "message": _sentence(shortfall),
         "hint": _remedy(shortfall),
         "from": iso(shortfall.since),
-        "gap_seconds": int(shortfall.gap.total_seconds()),
-        "of_seconds": int(shortfall.of.total_seconds()),
-        "holding_every_seconds": None if shortfall.every is None else int(_round(shortfall.every).total_seconds()),
+        "gap_seconds": _seconds(shortfall.gap),
+        "of_seconds": _seconds(of),
+        "holding_every_seconds": _seconds(every),
     }
 
 
-def forecast_json(played: Forecast, rules: str, shortfalls: Sequence[Shortfall]) -> dict[str, Any]:
+def _seconds(length: timedelta | None) -> int | None:
+    return None if length is None else int(length.total_seconds())
+
+
+def forecast_json(played: Forecast, rules: str, shortfalls: Sequence[Warned]) -> dict[str, Any]:
     """A forecast."""
     costs = played.costs
     return {

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 
 def looked_at(looked: Sequence[Looked], *, talks: bool) -> None:
-    """What the CA said of the remembered authorizations: losses in any case, the rest only where somebody looks."""
+    """What the CA said of the remembered authorizations: losses in any case, the rest only where somebody looks.
+
+    One that lived its time was not lost.
+    """
     lost = [one for one in looked if one.found == "lost"]
+    lapsed = [one for one in looked if one.found == "lapsed"]
     unknown = [one for one in looked if one.found == "unknown"]
     for one in lost:
         known = one.authorization
@@ -24,8 +28,9 @@ def looked_at(looked: Sequence[Looked], *, talks: bool) -> None:
         names = ", ".join(f"`{one.authorization.identifier}`" for one in unknown if one.words == words)
         say("error", f"the CA could not be asked about {names}: {words}", RED)
     if talks:
-        valid = len(looked) - len(lost) - len(unknown)
-        click.echo(f"verified {counted(len(looked), 'authorization')}: {valid} valid, {len(lost)} lost")
+        valid = len(looked) - len(lost) - len(lapsed) - len(unknown)
+        ended = f", {len(lapsed)} lapsed" if lapsed else ""
+        click.echo(f"verified {counted(len(looked), 'authorization')}: {valid} valid{ended}, {len(lost)} lost")
 
 
 def notes(about: Sequence[Note]) -> None:

@@ -37,20 +37,23 @@ if TYPE_CHECKING:
 _FEW = 5  # names that a command to paste repeats
 
 
-def master_report(report: MasterReport, *, talks: bool, told: Collection[Note] = (), by_name: bool = True) -> None:
+def master_report(
+    report: MasterReport, *, talks: bool, told: Collection[Note] = (), by_name: bool = True, asked: bool = False
+) -> None:
     """What a run did with each name; failures on stderr in any case, the rest only where somebody looks.
 
-    `told` are notes of an earlier report; `by_name`: whether `master run NAME` can try a name at once.
+    `told` are notes of an earlier report; `by_name`: whether `master run NAME` can try a name at once; `asked`: whether a person
+    asked for these names, and is told which of them the CA wants left alone.
     """
     clock_warning(report.clock_offset)
     notes([note for note in report.notes if note not in told])
-    for alike in _grouped(report.results):
+    for alike in _grouped(r for r in report.results if r.outcome == "failed" or r.is_missing or (asked and r.is_firm)):
         _failed_names(alike, by_name=by_name)
     if not talks:
         return
     table([_name_row(result) for result in report.results])
     click.echo(requests(report.requests))
-    waiting = [result for result in report.results if result.outcome == "waiting" and not result.is_missing]
+    waiting = [r for r in report.results if r.outcome == "waiting" and not r.is_missing and not r.is_firm]
     if waiting and by_name:
         hint(f"once it is mended, {_at_once(waiting)}")
 
@@ -66,11 +69,11 @@ def held(spec: CertificateSpec, missing: Collection[MissingKey], *, running_out:
 
 
 def _grouped(results: Iterable[NameResult]) -> Iterable[list[NameResult]]:
-    """The names that failed, or are missing since they did: those with the same reason together."""
-    groups: dict[tuple[str, str, str | None, bool], list[NameResult]] = {}
+    """Names with the same reason together."""
+    groups: dict[tuple[str, str, str | None, bool, bool], list[NameResult]] = {}
     for result in results:
-        if result.outcome == "failed" or result.is_missing:
-            groups.setdefault((result.outcome, result.reason, result.hint, result.is_paused), []).append(result)
+        alike = (result.outcome, result.reason, result.hint, result.is_paused, result.is_firm)
+        groups.setdefault(alike, []).append(result)
     return groups.values()
 
 
@@ -83,7 +86,7 @@ def _failed_names(alike: list[NameResult], *, by_name: bool) -> None:
     reason = first.reason.removeprefix("failed before: ")
     say("error", f"{names} {'is' if len(alike) == 1 else 'are'} {verb}: {reason}{again}", RED)
     hint(first.hint)
-    if by_name and (is_left or first.is_paused):
+    if by_name and not first.is_firm and (is_left or first.is_paused):
         hint(f"{'once a person has lifted it' if first.is_paused else 'once it is mended'}, {_at_once(alike)}")
 
 

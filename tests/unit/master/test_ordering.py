@@ -97,6 +97,53 @@ def test_a_429_of_a_registered_domain_costs_the_names_below_it() -> None:
     assert len(result.refused) == 2
 
 
+SET = Problem(
+    "rateLimited",
+    "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, retry after 2026-11-23",
+    429,
+)
+OLD_SET = Problem(
+    "rateLimited",
+    "too many certificates (5) already issued for this exact set of domains in the last 168h: a.test,b.test",
+    429,
+)
+
+
+def exhausted(problem: Problem, *sets: str) -> Refusal:
+    """Refuses the sets of names that are given as words."""
+    used = {frozenset(Identifier(name) for name in names.split()) for names in sets}
+    late = timedelta(hours=30)
+    return lambda names: RateLimited(problem, doing="it", retry_after=late) if names in used else None
+
+
+def test_an_exact_set_that_has_had_its_certificates_is_ordered_as_two_others() -> None:
+    for problem in (SET, OLD_SET):
+        result, asked = opened(wanted("a.test", "b.test", "c.test"), exhausted(problem, "a.test b.test c.test"))
+        assert (asked, names_in(result), result.refused) == (3, ["a.test", "b.test", "c.test"], {})
+        assert result.stopped is None, "never the whole account"
+
+
+def test_one_name_is_moved_once_and_then_only_this_batch_is_refused() -> None:
+    problem = exhausted(SET, "a.test b.test c.test", "a.test b.test")
+    result, asked = opened(wanted("a.test", "b.test", "c.test"), problem)
+    assert (asked, names_in(result), result.stopped) == (3, ["c.test"], None)
+    assert {w.identifier.value for w in result.refused} == {"a.test", "b.test"}
+    assert {error.retry_after for error in result.refused.values()} == {timedelta(hours=30)}
+
+
+def test_other_batches_go_on_after_the_exact_set_of_one_was_refused() -> None:
+    refuse, orders = exhausted(SET, "a.test"), []
+
+    def new_order(names: frozenset[Identifier]) -> Order:
+        if error := refuse(names):
+            raise error
+        orders.append(names)
+        return Order("https://ca.test/1", OrderStatus.PENDING, names, (), "f")
+
+    result = open_orders([wanted("a.test"), wanted("b.test")], new_order)
+    assert (names_in(result), len(result.refused), result.stopped) == (["b.test"], 1, None)
+
+
 def test_a_429_of_the_account_is_never_split() -> None:
     problem = Problem("rateLimited", "too many new orders (300) from this account in the last 3h0m0s", 429)
     names = wanted("a.test", "b.test")

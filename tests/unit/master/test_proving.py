@@ -78,7 +78,7 @@ def proving(directory: Path, solver: Nothing) -> Iterator[tuple[Prover, Order, T
             ) as session,
         ):
             accounts.register(session, contact=(), terms_agreed=True)
-            books = Books(memory, new_orders=300)
+            books = Books(memory, directory_url="https://ca.test/directory", new_orders=300)
             prover = Prover(session, lambda _: solver, workers=1, books=books, timeout=TIMEOUT)
             yield prover, new_order(session, [w.identifier for w in NAMES], profile="classic"), time
     memory.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from acmectl.model.memory import Failure
 from acmectl.policy import backoff
 
@@ -77,5 +79,14 @@ def test_a_retry_after_is_obeyed_in_an_outage_too() -> None:
 def test_a_refused_account_is_always_tried_again() -> None:
     first = backoff.blocked(None, account="default", reason="no", now=NOW, retry_after=None)
     assert (first.kind, first.key, first.retry_at) == ("account", "default", NOW + timedelta(minutes=1))
-    late = backoff.blocked(first, account="default", reason="no", now=NOW, retry_after=timedelta(days=2))
-    assert (late.count, late.retry_at) == (2, NOW + timedelta(days=2))
+    assert first.asked_until is None
+    limited = backoff.blocked(None, account="default", reason="no", now=NOW, retry_after=None, limited=True)
+    assert (limited.retry_at, limited.asked_until) == (NOW + timedelta(hours=23), None)
+
+
+@pytest.mark.parametrize("after", [timedelta(seconds=20), timedelta(days=2)])
+def test_a_refused_account_is_tried_again_exactly_when_the_ca_says(after: timedelta) -> None:
+    failure = None
+    for count in (1, 2, 3, 4):
+        failure = backoff.blocked(failure, account="default", reason="no", now=NOW, retry_after=after)
+        assert (failure.count, failure.retry_at, failure.asked_until) == (count, NOW + after, NOW + after)

@@ -147,3 +147,24 @@ def test_the_limit_of_names_is_read_from_the_refusal(detail: str, limit: int | N
 
 def test_a_rate_limit_is_no_limit_of_names() -> None:
     assert batching.name_limit(Problem("rateLimited", "50 names in a week", 429), 60) is None
+
+
+def test_a_limit_of_one_exact_set_is_about_neither_the_account_nor_a_name() -> None:
+    detail = "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s"
+    problem = Problem("rateLimited", detail, 429)
+    assert batching.is_about_set(problem)
+    assert not batching.is_about_account(problem)
+    assert not batching.is_about_set(Problem("malformed", detail, 400))
+    assert not batching.is_about_set(Problem("rateLimited", "too many new orders (300) from this account", 429))
+
+
+def test_another_set_moves_one_name() -> None:
+    names = wanted("a.test", "b.test", "c.test")
+    assert batching.another_set(names) == (tuple(names[:2]), tuple(names[2:]))
+
+
+def test_a_name_and_its_wildcard_share_what_is_left_of_their_tries() -> None:
+    names = wanted("a.test", "*.a.test", "b.test")
+    assert batching.retriable(names, {}, most=2) == tuple(names)
+    assert batching.retriable(names, {"a.test": 1}, most=2) == (names[0], names[2])
+    assert batching.retriable(names, {"a.test": 2, "b.test": 1}, most=2) == (names[2],)

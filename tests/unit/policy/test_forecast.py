@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acmectl.master import refreshing
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.policy import batching, lane
+from acmectl.policy import batching
 from acmectl.policy.ca_rules import LETS_ENCRYPT, ProfileRules
-from acmectl.policy.forecast import TOLERANCE, VALIDATION, Forecast, Setting, play, shortfalls
+from acmectl.policy.forecast import TOLERANCE, VALIDATION, Forecast, Setting, crowds, play, shortfalls
 from acmectl.policy.lifetimes import Holding, Schedule, judge
-from acmectl.policy.refresh import Wanted
+from acmectl.policy.refresh import Knowledge, Wanted
 from acmectl.policy.terms import Terms, constant, observed, published
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -91,15 +90,15 @@ def test_the_longest_gap_of_a_schedule(
 
 def test_a_refresh_is_counted_request_by_request() -> None:
     """First: directory, 3 nonces, newOrder, 3 authorizations, 3 challenges, the order, 1 authorization. Then a refresh, which asks
-    (1 + 3), and replaces all three in an order for the canary and one for the rest, or in one where it is urgent."""
+    for the canary (1 + 1) and replaces it (deactivation, newOrder, authorization, challenge and 2), then so the other two."""
     first = foretell(days=1)
     assert (first.costs.orders, first.costs.validations, first.costs.requests) == (1, 3, 13)
     assert first.per_day(first.costs.requests) == 13
     hourly = foretell(every=HOUR, days=30)
-    assert (hourly.costs.orders, hourly.costs.validations) == (1 + 3, 3 + 3)
-    assert hourly.costs.requests == 13 + (1 + 3 + 1 + 3) + (2 * 3 + 2) + (3 + 2 * 2)
-    urgent = foretell(every=DAY, days=30)
-    assert (urgent.costs.orders, urgent.costs.peak) == (1 + 2, 2)
+    assert (hourly.costs.orders, hourly.costs.peak, hourly.costs.validations) == (1 + 4, 4, 3 + 3)
+    assert hourly.costs.requests == 13 + (1 + 2) + (2 + 3 + 3) + (3 + 5 + 4)
+    alone = foretell(every=DAY, days=30, names=many(1))
+    assert (alone.costs.orders, alone.costs.peak) == (1 + 2, 2)
 
 
 def test_a_run_with_nothing_due_costs_nothing() -> None:
@@ -154,9 +153,19 @@ def test_a_refresh_beyond_the_budget_leaves_names_for_later_and_mixes_their_hist
 
 
 def test_canaries_beyond_the_budget_hold_back_the_rest_of_their_zones() -> None:
-    """Asking takes 2 orders of 16; 15 are wanted in hand for each batch of 100 canaries."""
-    forecast = foretell(IN_2028, names=many(200, zones=150), every=HOUR, new_orders=16, days=1)
+    """Of 150 canaries 1 goes with 2 newOrders left, and 2 with 4: no zone has a good canary before its own."""
+    forecast = foretell(IN_2028, names=many(200, zones=150), every=HOUR, new_orders=6, days=1)
+    assert forecast.costs.peak == 6
+    assert forecast.costs.put_off >= 150
+
+
+def test_a_budget_too_small_for_a_full_order_still_replaces_every_name_in_smaller_ones() -> None:
+    """A full batch of 100 wants 16 newOrders in hand; with 10 it goes by 16, 8, 4, 2 and 1 names, 31 in each three hours."""
+    forecast = foretell(TODAY, names=many(100), every=HOUR, new_orders=10, days=60)
+    assert forecast.costs.peak == 10
     assert forecast.costs.put_off > 0
+    assert all(window.since for window in forecast.windows)
+    assert forecast.longest <= 12 * HOUR
 
 
 def test_accounts_have_budgets_of_their_own() -> None:
@@ -180,11 +189,6 @@ def test_a_wildcard_among_many_names_changes_nothing() -> None:
 def test_orders_are_filled_as_the_master_fills_them() -> None:
     names = many(250, zones=7)
     assert foretell(names=names, days=1).costs.orders == len(batching.pack(names)) == 3
-
-
-@given(st.integers(1, 1000))
-def test_a_batch_costs_what_the_master_reckons(names: int) -> None:
-    assert lane.cost(names) == refreshing.cost(names)
 
 
 def test_rules_change_on_their_published_dates() -> None:
@@ -243,6 +247,86 @@ def test_lapse_falls_short_of_every_row() -> None:
 def test_where_nothing_is_ever_reused_no_schedule_is_named() -> None:
     (short,) = shortfalls(constant(NEVER), Schedule(HOUR), START)
     assert short.every is None
+
+
+def test_a_learned_limit_of_names_takes_more_orders() -> None:
+    seen = constant(TODAY).learned(max_names=25, knowledge=Knowledge(TODAY.cutoff))
+    assert foretell(names=many(100), days=1).costs.orders == 1
+    assert foretell(seen, names=many(100), days=1).costs.orders == 4
+
+
+def test_longer_orders_that_were_seen_move_the_refresh_forward_under_the_rules_they_were_seen_under() -> None:
+    """An eighth of 8 days is 24 h, where 21 h are published."""
+    calendar = published("classic")
+    seen = calendar.learned(max_names=100, knowledge=Knowledge(TODAY.cutoff, 8 * DAY))
+    first, earlier = (foretell(terms, every=HOUR, days=31).windows[0].gaps[0].start for terms in (calendar, seen))
+    assert first - earlier == 3 * HOUR
+    assert seen.knowledge(START) == Knowledge(TODAY.cutoff, 8 * DAY)
+    assert seen.knowledge(datetime(2028, 3, 1, tzinfo=UTC)) == Knowledge(IN_2028.cutoff)
+
+
+def test_an_order_that_was_born_ready_is_handed_out_past_the_cutoff() -> None:
+    """`lapse` at a CA whose C is below the 24 h that are taken for it: asked with 24 h left, the order comes back ready until the old
+    authorizations end, and so nothing is proven in between."""
+    rules = Terms(constant(TODAY).eras, published=False)
+    forecast = foretell(rules, every=HOUR, early=False, days=61)
+    assert forecast.costs.validations == 3 * 3
+    assert 21 * HOUR < forecast.longest <= 22 * HOUR
+
+
+def test_remembered_names_whose_order_is_born_ready_count_as_well() -> None:
+    known = tuple(remembered(w.identifier.value, 23 * HOUR) for w in many(3))
+    rules = Terms(constant(TODAY).eras, published=False)
+    forecast = foretell(rules, every=HOUR, early=False, days=2, remembered=known)
+    assert forecast.longest == 21 * HOUR + VALIDATION
+
+
+def test_what_is_past_the_cutoff_that_the_master_reckons_with_is_replaced_at_once() -> None:
+    """The second run finds names with 23 h left, 24 h being the cutoff for it and 21 h for the CA: asked, given up, ordered in one."""
+    forecast = foretell(Terms(constant(TODAY).eras, published=False), every=29 * DAY + HOUR, days=31)
+    assert (forecast.costs.orders, forecast.costs.validations, forecast.longest) == (1 + 2, 3 + 3, VALIDATION)
+
+
+def test_what_the_ca_reuses_no_more_is_proven_as_it_comes_back() -> None:
+    """A seventh of two days is less than this CA's 7 h: of two names that are asked for together one is pending, and the other is then
+    asked for by itself, and replaced."""
+    rules = replace(TODAY, reuse=2 * DAY, order_lifetime=56 * HOUR, pending_lifetime=56 * HOUR)
+    left = {"a": 6.9 * HOUR, "b": 7.5 * HOUR, "c": 6.9 * HOUR}
+    known = tuple(replace(remembered(f"{n}.z.test", of), lifetime=2 * DAY) for n, of in left.items())
+    names = wanted(*(f"{n}.z.test" for n in left))
+    terms = Terms(constant(rules).eras, published=False)
+    forecast = foretell(terms, names=names, remembered=known, every=HOUR, days=0.5 / 24)
+    assert forecast.costs.orders == 1 + (
+        1 + 1 + 1
+    )  # the canary is pending; the others: asked for, asked for without c, replaced
+    assert forecast.costs.validations == 3
+
+
+def crowded(
+    count: int, new_orders: int, *, every: timedelta = HOUR, rules: ProfileRules = TODAY
+) -> list[timedelta | None]:
+    setting = Setting(Schedule(every), new_orders=new_orders)
+    return [crowd.gap for crowd in crowds(many(count, zones=5), {"classic": constant(rules)}, setting, START)]
+
+
+def test_names_that_are_too_many_for_the_budget_are_told_with_their_gap() -> None:
+    assert crowded(3, 300) == []
+    assert crowded(100, 300) == []
+    assert crowded(100, 10) == [2 * HOUR]
+    assert crowded(5, 0) == [None]
+
+
+def test_what_one_name_alone_would_lack_is_no_matter_of_their_number() -> None:
+    assert crowded(200, 300, every=DAY, rules=IN_2028) == []
+
+
+def test_a_crowd_is_counted_by_account_and_told_from_a_published_date_on() -> None:
+    names = [*many(60), *(replace(w, account="other") for w in many(3))]
+    setting = Setting(Schedule(6 * HOUR), new_orders=10)
+    found = crowds(names, {"classic": published("classic")}, setting, START)
+    assert {crowd.names for crowd in found} == {60}
+    assert found[0].since is None
+    assert [crowd.since for crowd in found[1:]] == sorted(crowd.since for crowd in found[1:] if crowd.since)
 
 
 lifetimes = st.integers(2 * 60, 40 * 24 * 60).map(lambda minutes: timedelta(minutes=minutes))

@@ -146,6 +146,21 @@ def test_a_name_of_a_refused_account_waits_with_it_and_a_kept_one_does_not_care(
     assert decide(blocked={"mail": refused["default"]}).action is Action.PROVE
 
 
+def test_a_name_that_a_person_asked_for_waits_as_well_while_the_ca_wants_its_account_left_alone() -> None:
+    at = NOW + timedelta(minutes=20)
+    limited = {"default": Failure("account", "default", 1, NOW, NOW, at, "too many new orders", asked_until=at)}
+    decision = decide(blocked=limited, forced=True)
+    assert (decision.action, decision.at, decision.failure) == (Action.WAIT, at, limited["default"])
+    assert decision.reason == "the CA asked to leave the account `default` alone: too many new orders"
+    assert decide(blocked=limited, forced=True, now=at).action is Action.PROVE
+
+
+def test_what_ended_in_its_time_has_lapsed_and_what_ended_before_was_lost() -> None:
+    gone = replace(remembered(timedelta(hours=2)), status=AuthorizationStatus.EXPIRED)
+    assert decide(gone).reason == "lost: the CA says `expired`"
+    assert decide(gone, now=NOW + timedelta(hours=2)).reason == "lapsed: the CA does not reuse it any more"
+
+
 def test_a_name_that_a_person_asked_for_is_proven_whatever_is_remembered() -> None:
     decision = decide(remembered(timedelta(days=29)), failures=failure(None), forced=True)
     assert (decision.action, decision.reason) == (Action.PROVE, "asked for by name")

@@ -57,6 +57,17 @@ def test_a_newer_file_is_refused(connection: sqlite3.Connection) -> None:
         schema.upgrade(connection, [ONE])
 
 
+def test_what_was_learned_before_it_was_known_of_which_ca_is_dropped(connection: sqlite3.Connection) -> None:
+    schema.upgrade(connection, schema.STEPS[:1])
+    old = ["reuse/", "reuse/classic", "max-names/classic", "order-span/classic/75600.0", "new-authz-refused"]
+    kept = ["account-url/default", "clock-offset", "new-orders/default", "published/dns"]
+    connection.executemany("INSERT INTO facts VALUES (?, 'x')", [(key,) for key in old + kept])
+    connection.execute("INSERT INTO failures VALUES ('account', 'default', 1, 0, 0, 0, 'no')")
+    schema.upgrade(connection)
+    assert [key for (key,) in connection.execute("SELECT key FROM facts ORDER BY key")] == kept
+    assert connection.execute("SELECT asked_until FROM failures").fetchall() == [(None,)]
+
+
 def test_an_empty_file_left_by_a_killed_run_becomes_a_database(tmp_path: Path) -> None:
     (tmp_path / "state.db").touch(mode=0o600)
     memory = Memory(tmp_path / "state.db")

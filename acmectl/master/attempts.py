@@ -1,0 +1,114 @@
+"""One pending authorization on its way to a decision: which challenge is answered, and what the CA's word on it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from acmectl.errors import CAError, Problem, SolverError
+from acmectl.model.orders import Authorization, AuthorizationStatus, Challenge, ChallengeStatus
+from acmectl.policy.refresh import Wanted
+from acmectl.solvers.base import Response, Solver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from acmectl.ca.session import Session
+
+ORDER_TIMEOUT = timedelta(minutes=3)  # Boulder retries a validation for about a minute and a half
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A valid authorization, and since when it is known to be; `fresh` if this run proved it.
+
+    `validated_at` is the CA's word; of a fresh one where it says nothing, the moment just before its challenge was answered.
+    """
+
+    authorization: Authorization
+    expires_at: datetime | None
+    lifetime: timedelta | None
+    challenge_type: str | None
+    fresh: bool
+    validated_at: datetime | None = None
+
+
+class Deactivated(CAError):
+    """An authorization was taken away while it was being proven: a follower released a stuck order; order again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A pending authorization, the challenge of it that was chosen, and what is published for that."""
+
+    wanted: Wanted
+    authorization: Authorization
+    challenge: Challenge
+    response: Response
+
+
+def prepared(
+    session: Session, wanted: Wanted, authorization: Authorization, solver: Callable[[str], Solver]
+) -> Attempt:
+    """How to prove an authorization; raises the reason why it cannot be: Deactivated, CAError, SolverError."""
+    from acmectl.ca.proving import key_authorization
+
+    if authorization.status is not AuthorizationStatus.PENDING:
+        raise judged(authorization)
+    challenge = _choose(authorization, solver(wanted.solver), wanted)
+    key = key_authorization(session, challenge)
+    return Attempt(wanted, authorization, challenge, Response(wanted.identifier, challenge.type, challenge.token, key))
+
+
+def judged(authorization: Authorization) -> CAError:
+    """Why an authorization that is not valid is not, in the CA's own words."""
+    problem = authorization.error or Problem("", "")
+    match authorization.status:
+        case AuthorizationStatus.DEACTIVATED:
+            return Deactivated("the authorization was deactivated while it was being proven")
+        case AuthorizationStatus.PENDING:
+            return CAError(f"the CA did not decide within {ORDER_TIMEOUT.total_seconds():g} s")
+        case AuthorizationStatus.INVALID if authorization.error:
+            return CAError(f"the CA's validation failed: {problem}")
+        case status:
+            return CAError(f"the authorization is `{status}`")
+
+
+def seen(authorization: Authorization, *, answered_at: datetime | None = None) -> Proven:
+    """A valid authorization; `answered_at` is when this run answered its challenge, None where it found it valid.
+
+    Without the CA's `validated` the moment of the answer stands in for it: else L would never be learned there, and
+    every run would refresh.
+    """
+    expires_at, validated_at = authorization.expires_at, authorization.validated_at or answered_at
+    lifetime = expires_at - validated_at if expires_at and validated_at else None
+    types = [c.type for c in authorization.challenges if c.status is ChallengeStatus.VALID]
+    return Proven(
+        authorization,
+        expires_at,
+        lifetime,
+        types[0] if types else None,
+        fresh=answered_at is not None,
+        validated_at=validated_at,
+    )
+
+
+def _choose(authorization: Authorization, solver: Solver, wanted: Wanted) -> Challenge:
+    offered = {c.type: c for c in authorization.challenges}
+    for kind in solver.capabilities.challenge_types:
+        if kind in offered:
+            return offered[kind]
+    raise SolverError(
+        f"solver `{wanted.solver}` proves by {', '.join(solver.capabilities.challenge_types)}, "
+        f"but the CA offers {', '.join(sorted(offered)) or 'nothing'}",
+        hint="a wildcard needs a solver for dns-01" if wanted.identifier.is_wildcard else None,
+    )
+
+
+def by_solver(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+    """The attempts of each solver."""
+    groups: dict[str, list[Attempt]] = {}
+    for one in attempts:
+        groups.setdefault(one.wanted.solver, []).append(one)
+    return groups
