@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.names import Identifier
-from acmectl.policy.ca_rules import ProfileRules
+from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS, ProfileRules
 from acmectl.policy.coverage import Gap
 from acmectl.policy.lane import VALIDATION, Budget, Costs, Lane, Setting
 from acmectl.policy.lifetimes import Schedule, judge
@@ -216,12 +216,13 @@ def _crowd(
     since: datetime | None,
     now: datetime,
 ) -> Crowd | None:
-    """Played from nothing, against each name alone: what the schedule itself cannot hold is no matter of their number."""
+    """Played from nothing, against each name alone with orders to spare: what the schedule cannot hold is no matter of their number."""
     fixed = {profile: t.only(since or now) for profile, t in terms.items()}
     until = now + 4 * max(setting.schedule.every, *(t.at(now).reuse for t in fixed.values()))
     played = play(names, (), fixed, setting, start=now, until=until)
     one_of_each = list({w.profile: w for w in names}.values())
-    alone = max(play([w], (), fixed, setting, start=now, until=until).longest for w in one_of_each)
+    ample = replace(setting, new_orders=LETS_ENCRYPT_LIMITS.new_orders.count)
+    alone = max(play([w], (), fixed, ample, start=now, until=until).longest for w in one_of_each)
     if not all(window.since for window in played.windows):
         return Crowd(since, setting, len(names), None)
     is_longer = played.longest > max(alone, VALIDATION) + TOLERANCE

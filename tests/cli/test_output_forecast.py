@@ -168,3 +168,14 @@ def test_lapse_is_warned_of_today_and_from_each_date(tmp_path: Path) -> None:
         "warning: from 2027-02-10 on, runs every 1d with `refresh: lapse` leave names unauthorized for 21 hours of every 10 days",
         "warning: from 2028-02-16 on, runs every 1d with `refresh: lapse` leave names unauthorized for 18 hours of every day",
     ]
+
+
+def test_names_that_are_too_many_for_their_orders_are_warned_of(tmp_path: Path) -> None:
+    crowded = at_lets_encrypt(tmp_path, every="1h", new_orders="1")
+    assert (
+        "! warning: 3 names of an account, with runs every 1h, take more than 1 newOrder in three hours: some stay "
+        "unauthorized for up to 1 hour\n"
+        "! hint: raise `master.new_orders` (Let's Encrypt takes 300), or divide the names among `accounts:`\n"
+    ) in crowded.block(crowded.acmectl("check"))
+    first, *_ = document(crowded, "check")["warnings"]
+    assert (first["gap_seconds"], first["of_seconds"], first["holding_every_seconds"]) == (3600, None, None)

@@ -314,6 +314,7 @@ def test_names_that_are_too_many_for_the_budget_are_told_with_their_gap() -> Non
     assert crowded(100, 300) == []
     assert crowded(100, 10) == [2 * HOUR]
     assert crowded(5, 0) == [None]
+    assert crowded(1, 1) == [HOUR]  # one order is too few for one name: it takes a question and the order itself
 
 
 def test_what_one_name_alone_would_lack_is_no_matter_of_their_number() -> None:
