@@ -152,7 +152,7 @@ class Issuer:
         try:
             order = orders.fetch_order(self._session, remembered.url)
         except CARefused as refused:
-            if refused.problem.status != 404:
+            if refused.problem.status != 404 and not isinstance(refused, OrderNotReady):  # acme2certifier knows it not
                 raise
             self._forget(remembered)  # expired: no certificate came of it that we could still fetch
             return None
@@ -180,6 +180,10 @@ class Issuer:
         if order.status is not OrderStatus.PENDING:
             return order
         authorizations = [orders.fetch_authorization(self._session, url) for url in order.authorization_urls]
+        if all(a.status is AuthorizationStatus.VALID for a in authorizations):  # by now, or once asked (acme2certifier)
+            order = orders.fetch_order(self._session, order.url)
+            if order.status is not OrderStatus.PENDING:
+                return order
         releases = self._memory.releases(self._spec.label)
         verdict = order_flow.while_pending(
             order, authorizations, before, releases, now=self._clock(), grace=self._grace

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -52,12 +52,17 @@ class Acme2certifier:
 
 
 @contextmanager
-def running_acme2certifier(directory: Path, *, trust: bool = False) -> Iterator[Acme2certifier]:
-    """An acme2certifier with its state in `directory`, until the end of the block; with `trust` it believes every answer."""
+def running_acme2certifier(
+    directory: Path, *, trust: bool = False, authorization: Mapping[str, str] | None = None
+) -> Iterator[Acme2certifier]:
+    """An acme2certifier with its state in `directory`, until the end of the block; with `trust` it believes every answer.
+
+    `authorization` is the section of its configuration: `validity` in seconds, `prevalidated_domainlist` in JSON.
+    """
     if find_spec("acme2certifier") is None:
         raise RuntimeError("`acme2certifier` is needed for this test: `pip install -e '.[dev]'`")
     tls = server_tls(directory / "acme2certifier-tls")
-    config, log = _write_config(directory, trust=trust), directory / "acme2certifier.log"
+    config, log = _write_config(directory, authorization or {}, trust=trust), directory / "acme2certifier.log"
     (port,) = free_ports(1)
     environment = {"PATH": os.environ["PATH"], "ACME_SRV_CONFIGFILE": str(config)} | ({_RISK: "1"} if trust else {})
     with log.open("wb") as output:
@@ -77,7 +82,7 @@ def running_acme2certifier(directory: Path, *, trust: bool = False) -> Iterator[
         process.wait()
 
 
-def _write_config(directory: Path, *, trust: bool) -> Path:
+def _write_config(directory: Path, authorization: Mapping[str, str], *, trust: bool) -> Path:
     key, certificate = _make_authority(directory)
     config = ConfigParser()
     config.read_dict(
@@ -94,6 +99,7 @@ def _write_config(directory: Path, *, trust: bool) -> Path:
                 "cert_save_path": str(directory),
                 "cert_validity_days": "90",
             },
+            "Authorization": authorization,
             "Challenge": {"challenge_validation_disable": str(trust)},
         }
     )
