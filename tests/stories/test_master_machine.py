@@ -19,7 +19,7 @@ from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.sandbox.rules import Lifetimes
 from acmectl.solvers.base import Capabilities, Failures, Response
-from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World
+from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World, memory
 
 POOL = tuple(f"{host}.{zone}.test" for zone in ("one", "two", "three") for host in ("a", "b"))
 NEW_ORDERS = 9
@@ -43,8 +43,9 @@ class Recorder:
         return {}
 
     def seen(self, responses: Sequence[Response]) -> Failures:
-        self.seen_tokens |= {r.token for r in responses if r.token in self.published}
-        self.probed |= {r.identifier.value for r in responses if r.token.startswith("acmectl-probe-")}
+        there = [r for r in responses if r.token in self.published]
+        self.seen_tokens |= {r.token for r in there}
+        self.probed |= {r.identifier.value for r in there if r.token.startswith("acmectl-probe-")}
         return {}
 
     def remove(self, responses: Sequence[Response]) -> Failures:
@@ -61,7 +62,7 @@ class MasterMachine(RuleBasedStateMachine):
         names=st.sets(st.sampled_from(POOL), min_size=1),
     )
     def begin(self, reuse: timedelta, every: timedelta, names: set[str]) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="acmectl-machine-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="acmectl-machine-", dir=memory()))
         order = 8 * HOUR if reuse < DAY else 7 * DAY
         lifetimes = Lifetimes(reuse=reuse, order_lifetime=order, pending_lifetime=min(order, reuse))
         self.world = World(self.directory, start=TODAY, is_trusting=True, overrides={"classic": lifetimes})
@@ -87,9 +88,10 @@ class MasterMachine(RuleBasedStateMachine):
             self.world.clock.advance(self.every)
             self.step()
 
-    @rule(late=st.integers(0, 3))
-    def runs_go_on_until_something_is_due(self, late: int) -> None:
+    @rule(late=st.integers(0, 3), is_down=st.booleans())
+    def runs_go_on_until_something_is_due(self, late: int, is_down: bool) -> None:  # noqa: FBT001  # hypothesis passes it by name
         """As cron would, but without the runs that find nothing to do."""
+        self.recorder.is_down = is_down
         host = self.master.app()
         try:
             moments = [d.at for d in host.master().plan(host.wanted).decisions if d.at is not None]
@@ -99,7 +101,7 @@ class MasterMachine(RuleBasedStateMachine):
             self.world.clock.set(max(self.world.now, min(moments) + late * self.every / 4))
         self.step()
 
-    @rule(times=st.integers(1, NEW_ORDERS))
+    @rule(times=st.integers(1, NEW_ORDERS + 3))
     def a_person_insists(self, times: int) -> None:
         for _ in range(times):
             self.step(forced=frozenset(Identifier(name) for name in self.names))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 import random
 import socket
 import threading
@@ -120,6 +121,7 @@ class World:
         self.key = keys.generate(KeyType.ECDSA_P256)
         self.account_url = ""
         self.rng = random.Random(20260901)  # noqa: S311 - when samples are taken
+        self.hosts: list[Host] = []
         self._lost: list[tuple[Authorization, datetime]] = []
         self._samples = itertools.count()
         self._client: Client | None = None
@@ -219,7 +221,8 @@ class World:
         if self.has_profiles:
             head += f"profile: {profile or self.profile}\n"
         (folder / "config.yaml").write_text(head + parts)
-        return Host(self, folder / "config.yaml", skew)
+        self.hosts.append(Host(self, folder / "config.yaml", skew))
+        return self.hosts[-1]
 
     def master(
         self,
@@ -434,6 +437,12 @@ class Host:
             )
         )
         host.state.close()
+
+
+def memory() -> Path | None:
+    """A directory of a file system in memory, where this host has one."""
+    place = Path("/dev/shm")  # noqa: S108 - only directories with names that nobody can guess are made there
+    return place if os.access(place, os.W_OK) else None
 
 
 @contextmanager
