@@ -1,0 +1,76 @@
+"""`acmectl account register`: the one command that makes an account at the CA."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import click
+
+from acmectl.cli.account.choosing import chosen
+from acmectl.cli.context import Context, lock_wait, pass_context
+from acmectl.cli.render import accounts as words_about
+from acmectl.cli.render import words
+from acmectl.errors import UsageError
+from acmectl.model.certificates import KeyType
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--agree-tos", is_flag=True, help="Agree to the CA's terms of service; asked on a terminal otherwise.")
+@click.option(
+    "--key",
+    type=click.Choice([k.value for k in KeyType]),
+    default=KeyType.ECDSA_P256.value,
+    show_default=True,
+    help="The kind of the account's key.",
+)
+@lock_wait
+@pass_context
+def register(context: Context, name: str | None, key: str, lock_wait: timedelta | None, *, agree_tos: bool) -> int:
+    """Make a key and register it with the CA.
+
+    NAME is an account of the configuration; the only one is implied.
+    """
+    from acmectl import keys
+    from acmectl.ca import accounts
+    from acmectl.storage.accounts import StoredAccount
+
+    with context.working(lock_wait) as host:
+        name = chosen(host, name)
+        if host.state.accounts.exists(name):
+            raise UsageError(
+                f"there is an account `{name}` on this host already", hint="see it with `acmectl account show`"
+            )
+        private_key = keys.generate(KeyType(key))
+        with host.session(private_key) as session:
+            if host.config.master is not None:  # its first run would fail: better before there is an account
+                session.directory.profile_for(host.config.profile)
+            agreed = agree_tos or _agrees(session.directory.terms_of_service)
+            registered = accounts.register(session, contact=host.config.contact, terms_agreed=agreed)
+            words.clock_warning(session.clock_offset)
+            stored = StoredAccount(
+                name=name,
+                directory_url=host.config.authority.directory_url,
+                account_url=registered.url,
+                profile=host.config.profile,
+                contact=host.config.contact,
+                thumbprint=registered.thumbprint,
+                key_pem=keys.to_pem(private_key),
+            )
+        host.state.accounts.save(stored)
+    words_about.account(stored, "registered")
+    return 0
+
+
+def _agrees(terms: str | None) -> bool:
+    """Whether the person agrees to the terms at this URL (RFC 8555 section 7.3.3); asked on a terminal only."""
+    if terms is None:
+        return True
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"the CA asks to agree to its terms of service: {terms}", hint="read them, and add `--agree-tos`"
+        )
+    if not click.confirm(f"Do you agree to the CA's terms of service at {terms}?", err=True):
+        raise UsageError("without agreeing to the terms of service there is no account")
+    return True
