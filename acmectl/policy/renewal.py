@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from acmectl.model.certificates import CertificateSpec, Installed, Issuance
+from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed, Issuance
+from acmectl.policy import key_choice
 
 SHORT = timedelta(days=10)  # lifetimes below this are renewed at half, not at a third left
 
@@ -38,12 +39,14 @@ def due(
     now: datetime,
     directory_url: str,
     issuance: Issuance | None,
+    imposed: ImposedKey | None = None,
     forced: bool = False,
 ) -> Due | NotDue:
     """Whether `spec` needs a new certificate of the CA at `directory_url`.
 
     `damage` says what is wrong with the installed files, if anything; `issuance` what was asked for when the installed
-    certificate was issued. Where that is not known (the state database was lost), it is taken to be what is wanted now.
+    certificate was issued. Where that is not known (the state database was lost), it is taken to be what is wanted now. `imposed` is
+    the key that a person wants it to have.
     """
     if installed is None:
         return Due(damage or "no certificate yet")
@@ -51,7 +54,9 @@ def due(
         return Due(damage)
     if forced:
         return Due("asked for")
-    changed = _names_changed(spec, installed, issuance) or _terms_changed(spec, installed, issuance, directory_url)
+    changed = _names_changed(spec, installed, issuance) or _terms_changed(
+        spec, installed, issuance, imposed, directory_url
+    )
     if changed:
         return Due(changed)
     at = renew_at(installed)
@@ -67,10 +72,14 @@ def _names_changed(spec: CertificateSpec, installed: Installed, issuance: Issuan
 
 
 def _terms_changed(
-    spec: CertificateSpec, installed: Installed, issuance: Issuance | None, directory_url: str
+    spec: CertificateSpec,
+    installed: Installed,
+    issuance: Issuance | None,
+    imposed: ImposedKey | None,
+    directory_url: str,
 ) -> str | None:
-    if installed.key_type is not spec.key_type:
-        return f"key type changed: {installed.key_type or 'unknown'} -> {spec.key_type}"
+    if changed := key_choice.key_changed(spec, installed, imposed):
+        return changed
     if issuance is not None and issuance.directory_url != directory_url:
         return f"CA changed: {issuance.directory_url} -> {directory_url}"
     if issuance is not None and issuance.profile != spec.profile:

@@ -54,7 +54,13 @@ _FIRST: Step = (
     "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 
-STEPS: tuple[Step, ...] = (_FIRST,)
+_KEYS: Step = (  # what parsing said is asked of the files again, which know their keys
+    "DELETE FROM certificates",
+    "ALTER TABLE certificates ADD COLUMN spki TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE certificates ADD COLUMN has_key INTEGER NOT NULL DEFAULT 1",
+)
+
+STEPS: tuple[Step, ...] = (_FIRST, _KEYS)
 
 
 class UnknownSchema(Exception):

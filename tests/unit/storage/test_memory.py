@@ -43,6 +43,7 @@ _BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     Identifier: identifiers,
     frozenset[Identifier]: name_sets,
     int: numbers,
+    bool: st.booleans(),
 }
 
 
@@ -434,7 +435,7 @@ def test_a_file_of_a_newer_acmectl_is_left_alone(memory: Memory, tmp_path: Path)
     with sqlite3.connect(tmp_path / "state.db") as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(StorageError, match=r"was written by a newer acmectl \(schema 99, this one knows 1\)"):
+    with pytest.raises(StorageError, match=r"was written by a newer acmectl \(schema 99, this one knows 2\)"):
         memory.events()
 
 
