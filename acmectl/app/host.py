@@ -30,8 +30,7 @@ from acmectl.storage.state import StateDirectory
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.config import Config
-    from acmectl.follower import Follower, Wish
-    from acmectl.follower.engine import CertificateStatus
+    from acmectl.follower import CertificateStatus, Follower, Wish
     from acmectl.keys import PrivateKey
     from acmectl.master import Master
     from acmectl.solvers.base import Solver

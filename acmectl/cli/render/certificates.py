@@ -26,8 +26,7 @@ from acmectl.cli.render.words import (
 
 if TYPE_CHECKING:
     from acmectl.config import Config
-    from acmectl.follower import CertificateResult, FollowerReport
-    from acmectl.follower.engine import CertificateStatus
+    from acmectl.follower import CertificateResult, CertificateStatus, FollowerReport
     from acmectl.model.certificates import Installed
     from acmectl.model.names import Identifier
 
@@ -107,7 +106,7 @@ def _installed_left(installed: Installed | None, now: datetime) -> str:
 
 def _failed_alike(results: Iterable[CertificateResult]) -> Iterable[list[CertificateResult]]:
     """The certificates that failed, those with the same reason together."""
-    from acmectl.follower.engine import Failed
+    from acmectl.follower import Failed
 
     groups: dict[Failed, list[CertificateResult]] = {}
     for result in results:
