@@ -29,7 +29,7 @@ from acmectl import keys
 from acmectl.deploy.files import FilesOptions, FilesTarget
 from acmectl.model.certificates import KeyType
 from acmectl.storage.accounts import StoredAccount
-from acmectl.storage.bundle import read_bundle, write_bundle
+from acmectl.storage.bundle import Bundle, read_bundle, write_bundle
 from acmectl.storage.state import StateDirectory
 from tests.unit.storage.certificate_maker import make_chain
 
@@ -40,9 +40,9 @@ with state.locked():
     account = StoredAccount("default", "https://d", "https://a", None, (), keys.thumbprint(key), keys.to_pem(key))
     state.accounts.save(account)
     state.accounts.save(account, replace=True)
-    write_bundle(base / "plain.bundle", account)
-    write_bundle(base / "encrypted.bundle", account, passphrase=b"correct horse")
-    state.accounts.save(read_bundle(base / "plain.bundle"), replace=True)
+    write_bundle(base / "plain.bundle", Bundle(account))
+    write_bundle(base / "encrypted.bundle", Bundle(account), passphrase=b"correct horse")
+    state.accounts.save(read_bundle(base / "plain.bundle").account, replace=True)
     for name in ("one", "two", "three"):
         key = keys.generate(KeyType.ECDSA_P256)
         draft = state.certificates.begin("mail", keys.to_pem(key))

@@ -31,13 +31,13 @@ def export_(context: Context, file: Path, account: str | None, passphrase_file: 
     FILE is made with mode 0600. Whoever has it can get certificates for every name that the master keeps authorized:
     carry it by a safe way, and remove it afterwards. An existing FILE is never overwritten.
     """
-    from acmectl.storage.bundle import write_bundle
+    from acmectl.storage.bundle import Bundle, write_bundle
 
     with context.reading() as host:
         stored = host.state.accounts.load(chosen(host, account))
         _require_whole(stored)
         profile = host.config.profile
-    write_bundle(file, dataclasses.replace(stored, profile=profile), passphrase=passphrase_in(passphrase_file))
+    write_bundle(file, Bundle(dataclasses.replace(stored, profile=profile)), passphrase=passphrase_in(passphrase_file))
     words_about.exported(stored, file, encrypted=passphrase_file is not None)
     return 0
 
@@ -68,7 +68,7 @@ def import_(
     passphrase = passphrase_in(passphrase_file)
     with context.working(lock_wait) as host:
         name = chosen(host, account)
-        bundle = dataclasses.replace(read_bundle(file, passphrase=passphrase), name=name)
+        bundle = dataclasses.replace(read_bundle(file, passphrase=passphrase).account, name=name)
         if host.state.accounts.exists(name) and not replace:
             raise UsageError(
                 f"there is an account `{name}` on this host already",
