@@ -24,6 +24,7 @@ from acmectl.cli.render import words
 from acmectl.errors import AcmectlError
 
 _COMMANDS = {
+    "init": "acmectl.cli.init:init",
     "check": "acmectl.cli.check:check",
     "run": "acmectl.cli.runs:run",
     "status": "acmectl.cli.runs:status",

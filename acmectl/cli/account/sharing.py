@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acmectl.cli.account.choosing import FILE, chosen, passphrase_in
+from acmectl.cli.account.taking_over import CLIENTS, import_foreign
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import accounts as words_about
 from acmectl.cli.render import words
@@ -47,22 +48,35 @@ def export_(context: Context, file: Path, account: str | None, passphrase_file: 
 @click.option("--account", metavar="NAME", help="Under which name, where the configuration has several.")
 @click.option("--passphrase-file", type=FILE, metavar="FILE", help="Decrypt the bundle with the first line of FILE.")
 @click.option("--replace", is_flag=True, help="Replace the account of that name on this host.")
+@click.option(
+    "--from", "client", type=click.Choice(CLIENTS), help="FILE is the folder of another client: take over its account."
+)
+@click.option("--account-id", metavar="ID", help="With --from: which account, where the client has several.")
 @lock_wait
 @pass_context
 def import_(
     context: Context,
     file: Path,
+    *,
     account: str | None,
     passphrase_file: Path | None,
+    client: str | None,
+    account_id: str | None,
     lock_wait: timedelta | None,
-    *,
     replace: bool,
 ) -> int:
     """Take over the account that `account export` wrote to FILE.
 
     The CA is asked whether the key has this account; nothing is ever registered. Compare the thumbprint with the one
     that the export showed.
+
+    With --from, FILE is another client's: /etc/letsencrypt, ~/.lego, /etc/acmebot, or the folder of one of its accounts.
+    Nothing is changed there.
     """
+    if client is not None:
+        return import_foreign(
+            context, client, file, account_id=account_id, account=account, lock_wait=lock_wait, replace=replace
+        )
     from acmectl.storage.bundle import read_bundle
 
     passphrase = passphrase_in(passphrase_file)
