@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from acmectl.config.outline import Entry, Outline
 from acmectl.config.schema import AuthoritySchema, CertificateSchema, MasterSchema, Schema
 from acmectl.config.section import Section
-from acmectl.config.values import Authority, Authorize, Certificate, Config, Follower, Master
+from acmectl.config.values import Authority, Authorize, Certificate, Config, ExternalAccount, Follower, Master
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.certificates import CertificateSpec
 
@@ -20,6 +20,7 @@ def build(schema: Schema, parts: Outline) -> Config:
         contact=schema.contact,
         state_directory=schema.state_directory,
         accounts=parts.accounts,
+        external_accounts=_external_accounts(schema),
         solvers=parts.sections.solvers,
         master=_master(schema.master, parts) if schema.master else None,
         certificates={
@@ -36,6 +37,16 @@ def _authority(schema: AuthoritySchema) -> Authority:
     url = schema.directory or ""
     known = next((name for name, directory in KNOWN_DIRECTORIES.items() if directory == url), None)
     return Authority(known or urlsplit(url).netloc, url, schema.ca_bundle)
+
+
+def _external_accounts(schema: Schema) -> dict[str, ExternalAccount]:
+    return {
+        str(name): ExternalAccount(
+            account.eab.kid and str(account.eab.kid), account.eab.kid_file, account.eab.hmac_key_file
+        )
+        for name, account in schema.accounts.items()
+        if account is not None and account.eab is not None
+    }
 
 
 def _master(schema: MasterSchema, parts: Outline) -> Master:

@@ -27,6 +27,7 @@ from acmectl.config.fields import (
     Profile,
     SolverName,
     SomeText,
+    UnexposedFile,
 )
 from acmectl.model.certificates import KeyType
 from acmectl.options import ConfigPath, Duration, InvalidOption, Options, describe, format_duration
@@ -48,8 +49,24 @@ class AuthoritySchema(Options):
         return self
 
 
+class BindingSchema(Options):
+    """What the CA's web site gave for External Account Binding (RFC 8555 section 7.3.4)."""
+
+    kid: SomeText | None = None
+    kid_file: ConfigPath | None = None
+    hmac_key_file: UnexposedFile
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> BindingSchema:
+        if (self.kid is None) == (self.kid_file is None):
+            raise ValueError("give either `kid` (the key identifier) or `kid_file` (a file that holds it)")
+        return self
+
+
 class AccountSchema(Options):
-    """An account has no settings yet; what matters is its name."""
+    """An account: mostly its name is all that matters."""
+
+    eab: BindingSchema | None = None
 
 
 class SectionSchema(Options):

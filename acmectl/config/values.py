@@ -26,6 +26,18 @@ class Authority:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalAccount:
+    """Where a CA's key identifier and HMAC key for External Account Binding are; either `kid` or `kid_file` is there.
+
+    Needed when the account is registered, and never again.
+    """
+
+    kid: str | None
+    kid_file: Path | None
+    hmac_key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Authorize:
     """Names that a master keeps authorized for one account by one solver. No name twice for an account."""
 
@@ -93,13 +105,17 @@ class Sections:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration in which every reference holds. At least one of `master` and `certificates` is there."""
+    """A configuration in which every reference holds. At least one of `master` and `certificates` is there.
+
+    `external_accounts` are those of the accounts that are registered with a binding, by name.
+    """
 
     authority: Authority
     profile: str | None
     contact: tuple[str, ...]
     state_directory: Path
     accounts: tuple[str, ...]
+    external_accounts: Mapping[str, ExternalAccount]
     solvers: Mapping[str, Section]
     master: Master | None
     certificates: Mapping[str, Certificate]

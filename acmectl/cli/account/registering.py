@@ -33,6 +33,7 @@ def register(context: Context, name: str | None, key: str, lock_wait: timedelta 
     NAME is an account of the configuration; the only one is implied.
     """
     from acmectl import keys
+    from acmectl.app.binding import binding_for
     from acmectl.ca import accounts
     from acmectl.storage.accounts import StoredAccount
 
@@ -46,8 +47,10 @@ def register(context: Context, name: str | None, key: str, lock_wait: timedelta 
         with host.session(private_key) as session:
             if host.config.master is not None:  # its first run would fail: better before there is an account
                 session.directory.profile_for(host.config.profile)
-            agreed = agree_tos or _agrees(session.directory.terms_of_service)
-            registered = accounts.register(session, contact=host.config.contact, terms_agreed=agreed)
+            binding = binding_for(host.config, name, session.directory)
+            terms = session.directory.terms_of_service
+            agreed = agree_tos or agrees(terms)
+            registered = accounts.register(session, contact=host.config.contact, terms_agreed=agreed, binding=binding)
             words.clock_warning(session.clock_offset)
             stored = StoredAccount(
                 name=name,
@@ -57,13 +60,15 @@ def register(context: Context, name: str | None, key: str, lock_wait: timedelta 
                 contact=host.config.contact,
                 thumbprint=registered.thumbprint,
                 key_pem=keys.to_pem(private_key),
+                kid=binding.kid if binding else None,
+                terms=terms,
             )
         host.state.accounts.save(stored)
     words_about.account(stored, "registered")
     return 0
 
 
-def _agrees(terms: str | None) -> bool:
+def agrees(terms: str | None) -> bool:
     """Whether the person agrees to the terms at this URL (RFC 8555 section 7.3.3); asked on a terminal only."""
     if terms is None:
         return True

@@ -49,10 +49,16 @@ def account(stored: StoredAccount, done: str | None, status: str | None = None) 
         ("thumbprint", stored.thumbprint),
         ("profile", stored.profile or "none"),
         ("contact", ", ".join(stored.contact) or "none"),
+        *([("bound to", stored.kid)] if stored.kid else []),
         *([("at the CA", status)] if status else []),
     ]
     for word, value in rows:
         click.echo(f"  {word + ':':<12}{value}")
+    if stored.next_key_pem is not None:
+        say(
+            "warning", f"the rollover of the key of `{stored.name}` is unfinished: the CA knows one of two keys", YELLOW
+        )
+        hint(f"`acmectl account rollover {stored.name}` finds out which, and finishes")
 
 
 def account_json(stored: StoredAccount, status: str | None) -> dict[str, Any]:
@@ -64,6 +70,10 @@ def account_json(stored: StoredAccount, status: str | None) -> dict[str, Any]:
         "thumbprint": stored.thumbprint,
         "profile": stored.profile,
         "contact": list(stored.contact),
+        "kid": stored.kid,
+        "terms": stored.terms,
+        "opens": None if stored.opens is None else list(stored.opens),
+        "rollover_unfinished": stored.next_key_pem is not None,
         "status": status,
     }
 

@@ -86,7 +86,26 @@ MISTAKES = [
          " (say which: `account: Office`)"),
          ("config.yaml:4: `accounts.Office`: not the name of an account: use lower-case letters, digits, `.`, `_` and `-`,"
          " a letter or digit first, at most 64"),
-         "config.yaml:4: `accounts.b.key`: unknown key `key`"],
+         "config.yaml:4: `accounts.b.key`: unknown key `key` (known here: `eab`)"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {default: {eab: {kid: 5, hmac_key_file: hmac}}}\n",
+        ["config.yaml:4: `accounts.default.eab.kid`: expected a text, found a number (write it in quotes)"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {default: {eab: {hmac_key_file: hmac}}}\n",
+        [("config.yaml:4: `accounts.default.eab`: give either `kid` (the key identifier) or `kid_file` (a file that holds"
+         " it)")],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {default: {eab: {kid: a, kid_file: b}}}\n",
+        ["config.yaml:4: `accounts.default.eab`: the key `hmac_key_file` is missing"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\n"
+        "accounts: {default: {eab: {kid: a, hmac_key_file: zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W}}}\n",
+        [("config.yaml:4: `accounts.default.eab.hmac_key_file`: there is no file of that name"
+         " (if this is the key itself, write it to a file of mode 0600, and name that file here)")],
     ),
     (
         FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {}\n",

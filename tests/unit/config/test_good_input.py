@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acmectl.config import Authority, Authorize, Follower, Loaded
+from acmectl.config import Authority, Authorize, ExternalAccount, Follower, Loaded
 from acmectl.errors import ConfigurationError, Place
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.certificates import CertificateSpec, KeyType
@@ -213,3 +213,25 @@ def test_problems_of_other_rooms_take_their_place_in_the_order(loaded: Load) -> 
     assert both.problems == (found, *answer.problems)
     assert both.config is None
     assert answer.with_problems(()) is answer
+
+
+def test_an_account_can_be_bound_to_one_of_the_ca_s_web_site(loaded: Load, tmp_path: Path) -> None:
+    text = """\
+accounts:
+  default: {eab: {kid: kid-1, hmac_key_file: hmac}}
+  mail: {eab: {kid_file: kid, hmac_key_file: /etc/removed/after/registration}}
+  web: {}
+"""
+    config = loaded({"config.yaml": SMALL + text, "hmac": "c2VjcmV0"}).require()
+    assert config.external_accounts == {
+        "default": ExternalAccount("kid-1", None, tmp_path / "hmac"),
+        "mail": ExternalAccount(None, tmp_path / "kid", Path("/etc/removed/after/registration")),
+    }
+
+
+def test_an_hmac_key_that_others_can_read_is_refused(loaded: Load, tmp_path: Path) -> None:
+    files = {"config.yaml": SMALL + "accounts: {default: {eab: {kid: a, hmac_key_file: hmac}}}\n", "hmac": "c2VjcmV0"}
+    assert loaded(files).config
+    (tmp_path / "hmac").chmod(0o644)
+    (problem,) = loaded(files).problems
+    assert "can be read or written by others (mode 0644)" in str(problem)
