@@ -69,6 +69,11 @@ def error_for(response: Response, *, doing: str, directory: Directory | None, no
     return _kind(problem)(problem, doing=doing, hint=hint, retry_after=demanded)
 
 
+def hint_of(kind: str) -> str | None:
+    """What can be done about a problem of this type, where that does not depend on the answer that carried it."""
+    return _HINTS.get(kind)
+
+
 def is_bad_nonce(response: Response) -> bool:
     """Whether the CA wants the same request again, signed with another nonce (RFC 8555 section 6.5)."""
     if response.status_code not in (400, 403):  # RFC 8555 says 400

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from acmectl import files, keys
 from acmectl.errors import KeyMaterialError, StorageError
-from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed, KeyType
+from acmectl.model.certificates import CertificateSpec, ImposedKey, KeyType
 from acmectl.model.names import Identifier
 from acmectl.policy.key_choice import KeyAtHand, KeysAtHand
 from acmectl.storage import folders
+from acmectl.storage.inspection import CURRENT, KEY
 from acmectl.storage.memory import Memory
 
 PLACED, PREPARED = "placed-key.pem", "next-key.pem"
@@ -43,7 +44,7 @@ class CertificateKeys:
         self._memory = memory
 
     def path(self, label: str, name: str) -> Path:
-        """Where the key `name` (PLACED or PREPARED) of a certificate lies."""
+        """Where `name` (such as PLACED or PREPARED) of a certificate lies."""
         return self._directory / folders.check_name(label, what="a certificate") / name
 
     def place(self, label: str, pem: bytes) -> None:
@@ -102,14 +103,27 @@ class CertificateKeys:
             )
         return ImposedKey(f"`{self.path(spec.label, PLACED)}` was placed for it", placed.spki)
 
-    def at_hand(self, spec: CertificateSpec, in_use: Installed | None) -> KeysAtHand:
+    def at_hand(self, spec: CertificateSpec) -> KeysAtHand:
         """What there is to choose the next key from. Raises as `imposed` does."""
         return KeysAtHand(
             imposed=self.imposed(spec),
-            in_use=KeyAtHand(in_use.spki, in_use.key_type) if in_use and in_use.has_key else None,
+            in_use=self._in_use(spec.label),
             prepared=self._at_hand(spec.label, PREPARED) if spec.prepare_key else None,
             distrusted=self.distrusted(),
         )
+
+    def in_use(self, label: str) -> Path:
+        """Where the key of the generation in use lies, if it is on this host."""
+        return self.path(label, CURRENT) / KEY
+
+    def _in_use(self, label: str) -> KeyAtHand | None:
+        """The key in use, also where certificates beside it are missing; None where it is damaged itself."""
+        with folders.translated(f"read `{self.in_use(label)}`"), contextlib.suppress(FileNotFoundError):
+            self.in_use(label).stat()
+            with contextlib.suppress(KeyMaterialError):
+                found = self._key(self.in_use(label))
+                return KeyAtHand(found.spki, found.key_type)
+        return None
 
     def _at_hand(self, label: str, name: str) -> KeyAtHand | None:
         path = self.path(label, name)

@@ -16,10 +16,9 @@ from acmectl.errors import KeyMaterialError, StorageError
 from acmectl.model.certificates import Installed
 from acmectl.storage import folders, inspection
 from acmectl.storage.certificate_keys import CertificateKeys
-from acmectl.storage.inspection import CHAIN, CSR, FULLCHAIN, KEY, LEAF, PARTS, Damage
+from acmectl.storage.inspection import CHAIN, CSR, CURRENT, FULLCHAIN, KEY, LEAF, PARTS, Damage
 from acmectl.storage.memory import Memory
 
-_CURRENT = "current"
 _PUBLIC = 0o644  # of certificates; the folders around them are 0700
 
 
@@ -70,7 +69,7 @@ class Certificates:
 
     def current_directory(self, label: str) -> Path:
         """Where services find the certificate in use: the path of the link `current`, which may not exist yet."""
-        return self._folder(label) / _CURRENT
+        return self._folder(label) / CURRENT
 
     def generation_directory(self, label: str, generation: int) -> Path:
         """Where one generation lies."""

@@ -11,6 +11,7 @@ from acmectl.model.certificates import Installed
 from acmectl.storage import folders
 
 KEY, CSR, LEAF, CHAIN, FULLCHAIN = "privkey.pem", "csr.pem", "cert.pem", "chain.pem", "fullchain.pem"
+CURRENT = "current"
 PARTS = (KEY, LEAF, CHAIN, FULLCHAIN)
 KEYLESS = (CSR, LEAF, CHAIN, FULLCHAIN)
 """The files of a generation that was issued for a person's CSR: the private key is not on this host."""

@@ -175,12 +175,14 @@ def test_at_hand_are_the_key_in_use_and_where_it_is_wanted_the_prepared_one(cert
     pem, following = new_key(), new_key()
     issue(certificates, pem)
     certificates.keys.prepare("mail", following)
-    current = certificates.current("mail")
-    at_hand = certificates.keys.at_hand(CertificateSpec("mail", NAMES, "default", None, prepare_key=True), current)
+    at_hand = certificates.keys.at_hand(CertificateSpec("mail", NAMES, "default", None, prepare_key=True))
     assert at_hand.in_use == KeyAtHand(pin(pem), KeyType.ECDSA_P256)
     assert at_hand.prepared == KeyAtHand(pin(following), KeyType.ECDSA_P256)
-    assert certificates.keys.at_hand(SPEC, None).in_use is None
-    assert certificates.keys.at_hand(SPEC, current).prepared is None
+    assert certificates.keys.at_hand(SPEC).prepared is None
+    (certificates.current_directory("mail") / "cert.pem").unlink()
+    assert certificates.keys.at_hand(SPEC).in_use == at_hand.in_use, "a key can be used again without its certificate"
+    (certificates.current_directory("mail") / "privkey.pem").write_bytes(b"hunter2")
+    assert certificates.keys.at_hand(SPEC).in_use is None
 
 
 def test_a_generation_for_a_csr_has_no_key_and_is_whole(certificates: Certificates) -> None:
@@ -192,7 +194,7 @@ def test_a_generation_for_a_csr_has_no_key_and_is_whole(certificates: Certificat
     assert current is not None
     assert (current.has_key, current.spki) == (False, pin(pem))
     assert certificates.damage("mail", deep=True) is None
-    assert certificates.keys.at_hand(SPEC, current).in_use is None, "a key that is not here cannot be used again"
+    assert certificates.keys.at_hand(SPEC).in_use is None, "a key that is not here cannot be used again"
 
 
 def test_a_generation_for_a_csr_is_damaged_without_it(certificates: Certificates) -> None:
