@@ -235,6 +235,7 @@ class Host:
         return Follower(
             connect=self.connect,
             certificates=self.state.certificates,
+            revocations=self.state.revocations,
             memory=self.memory,
             clock=CAClock(self.state.memory, self.clock),
             pause=self._pause,

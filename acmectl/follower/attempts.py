@@ -16,6 +16,7 @@ from acmectl.policy.renewal import NotDue
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
+    from acmectl.follower.advice import Advice
     from acmectl.follower.issuing import Issued, Waiting
     from acmectl.follower.means import Means
     from acmectl.follower.standing import Standing
@@ -37,9 +38,10 @@ class _AccountLimited(RateLimited):
 class Attempts:
     """The attempts of one run."""
 
-    def __init__(self, means: Means, standing: Standing) -> None:
+    def __init__(self, means: Means, standing: Standing, advice: Advice) -> None:
         """`standing` judges again where the CA's clock turns out to be another one than ours."""
         self._means = means
+        self._advice = advice
         self._standing = standing
         self._limited: dict[str, _AccountLimited] = {}
 
@@ -77,6 +79,7 @@ class Attempts:
             pause=means.pause,
             directory_url=means.directory_url,
             grace=means.settings.grace,
+            replaces=self._advice.replaced_id(session, wish.spec),
         )
         return issuer.issue()
 
@@ -85,8 +88,10 @@ class Attempts:
 
         self._means.memory.clear_failure("certificate", label)
         if isinstance(outcome, Issued):
-            self._means.certificates.prune(label, self._means.settings.keep_generations)
             issued = outcome.installed
+            self._advice.expect(issued)
+            self._means.revocations.archive(label, in_use=issued.generation)
+            self._means.certificates.prune(label, self._means.settings.keep_generations)
             self._means.log(label, "issued", f"generation {issued.generation}, serial {issued.serial}")
         else:
             self._means.log(label, "waiting", ", ".join(map(str, outcome.names)))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError
+from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
 from acmectl.follower.deploying import Deployer, DeployResult
 from acmectl.follower.means import Means, Sessions
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
+    from acmectl.storage.revocations import Revocations
 
 FIRST_WAIT = 5.0  # seconds between two newOrders of `--wait`, doubled each time
 LONGEST_WAIT = 120.0
@@ -40,6 +42,7 @@ class Follower:
         *,
         connect: Callable[[str], Session],
         certificates: Certificates,
+        revocations: Revocations,
         memory: Memory,
         clock: CAClock,
         pause: Callable[[float], None],
@@ -47,13 +50,20 @@ class Follower:
         settings: Settings,
     ) -> None:
         """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds."""
-        self._means = Means(certificates, memory, clock, pause, directory_url, settings, Sessions(connect))
+        sessions = Sessions(connect)
+        self._means = Means(certificates, revocations, memory, clock, pause, directory_url, settings, sessions)
         self._standing = Standing(self._means)
-        self._attempts = Attempts(self._means, self._standing)
+        self._advice = Advice(self._means, self._standing)
+        self._attempts = Attempts(self._means, self._standing, self._advice)
 
     def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
         """How one certificate stands, and whether a run would issue it now; asks nobody."""
         return self._standing.status(wish, forced=forced)
+
+    def take_advice(self, wishes: Sequence[Wish]) -> None:
+        """Ask the CA when to renew what is not due, if that was not asked for half a day; `run` does so too."""
+        self._means.clock.review()
+        self._advice.refresh(wishes)
 
     def run(
         self, wishes: Sequence[Wish], *, forced: bool = False, at_once: bool = False, wait: timedelta | None = None
@@ -66,9 +76,9 @@ class Follower:
         """
         at_once = at_once or forced
         look = at_once or wait is not None
-        self._means.clock.review()
         sessions = self._means.sessions
         try:
+            self.take_advice(wishes)
             results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in wishes}
             if wait is not None:
                 self._await(wishes, results, wait, forced=forced)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
+    from acmectl.storage.revocations import Revocations
 
 
 class Sessions:
@@ -54,6 +55,7 @@ class Means:
     """The collaborators of a follower; `pause` sleeps for seconds, `directory_url` is as the configuration writes it."""
 
     certificates: Certificates
+    revocations: Revocations
     memory: Memory
     clock: CAClock
     pause: Callable[[float], None]

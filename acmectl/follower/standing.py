@@ -93,13 +93,18 @@ class Standing:
     def _decision(
         self, spec: CertificateSpec, installed: Installed | None, damage: str | None, *, forced: bool
     ) -> Due | NotDue:
+        memory = self._means.memory
         return renewal.due(
             spec,
             installed,
             damage,
             now=self._means.clock(),
             directory_url=self._means.directory_url,
-            issuance=self._means.memory.issuance(installed) if installed else None,
+            issuance=memory.issuance(installed) if installed else None,
+            imposed=self._means.certificates.keys.imposed(spec),
+            advice=memory.renewal_info(spec.label),
+            rollback=memory.rollback(spec.label),
+            revocation=self._means.revocations.of(spec.label, installed.generation) if installed else None,
             forced=forced,
         )
 

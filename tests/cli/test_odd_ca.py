@@ -107,6 +107,7 @@ def test_wait_goes_on_while_the_ca_is_not_there(authorized: Host, follower: Host
     engine = Follower(
         connect=connect,
         certificates=host.state.certificates,
+        revocations=host.state.revocations,
         memory=host.state.memory,
         clock=CAClock(host.state.memory, host.clock),
         pause=pauses.append,
