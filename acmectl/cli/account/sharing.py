@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acmectl.cli.account.choosing import FILE, chosen, passphrase_in
+from acmectl.cli.account.handing_over import export_foreign
 from acmectl.cli.account.taking_over import CLIENTS, import_foreign
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import accounts as words_about
@@ -25,13 +26,25 @@ if TYPE_CHECKING:
 @click.argument("file", type=FILE)
 @click.option("--account", metavar="NAME", help="Which account, where there are several.")
 @click.option("--passphrase-file", type=FILE, metavar="FILE", help="Encrypt the bundle with the first line of FILE.")
+@click.option(
+    "--for", "client", type=click.Choice(CLIENTS), help="FILE is the folder of another client: write its files there."
+)
 @pass_context
-def export_(context: Context, file: Path, account: str | None, passphrase_file: Path | None) -> int:
+def export_(
+    context: Context, file: Path, *, account: str | None, passphrase_file: Path | None, client: str | None
+) -> int:
     """Write the account with its key to FILE, for a follower.
 
     FILE is made with mode 0600. Whoever has it can get certificates for every name that the master keeps authorized:
     carry it by a safe way, and remove it afterwards. An existing FILE is never overwritten.
+
+    With --for, another client gets the account: certbot (FILE is its --config-dir), lego (its --path) or acmebot (its
+    folder `resource`). It then issues, without any challenge, what the master keeps authorized.
     """
+    if client is not None:
+        if passphrase_file is not None:
+            raise UsageError(f"the files of {client} cannot be encrypted", hint="leave out `--passphrase-file`")
+        return export_foreign(context, client, file, account=account)
     from acmectl.storage.bundle import Bundle, write_bundle
 
     with context.reading() as host:

@@ -88,3 +88,13 @@ def exported(stored: StoredAccount, file: Path, *, encrypted: bool) -> None:
     power = "can get certificates for every name that the master keeps authorized"
     say("warning", f"whoever has `{file}`{holder} {power}", YELLOW)
     hint(f"on the follower: `acmectl account import {file.name}{option}`, then remove it on both hosts")
+
+
+def handed_over(stored: StoredAccount, client: str, directory: Path) -> None:
+    """Where another client finds the account, and what it opens."""
+    click.echo(f"account {stored.name}: exported for {client} to {directory} (not encrypted, mode 0600)")
+    click.echo(f"  {'thumbprint:':<12}{stored.thumbprint}")
+    power = "can get certificates for every name that the master keeps authorized"
+    say("warning", f"whoever has the key in `{directory}` {power}", YELLOW)
+    if stored.profile is not None:
+        hint(f"{client} must ask for profile `{stored.profile}` too, or the CA reuses nothing")
