@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from acmectl.config.nodes import locate
 from acmectl.config.outline import Entry, Outline
 from acmectl.config.schema import AuthoritySchema, CertificateSchema, MasterSchema, Schema
 from acmectl.config.section import Section
 from acmectl.config.values import Authority, Authorize, Certificate, Config, ExternalAccount, Follower, Master
+from acmectl.errors import Place
 from acmectl.model.authorities import KNOWN_DIRECTORIES
-from acmectl.model.certificates import CertificateSpec
+from acmectl.model.certificates import KIND, CertificateSpec
 
 
 def build(schema: Schema, parts: Outline) -> Config:
@@ -60,11 +62,25 @@ def _master(schema: MasterSchema, parts: Outline) -> Master:
 def _certificate(
     whole: Schema, label: str, schema: CertificateSchema, entry: Entry, deploy: tuple[Section, ...]
 ) -> Certificate:
-    spec = CertificateSpec(
-        label=label,
-        names=frozenset(entry.names.identifiers),
-        account=entry.account,
-        profile=schema.profile or whole.profile,
-        key_type=schema.key,
+    first, *others = (
+        CertificateSpec(
+            label=f"{label}{KIND}{kind}" if index else label,
+            names=frozenset(entry.names.identifiers),
+            account=entry.account,
+            profile=schema.profile or whole.profile,
+            key_type=kind,
+            reuse_key=schema.reuse_key,
+            prepare_key=schema.prepare_key,
+            key_file=str(schema.key_file) if schema.key_file else None,
+            csr_file=str(schema.csr_file) if schema.csr_file else None,
+            preferred_chain=str(schema.preferred_chain) if schema.preferred_chain else None,
+        )
+        for index, kind in enumerate(schema.key)
     )
-    return Certificate(spec, str(schema.solver) if schema.solver else None, deploy, entry.place)
+    solver = str(schema.solver) if schema.solver else None
+    return Certificate(first, solver, deploy, entry.place, tuple(others), _key_place(entry))
+
+
+def _key_place(entry: Entry) -> Place | None:
+    named = next((key for key in ("key_file", "csr_file") if key in entry.node.members), None)
+    return locate(entry.node, (named,))[1] if named else None

@@ -22,6 +22,7 @@ _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _LETTERS = "letters, digits, `.`, `_` and `-`, a letter or digit first, at most 64"
 _LIKE_AN_HMAC_KEY = re.compile(r"[A-Za-z0-9+_-]{20,}={0,2}\Z")
 _PROFILE = re.compile(r"[!-~]{1,64}\Z")
+_KEY_SCHEMA = {"type": "string", "enum": [key.value for key in KeyType]}
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$&'*+/=^_{|}~.-]{1,64}\Z")  # RFC 5322 dot-atom, without `%`, `?` and backquote
 
 
@@ -62,6 +63,21 @@ def _key_type(value: Any) -> KeyType:
         known = f"expected one of {', '.join(f'`{key}`' for key in KeyType)}"
         raise InvalidOption(known, hint=nearest(value, KeyType) if isinstance(value, str) else None)
     return KeyType(value)
+
+
+def _key_types(value: Any) -> tuple[KeyType, ...]:
+    """One type, or a list of them: servers have one certificate of each family of keys, so two of a family are a mistake."""
+    if not isinstance(value, list | tuple):
+        return (_key_type(value),)
+    kinds = tuple(_key_type(kind) for kind in value)
+    if not kinds:
+        raise ValueError("must not be empty")
+    if len({kind.family for kind in kinds}) < len(kinds):
+        raise InvalidOption(
+            "two types of one family: a server uses one certificate of each",
+            hint="list one ECDSA and one RSA type, such as `[ecdsa-p256, rsa-2048]`",
+        )
+    return kinds
 
 
 def _contact(value: Any) -> str:
@@ -147,7 +163,11 @@ Profile = Annotated[str, AfterValidator(_profile)]
 Names = Annotated[tuple[SkipValidation[str], ...], Field(min_length=1)]  # each is read by `names`, with its own place
 SolverName = Annotated[str, AfterValidator(_solver_name)]
 Label = Annotated[str, AfterValidator(_label)]
-Key = Annotated[KeyType, BeforeValidator(_key_type)]
+Keys = Annotated[
+    tuple[KeyType, ...],
+    BeforeValidator(_key_types),
+    WithJsonSchema({"anyOf": [_KEY_SCHEMA, {"type": "array", "items": _KEY_SCHEMA, "minItems": 1, "maxItems": 2}]}),
+]
 Contact = Annotated[str, BeforeValidator(_contact), WithJsonSchema({"type": "string"})]
 KnownAuthority = Annotated[str, AfterValidator(_known_authority)]
 DirectoryURL = Annotated[str, AfterValidator(_directory_url)]

@@ -67,12 +67,20 @@ class Certificate:
     """A certificate as wanted, and the targets that it is handed to.
 
     `solver` proves its names just before it is issued; None where a master, here or elsewhere, keeps them authorized.
+    `others` are its further kinds of keys. `key_place` is where the file with its key or CSR is named, if there is one.
     """
 
     spec: CertificateSpec
     solver: str | None
     deploy: tuple[Section, ...]
     place: Place
+    others: tuple[CertificateSpec, ...] = ()
+    key_place: Place | None = None
+
+    @property
+    def specs(self) -> tuple[CertificateSpec, ...]:
+        """One for each kind of key, the one with the configured label first."""
+        return (self.spec, *self.others)
 
 
 @dataclass(frozen=True, slots=True)

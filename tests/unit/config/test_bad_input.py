@@ -291,6 +291,27 @@ MISTAKES = [
          " a letter or digit first, at most 64")],
     ),
     (
+        FOLLOWER + "  a: {names: [a.example.com], key: [ecdsa-p256, ecdsa-p384]}\n  b: {names: [b.example.com], key: []}\n"
+        "  c: {names: [c.example.com], key: [rsa-2048, rsa]}\n  d: {names: [d.example.com], key: 2048}\n",
+        [("config.yaml:3: `certificates.a.key`: two types of one family: a server uses one certificate of each"
+          " (list one ECDSA and one RSA type, such as `[ecdsa-p256, rsa-2048]`)"),
+         "config.yaml:4: `certificates.b.key`: must not be empty",
+         ("config.yaml:5: `certificates.c.key`: expected one of `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072`,"
+          " `rsa-4096`"),
+         ("config.yaml:6: `certificates.d.key`: expected one of `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072`,"
+          " `rsa-4096`")],
+    ),
+    (
+        FOLLOWER + "  a: {names: [a.example.com], key_file: a.key, csr_file: a.csr}\n"
+        "  b: {names: [b.example.com], key_file: b.key, key: rsa-2048}\n"
+        "  c: {names: [c.example.com], csr_file: c.csr, reuse_key: false, prepare_key: true}\n",
+        ["config.yaml:3: `certificates.a`: give either `key_file` (your key) or `csr_file` (your CSR), not both",
+         ("config.yaml:4: `certificates.b`: `key` would be about keys that acmectl makes, and the key is the one of"
+          " `key_file`"),
+         ("config.yaml:5: `certificates.c`: `prepare_key`, `reuse_key` would be about keys that acmectl makes, and the"
+          " key is the one of `csr_file`")],
+    ),
+    (
         FOLLOWER + "  a:\n  b: []\n  c: {}\n  d: {names: []}\n  e: {names: d.example.com}\n  f: {names: }\n",
         ["config.yaml:3: `certificates.a`: expected a mapping, found nothing (give it a value, or remove the key)",
          "config.yaml:4: `certificates.b`: expected a mapping, found a list",

@@ -88,6 +88,33 @@ def test_a_certificate_has_its_own_profile_key_and_account(loaded: Load) -> None
     assert (short.profile, short.key_type, short.account) == ("shortlived", KeyType.ECDSA_P256, "customer")
 
 
+def test_two_kinds_of_keys_make_two_certificates_with_one_label(loaded: Load) -> None:
+    text = SMALL.replace("www.example.com]", "www.example.com], key: [rsa-2048, ecdsa-p384], reuse_key: true")
+    wanted = loaded({"config.yaml": text}).require().certificates["www"]
+    assert [(s.label, s.key_type, s.reuse_key) for s in wanted.specs] == [
+        ("www", KeyType.RSA_2048, True),
+        ("www+ecdsa-p384", KeyType.ECDSA_P384, True),
+    ]
+    assert [spec.configured_label for spec in wanted.specs] == ["www", "www"]
+
+
+def test_a_certificate_says_where_its_key_comes_from_and_which_chain_it_wants(loaded: Load, tmp_path: Path) -> None:
+    text = """\
+authority: letsencrypt
+certificates:
+  a: {names: [a.example.com], prepare_key: true, preferred_chain: ISRG Root X1}
+  b:
+    names: [b.example.com]
+    key_file: b.key
+  c: {names: [c.example.com], csr_file: /etc/c.csr}
+"""
+    certificates = loaded({"config.yaml": text}).require().certificates
+    a, b, c = (certificates[label] for label in "abc")
+    assert (a.spec.prepare_key, a.spec.preferred_chain, a.key_place) == (True, "ISRG Root X1", None)
+    assert (b.spec.key_file, b.key_place) == (str(tmp_path / "b.key"), Place(tmp_path / "config.yaml", 6))
+    assert (c.spec.csr_file, c.spec.key_file) == ("/etc/c.csr", None)
+
+
 def test_sections_keep_what_belongs_to_others(loaded: Load, tmp_path: Path) -> None:
     config = loaded({"config.yaml": WHOLE, "customers.txt": CUSTOMERS}).require()
     solver, (target,) = config.solvers["office-dns"], config.certificates["mail"].deploy
