@@ -112,7 +112,8 @@ class Host:
             )
 
     def _issued_by(self, accounts: Collection[str]) -> list[str]:
-        return [label for label, wanted in self.config.certificates.items() if wanted.spec.account in accounts]
+        certificates = self.config.certificates.values()
+        return [spec.label for wanted in certificates for spec in wanted.specs if spec.account in accounts]
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
@@ -137,7 +138,10 @@ class Host:
         return chosen
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
-        """The certificates of the follower's part, or those that a person names; raises UsageError for an unknown one."""
+        """The certificates of the follower's part, or those that a person names, in all their kinds of keys.
+
+        Raises UsageError for an unknown label.
+        """
         from acmectl.follower import Wish
         from acmectl.follower.deploying import Placed
 
@@ -147,13 +151,14 @@ class Host:
                 raise UsageError(f"there is no certificate `{label}`", hint=nearest(label, self.config.certificates))
         return tuple(
             Wish(
-                self.config.certificates[label].spec,
+                spec,
                 tuple(
-                    Placed(f"{kind}[{index}]", targets.build(kind, options))
+                    Placed(f"{kind}[{index}]", targets.build(kind, targets.options_for(options, spec)))
                     for index, (kind, options) in enumerate(self.parts.targets.get(label, ()))
                 ),
             )
             for label in chosen
+            for spec in self.config.certificates[label].specs
         )
 
     def master(self, solver: Solver | None = None) -> Master:
@@ -170,17 +175,17 @@ class Host:
         """The same engine, for names that are proven when they are needed: it keeps nothing alive."""
         return self._master(Schedule(timedelta(), early=False), may_wait=False)
 
-    def needed(self, wishes: Iterable[Wish]) -> tuple[Wanted, ...]:
+    def needed(self, wishes: Iterable[Wish], *, forced: bool = False, at_once: bool = False) -> tuple[Wanted, ...]:
         """The names to prove before the follower's part: those of certificates with a `solver` that are due now.
 
-        What the master's part keeps authorized is left to it.
+        What the master's part keeps authorized is left to it. `forced` and `at_once` are as in `Follower.run`.
         """
         kept = {w.key for w in self.wanted}
         follower = self.follower()
         found: dict[tuple[str, str | None, Identifier], Wanted] = {}
         for wish in wishes:
-            solver = self.config.certificates[wish.spec.label].solver
-            if solver is None or not self._is_tried_now(follower.status(wish)):
+            solver = self.config.certificates[wish.spec.configured_label].solver
+            if solver is None or not self._is_tried_now(follower.status(wish, forced=forced), at_once=at_once):
                 continue
             for name in sorted(wish.spec.names):
                 wanted = Wanted(name, wish.spec.account, wish.spec.profile, solver)
@@ -204,9 +209,9 @@ class Host:
             and self._is_tried_now(status)
         )
 
-    def _is_tried_now(self, status: CertificateStatus) -> bool:
+    def _is_tried_now(self, status: CertificateStatus, *, at_once: bool = False) -> bool:
         """Whether a follower run now would order this certificate."""
-        return isinstance(status.decision, Due) and backoff.may_try(status.failure, self.clock())
+        return isinstance(status.decision, Due) and (at_once or backoff.may_try(status.failure, self.clock()))
 
     def _master(self, schedule: Schedule, solver: Solver | None = None, *, may_wait: bool = True) -> Master:
         from acmectl.master import Master, Settings
@@ -249,13 +254,22 @@ class Host:
         )
 
     def connect(self, account: str) -> Session:
-        """A session with the stored account's key.
+        """A session with the stored account's key, for a run, which holds the lock: a rollover that was interrupted is settled first.
 
-        Raises AccountMissing, and StorageError for an account of another CA than the configuration's.
+        Raises AccountMissing, and StorageError for an account of another CA than the configuration's; CAError.
         """
-        stored = self.state.accounts.load(account)
-        self._check_authority(stored)
+        stored = self.account(account)
         return self.session(stored.private_key(), stored.account_url)
+
+    def account(self, name: str) -> StoredAccount:
+        """The stored account, under the lock, with the key that the CA knows. Raises as `connect` does."""
+        stored = self.state.accounts.load(name)
+        self._check_authority(stored)
+        if stored.next_key_pem is None:
+            return stored
+        from acmectl.app import rollover
+
+        return rollover.settle(self.state.accounts, stored, self.session)
 
     def session(self, key: PrivateKey | None = None, account_url: str | None = None) -> Session:
         """A session with the configured CA, for any key or none."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from acmectl.cli.account.changing import deactivate, rollover, update
+from acmectl.cli.account.exporting import export_
+from acmectl.cli.account.importing import import_
 from acmectl.cli.account.registering import register
-from acmectl.cli.account.sharing import export_, import_
 from acmectl.cli.account.showing import show
 
 
@@ -14,5 +16,5 @@ def account() -> None:
     """Register an ACME account, and share it with followers."""
 
 
-for _command in (register, show, export_, import_):
+for _command in (register, show, update, export_, import_, rollover, deactivate):
     account.add_command(_command)

@@ -12,6 +12,7 @@ from acmectl.errors import UsageError
 
 if TYPE_CHECKING:
     from acmectl.app import Host
+    from acmectl.storage.accounts import StoredAccount
 
 FILE = click.Path(path_type=Path)
 
@@ -41,3 +42,34 @@ def passphrase_in(file: Path | None) -> bytes | None:
     if not lines or not lines[0].strip():
         raise UsageError(f"the passphrase file `{file}` is empty", hint="its first line is the passphrase")
     return lines[0]
+
+
+def subject(name: str) -> str:
+    """What `acmectl log` calls an account."""
+    return f"account/{name}"
+
+
+def remember(host: Host, name: str, kind: str, text: str) -> None:
+    """Write down what happened to an account, for `acmectl log`; under the lock."""
+    from acmectl.model.memory import Event
+
+    host.state.memory.add_event(Event(host.clock(), subject(name), kind, text))
+
+
+def refuse_existing(host: Host, name: str, *, replace: bool) -> None:
+    """An account that is there stays, unless a person says otherwise. Raises UsageError."""
+    if host.state.accounts.exists(name) and not replace:
+        raise UsageError(
+            f"there is an account `{name}` on this host already",
+            hint="`--replace` replaces it, or give another name with `--account`",
+        )
+
+
+def save_imported(host: Host, stored: StoredAccount, source: str, *, replace: bool) -> None:
+    """Save an account that the CA was asked about, under the lock; what failed with an earlier key is tried again at once."""
+    from acmectl.storage import identity
+
+    host.state.accounts.save(stored, replace=replace)
+    mine = [spec.label for w in host.config.certificates.values() for spec in w.specs if spec.account == stored.name]
+    identity.renew(host.state.memory, stored.name, certificates=mine)
+    remember(host, stored.name, "imported", f"from {source}: {stored.account_url}, thumbprint {stored.thumbprint}")

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.cli.account.choosing import chosen
+from acmectl.cli.account.choosing import chosen, refuse_existing, save_imported
 from acmectl.cli.context import Context
 from acmectl.cli.render import accounts as words_about
 from acmectl.cli.render import words
@@ -33,15 +33,51 @@ def import_foreign(
     """Save the account of `client` below `path` as the account of the configuration called `account`."""
     with context.working(lock_wait) as host:
         name = chosen(host, account)
-        if host.state.accounts.exists(name) and not replace:
-            raise UsageError(
-                f"there is an account `{name}` on this host already",
-                hint="`--replace` replaces it, or give another name with `--account`",
-            )
+        refuse_existing(host, name, replace=replace)
         stored = foreign_account(host, client, path, account_id, name=name)
-        host.state.accounts.save(stored, replace=replace)
+        save_imported(host, stored, client, replace=replace)
     words_about.account(stored, f"imported from {client}")
     return 0
+
+
+def import_key(context: Context, file: Path, *, account: str | None, lock_wait: timedelta | None, replace: bool) -> int:
+    """Save the account that the CA has for the key in `file`, PEM or JWK, as the account of the configuration called `account`."""
+    with context.working(lock_wait) as host:
+        name = chosen(host, account)
+        refuse_existing(host, name, replace=replace)
+        stored = _account_of_key(host, file, name=name)
+        save_imported(host, stored, "its key", replace=replace)
+    words_about.account(stored, "imported by its key")
+    return 0
+
+
+def _account_of_key(host: Host, file: Path, *, name: str) -> StoredAccount:
+    from acmectl import files, keys
+    from acmectl.ca import accounts
+    from acmectl.importing.jwk import looks_like_jwk, read_jwk
+    from acmectl.storage.accounts import StoredAccount
+
+    what = f"the account key `{file}`"
+    content = files.read_secret(file, what="the account key")
+    key = read_jwk(content, what=what) if looks_like_jwk(content) else keys.from_pem(content, what=what)
+    with host.session(key) as session:
+        try:
+            found = accounts.find(session)
+        except AccountUnknown as error:
+            raise UsageError(
+                f"the CA knows no account for the key `{file}`",
+                hint=f"is it an account at {host.config.authority.directory_url}, as the configuration says?",
+            ) from error
+        words.clock_warning(session.clock_offset)
+    return StoredAccount(
+        name=name,
+        directory_url=host.config.authority.directory_url,
+        account_url=found.url,
+        profile=host.config.profile,
+        contact=found.contact or host.config.contact,
+        thumbprint=found.thumbprint,
+        key_pem=keys.to_pem(key),
+    )
 
 
 def foreign_account(host: Host, client: str, path: Path, account_id: str | None, *, name: str) -> StoredAccount:

@@ -1,17 +1,17 @@
-"""`acmectl account export` and `import`: the one copy that a follower needs."""
+"""`acmectl account import`: an account that is there already comes to this host; nothing is ever registered."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace as changed
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from acmectl.cli.account.choosing import FILE, chosen, passphrase_in
-from acmectl.cli.account.handing_over import export_foreign
-from acmectl.cli.account.taking_over import CLIENTS, import_foreign
+from acmectl.cli.account.choosing import FILE, chosen, passphrase_in, refuse_existing, save_imported
+from acmectl.cli.account.taking_over import CLIENTS, import_foreign, import_key
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import accounts as words_about
 from acmectl.cli.render import words
@@ -22,45 +22,14 @@ if TYPE_CHECKING:
     from acmectl.storage.accounts import StoredAccount
 
 
-@click.command("export")
-@click.argument("file", type=FILE)
-@click.option("--account", metavar="NAME", help="Which account, where there are several.")
-@click.option("--passphrase-file", type=FILE, metavar="FILE", help="Encrypt the bundle with the first line of FILE.")
-@click.option(
-    "--for", "client", type=click.Choice(CLIENTS), help="FILE is the folder of another client: write its files there."
-)
-@pass_context
-def export_(
-    context: Context, file: Path, *, account: str | None, passphrase_file: Path | None, client: str | None
-) -> int:
-    """Write the account with its key to FILE, for a follower.
-
-    FILE is made with mode 0600. Whoever has it can get certificates for every name that the master keeps authorized:
-    carry it by a safe way, and remove it afterwards. An existing FILE is never overwritten.
-
-    With --for, another client gets the account: certbot (FILE is its --config-dir), lego (its --path) or acmebot (its
-    folder `resource`). It then issues, without any challenge, what the master keeps authorized.
-    """
-    if client is not None:
-        if passphrase_file is not None:
-            raise UsageError(f"the files of {client} cannot be encrypted", hint="leave out `--passphrase-file`")
-        return export_foreign(context, client, file, account=account)
-    from acmectl.storage.bundle import Bundle, write_bundle
-
-    with context.reading() as host:
-        stored = host.state.accounts.load(chosen(host, account))
-        _require_whole(stored)
-        profile = host.config.profile
-    write_bundle(file, Bundle(dataclasses.replace(stored, profile=profile)), passphrase=passphrase_in(passphrase_file))
-    words_about.exported(stored, file, encrypted=passphrase_file is not None)
-    return 0
-
-
 @click.command("import")
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
 @click.option("--account", metavar="NAME", help="Under which name, where the configuration has several.")
 @click.option("--passphrase-file", type=FILE, metavar="FILE", help="Decrypt the bundle with the first line of FILE.")
 @click.option("--replace", is_flag=True, help="Replace the account of that name on this host.")
+@click.option(
+    "--key", type=FILE, metavar="FILE", help="Instead of a bundle: the account's key alone, in PEM or as a JWK."
+)
 @click.option(
     "--from", "client", type=click.Choice(CLIENTS), help="FILE is the folder of another client: take over its account."
 )
@@ -69,10 +38,11 @@ def export_(
 @pass_context
 def import_(
     context: Context,
-    file: Path,
+    file: Path | None,
     *,
     account: str | None,
     passphrase_file: Path | None,
+    key: Path | None,
     client: str | None,
     account_id: str | None,
     lock_wait: timedelta | None,
@@ -84,8 +54,15 @@ def import_(
     that the export showed.
 
     With --from, FILE is another client's: /etc/letsencrypt, ~/.lego, /etc/acmebot, or the folder of one of its accounts.
-    Nothing is changed there.
+    Nothing is changed there. With --key, the CA says which account the key has.
     """
+    if (file is None) == (key is None) or (key is not None and client is not None):
+        raise UsageError("give either the FILE of a bundle, `--key FILE`, or `--from CLIENT FILE`")
+    if passphrase_file is not None and (key is not None or client is not None):
+        raise UsageError("`--passphrase-file` is for bundles")
+    if key is not None:
+        return import_key(context, key, account=account, lock_wait=lock_wait, replace=replace)
+    assert file is not None  # noqa: S101  # one of the two is there
     if client is not None:
         return import_foreign(
             context, client, file, account_id=account_id, account=account, lock_wait=lock_wait, replace=replace
@@ -95,28 +72,38 @@ def import_(
     passphrase = passphrase_in(passphrase_file)
     with context.working(lock_wait) as host:
         name = chosen(host, account)
-        bundle = dataclasses.replace(read_bundle(file, passphrase=passphrase).account, name=name)
-        if host.state.accounts.exists(name) and not replace:
-            raise UsageError(
-                f"there is an account `{name}` on this host already",
-                hint="`--replace` replaces it, or give another name with `--account`",
-            )
-        _fits(host, bundle, file)
-        _verify(host, bundle, file)
-        host.state.accounts.save(bundle, replace=replace)
-    words_about.account(bundle, "imported")
+        bundle = read_bundle(file, passphrase=passphrase)
+        refuse_existing(host, name, replace=replace)
+        stored = changed(bundle.account, name=name)
+        _fits(host, stored, file)
+        _fit(host, bundle.certificate_keys, file)
+        _verify(host, stored, file)
+        for label, pem in bundle.certificate_keys.items():
+            host.state.certificates.place_key(label, pem)
+        save_imported(host, stored, "a bundle", replace=replace)
+    words_about.account(stored, "imported")
+    words_about.placed_keys(tuple(bundle.certificate_keys))
     return 0
 
 
-def _require_whole(stored: StoredAccount) -> None:
-    """A damaged key is found here, and not on the follower that gets it."""
+def _fit(host: Host, certificate_keys: Mapping[str, bytes], file: Path) -> None:
+    """Keys of certificates that this host does not have, or wants with keys of another kind, are refused before anything is changed."""
     from acmectl import keys
 
-    if keys.thumbprint(stored.private_key()) != stored.thumbprint:
-        raise StorageError(
-            f"the account `{stored.name}` is damaged: its thumbprint is not its key's",
-            hint="restore both files from a backup",
-        )
+    specs = {spec.label: spec for wanted in host.config.certificates.values() for spec in wanted.specs}
+    for label, pem in certificate_keys.items():
+        spec = specs.get(label)
+        if spec is None:
+            raise UsageError(
+                f"the bundle `{file}` has the key of `{label}`, and the configuration no such certificate",
+                hint="give the certificate that label, or export without `--with-key`",
+            )
+        kind = keys.key_type_of(keys.from_pem(pem, what=f"the key of `{label}` in `{file}`"))
+        if kind is not spec.key_type:
+            raise UsageError(
+                f"the bundle `{file}` has a key of type {kind or 'unknown'} for `{label}`, and the configuration says {spec.key_type}",
+                hint=f"set `key: {kind}` for this certificate" if kind else None,
+            )
 
 
 def _fits(host: Host, bundle: StoredAccount, file: Path) -> None:
