@@ -70,7 +70,7 @@ def _is_about_replacement(problem: Problem) -> bool:
 
     Boulder: `Could not validate ARI 'replaces' field` with other types for a certificate of another account, or one it forgot.
     """
-    return problem.type == "alreadyReplaced" or problem.status == 409 or "replaces" in problem.detail.lower()
+    return problem.type == "alreadyReplaced" or problem.status == 409 or "replace" in problem.detail.lower()
 
 
 def new_authorization(session: Session, identifier: Identifier) -> Authorization:
