@@ -122,12 +122,14 @@ class Acmebot:
             base[name] = {**base.get(name, {}), **section}
         self.config.write_text(json.dumps(base))
 
-    def run(self, *arguments: str, expect: int | None = 0) -> Said:
-        """Run it; without `arguments` it does all that its configuration asks for."""
+    def run(self, *arguments: str, expect: int | None = 0, config: Path | None = None) -> Said:
+        """Run it (with another `config`); without `arguments` it does all that its configuration asks for."""
         if not ACMEBOT.exists():
             raise RuntimeError(f"`{ACMEBOT}` is needed for this test: `.ci/acmebot {sys.prefix}`")
         trust = {"REQUESTS_CA_BUNDLE": self.pebble.ca_bundle} if self.pebble else {}
-        said = _run([str(ACMEBOT), "--config", str(self.config), "--accept", *arguments], HOME=self.root, **trust)
+        said = _run(
+            [str(ACMEBOT), "--config", str(config or self.config), "--accept", *arguments], HOME=self.root, **trust
+        )
         assert expect is None or said.status == expect, said.text
         return said
 

@@ -24,11 +24,15 @@ _HOOKS = {"private_key": "private_key_installed", "chain": "chain_installed", "c
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """One certificate of acmebot's: its private key's name, its own, and the kind of its key."""
+    """One certificate of acmebot's: its private key's name, its own, and the kind of its key.
+
+    Where certificates that shared a key get one of their own each (`apart`), it is written under the certificate's name.
+    """
 
     key_name: str
     name: str
     kind: Kind
+    apart: bool = False
 
 
 def targets(acmebot: Acmebot, issued: Issued, certificate: Mapping[str, Any], notes: list[str]) -> list[dict[str, Any]]:
@@ -52,7 +56,7 @@ def argv(command: str) -> list[str]:
 
 def _places(acmebot: Acmebot, issued: Issued) -> dict[str, Path]:
     named = {
-        "private_key": None if issued.kind.file else (issued.key_name, "private_key"),
+        "private_key": None if issued.kind.file else (issued.name if issued.apart else issued.key_name, "private_key"),
         "chain": (issued.name, "chain"),
         "certificate": (issued.name, "certificate"),
     }

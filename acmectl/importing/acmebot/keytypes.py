@@ -22,7 +22,10 @@ _SIZES = {2048: KeyType.RSA_2048, 3072: KeyType.RSA_3072, 4096: KeyType.RSA_4096
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of key of a certificate. `suffix` is what acmebot calls it, `file` the key that is there and can be used."""
+    """One kind of key of a certificate.
+
+    `suffix` is what acmebot calls it, `key_type` what a new one is, `file` the key that is there and can be used.
+    """
 
     suffix: str
     key_type: KeyType
@@ -66,10 +69,9 @@ def _kind(acmebot: Acmebot, name: str, suffix: str, key_type: KeyType, notes: li
             f"{error.message}{hint}: until that is done, and `key_file` set, a new key is made, and pins of the old one fail"
         )
         return Kind(suffix, key_type, None)
-    found = keys.key_type_of(key)
-    if found is None:
+    if keys.key_type_of(key) is None:
         notes.append(
             f"the key `{file}` is of a kind that is not used here: a new one is made, and pins of the old one fail"
         )
         return Kind(suffix, key_type, None)
-    return Kind(suffix, found, file)
+    return Kind(suffix, key_type, file)

@@ -66,12 +66,25 @@ def without_counterpart(acmebot: Acmebot, *, dns_hooks_used: bool) -> Iterator[s
             yield f"`{section}` means nothing here"
 
 
+def of_private_key(name: str, private_key: Mapping[str, Any], *, shared: bool, there: bool) -> Iterator[str]:
+    """Notes on a private key; `there` is whether its files are, `shared` whether several certificates have it."""
+    if private_key.get("key_provided") and not there:
+        yield f"`{name}`: its key is provided from elsewhere, and is not there yet: set `key_file` when it is"
+    if shared and not there:
+        yield (
+            f"`{name}`: its certificates share one key, which is not there yet: each makes one of its own, and writes it under "
+            "its own name, where no `key_file` is set"
+        )
+    yield from (f"`{name}`: `{key}`: {_SETTINGS[key]}" for key in _PRIVATE_KEY if private_key.get(key))
+
+
 def of_certificate(name: str, certificate: Mapping[str, Any]) -> Iterator[str]:
     """A note for each key of a certificate (or of its private key) that means nothing here."""
     for key in (*_PRIVATE_KEY, *_CERTIFICATE):
         if certificate.get(key):
             yield f"`{name}`: `{key}`: {_SETTINGS[key]}"
-    for zone, records in (certificate.get("tlsa_records") or {}).items():
+    records_of = certificate.get("tlsa_records")
+    for zone, records in (records_of if isinstance(records_of, dict) else {}).items():
         yield (
             f"`{name}`: TLSA records in `{zone}` are not changed by acmectl here; those of keys that stay the same hold. "
             f"They were: {_shown(records)}"

@@ -16,7 +16,7 @@ from typing import Any
 from acmectl.dns.tsig import load_key_file
 from acmectl.errors import DNSError
 from acmectl.importing.acmebot.names import ZonedName
-from acmectl.importing.acmebot.reading import Acmebot
+from acmectl.importing.acmebot.reading import Acmebot, whole_number
 from acmectl.importing.acmebot.tsig import is_key_pair, read_key_pair
 from acmectl.importing.draft import DraftFile
 
@@ -71,7 +71,7 @@ class Solvers:
             return self._named(zone, options) if options else None
         reload = self.acmebot.setting("reload_zone_command")
         hooks = self.acmebot.section("hooks")
-        if hooks.get("set_dns_challenge") and (not reload or reload in _DO_NOTHING):
+        if hooks.get("set_dns_challenge") and (not reload or str(reload) in _DO_NOTHING):
             return self._named(f"{zone}-hooks", self._by_hooks(zone, hooks))
         if reload:
             return self._named(zone, self._by_zone_file(zone, str(reload)))
@@ -89,8 +89,8 @@ class Solvers:
         solver: dict[str, Any] = {"type": "rfc2136"}
         if options.get("server"):
             solver["server"] = str(options["server"])
-        if options.get("port") and int(options["port"]) != 53:
-            solver["port"] = int(options["port"])
+        if (port := whole_number(options.get("port"))) not in {0, 53}:
+            solver["port"] = port
         try:
             if is_key_pair(file):
                 written = DraftFile(f"tsig/{_plain(zone)}.key", read_key_pair(file))

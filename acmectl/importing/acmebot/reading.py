@@ -16,6 +16,8 @@ from acmectl.errors import TakeoverError
 
 _ENDINGS = (".json", ".yaml", ".yml")
 _NAME = "acmebot"
+_SECTIONS = ["account", "settings", "directories", "key_type_suffixes", "file_names", "services", "hooks"]
+_SECTIONS += ["certificates", "private_keys", "authorizations", "http_challenges", "zone_update_keys"]
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "settings": {
         "follower_mode": False,
@@ -130,7 +132,10 @@ def read(path: Path) -> Acmebot:
     merged = _load(file)
     for more in sorted(f for ending in _ENDINGS for f in file.parent.joinpath("conf.d").glob(f"*{ending}")):
         merged = _merge(merged, _load(more))
-    return Acmebot(file, merged)
+    found = Acmebot(file, merged)
+    for name in _SECTIONS:
+        found.section(name)
+    return found
 
 
 def resource_directory(path: Path) -> Path:

@@ -38,6 +38,7 @@ class _Certificate:
     options: Mapping[str, Any] = field(repr=False)
     names: tuple[ZonedName, ...]
     kinds: tuple[Kind, ...]
+    shares_key: bool
 
 
 def translate(path: Path, *, beside: Path) -> Draft:
@@ -77,34 +78,39 @@ def _head(acmebot: Acmebot) -> dict[str, Any]:
     return head
 
 
-def _certificates(acmebot: Acmebot, notes: list[str]) -> Iterator[_Certificate]:
-    """Those below `private_keys`, and those below `certificates`, which are private keys with one certificate each."""
-    keys = acmebot.section("private_keys")
-    alone = {
-        name: {key: options[key] for key in _KEY_OPTIONS if key in options} | {"certificates": {name: options}}
-        for name, value in acmebot.section("certificates").items()
-        for options in [_mapping(acmebot, f"certificates.{name}", value)]
+def _private_keys(acmebot: Acmebot) -> dict[str, dict[str, Any]]:
+    """All private keys with their certificates; those below `certificates` are private keys with one certificate each."""
+    found = {
+        name: dict(_mapping(acmebot, f"private_keys.{name}", value))
+        for name, value in acmebot.section("private_keys").items()
     }
-    for key_name, value in {**keys, **alone}.items():
-        private_key = _mapping(acmebot, f"private_keys.{key_name}", value)
+    for name, value in found.items():
+        value["certificates"] = dict(_mapping(acmebot, f"private_keys.{name}.certificates", value.get("certificates")))
+    for name, value in acmebot.section("certificates").items():
+        options = _mapping(acmebot, f"certificates.{name}", value)
+        key = found.setdefault(name, {"certificates": {}})
+        key |= {option: options[option] for option in _KEY_OPTIONS if option in options and option not in key}
+        key["certificates"].setdefault(name, options)
+    return found
+
+
+def _certificates(acmebot: Acmebot, notes: list[str]) -> Iterator[_Certificate]:
+    for key_name, private_key in _private_keys(acmebot).items():
         made = kinds(acmebot, key_name, private_key, notes)
-        if private_key.get("key_provided") and not all(kind.file for kind in made):
-            notes.append(
-                f"`{key_name}`: its key is provided from elsewhere, and is not there yet: set `key_file` when it is"
-            )
-        if key_name not in alone:
-            notes += words.of_certificate(key_name, private_key)
-        listed_here = _mapping(acmebot, f"private_keys.{key_name}.certificates", private_key.get("certificates"))
-        if len(listed_here) > 1 and not all(kind.file for kind in made):
-            notes.append(
-                f"`{key_name}`: its certificates share one key; here each makes one of its own where no `key_file` is set"
-            )
-        for name, inner in listed_here.items():
-            options = _mapping(acmebot, f"certificates.{name}", inner)
+        inner = private_key["certificates"]
+        notes += words.of_private_key(
+            key_name, private_key, shared=len(inner) > 1, there=all(kind.file for kind in made)
+        )
+        for name, value in inner.items():
+            options = _mapping(acmebot, f"certificates.{name}", value)
             notes += words.of_certificate(name, options)
             own = {str(kind) for kind in listed(options.get("key_types"))}
             chosen = tuple(kind for kind in made if not own or kind.suffix in own)
-            yield _Certificate(key_name, name, options, certificate_names(acmebot, name, options, notes), chosen)
+            names = certificate_names(acmebot, name, options, notes)
+            if chosen and names:
+                yield _Certificate(key_name, name, options, names, chosen, shares_key=len(inner) > 1)
+            else:
+                notes.append(f"`{name}` is left out: it has no {'name' if chosen else 'kind of key'}")
 
 
 def _proving(
@@ -148,11 +154,10 @@ def _labelled(
             first = kind is certificate.kinds[0]
             label = _label(certificate.name if first else f"{certificate.name}-{kind.suffix}", taken)
             wanted: dict[str, Any] = {"names": [str(name.identifier) for name in certificate.names]}
-            wanted |= {"key": kind.key_type.value}
-            wanted |= {"key_file": str(kind.file)} if kind.file else {"reuse_key": True}
+            wanted |= {"key_file": str(kind.file)} if kind.file else {"key": kind.key_type.value, "reuse_key": True}
             if certificate.name in of_certificate:
                 wanted["solver"] = of_certificate[certificate.name]
-            issued = Issued(certificate.key_name, certificate.name, kind)
+            issued = Issued(certificate.key_name, certificate.name, kind, apart=certificate.shares_key)
             if deploy := targets(acmebot, issued, certificate.options, notes):
                 wanted["deploy"] = deploy
             yield label, wanted
