@@ -26,7 +26,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--authority",
     metavar="CA",
-    help=f"{', '.join(KNOWN_DIRECTORIES)}, or the URL of a directory.  [default: letsencrypt]",
+    help=f"The CA: {', '.join(KNOWN_DIRECTORIES)}, or the URL of a directory; letsencrypt if not given.",
 )
 @click.option("--profile", metavar="NAME", help="The certificate profile; master and followers need the same.")
 @click.option("--state-directory", type=_PATH, metavar="DIR", help="Where accounts and certificates lie.")

@@ -42,7 +42,7 @@ def as_nobody() -> Iterator[None]:
 def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
     assert only_problem(load(tmp_path / "config.yaml")) == (
         f"{tmp_path}/config.yaml: there is no such file"
-        " (name yours with `--config FILE` or `ACMECTL_CONFIG`, or begin with one of the examples of acmectl)"
+        " (name yours with `--config FILE` or `ACMECTL_CONFIG`, or begin with `acmectl init`)"
     )
 
 
