@@ -58,13 +58,11 @@ def export_(
     With --for, another client gets the account: certbot (FILE is its --config-dir), lego (its --path) or acmebot (its
     folder `resource`). It then issues, without any challenge, what the master keeps authorized.
     """
-    if client is not None:
-        if passphrase_file is not None or labels:
-            raise UsageError(
-                f"the files of {client} cannot be encrypted, nor hold keys of certificates",
-                hint="leave out `--passphrase-file` and `--with-key`",
-            )
-        return export_foreign(context, client, file, account=account)
+    if client is not None and (passphrase_file is not None or labels):
+        raise UsageError(
+            f"the files of {client} cannot be encrypted, nor hold keys of certificates",
+            hint="leave out `--passphrase-file` and `--with-key`",
+        )
     if labels and passphrase_file is None:
         raise UsageError(
             "the key of a certificate leaves this host only in an encrypted bundle", hint="add `--passphrase-file FILE`"
@@ -72,6 +70,9 @@ def export_(
     passphrase = passphrase_in(passphrase_file)
     with context.working(lock_wait) as host:
         stored = _exportable(host, chosen(host, account))
+        if client is not None:
+            export_foreign(host, stored, client, file)
+            return 0
         keys_of = write_export(host, stored, file, passphrase=passphrase, labels=labels)
         changing = _will_change(host, keys_of)
     words_about.exported(stored, file, keys_of, encrypted=passphrase is not None)
@@ -89,7 +90,7 @@ def write_export(
     from acmectl.storage.bundle import Bundle, write_bundle
 
     carried = {title: pem for label in labels for title, pem in _certificate_keys(host, label).items()}
-    kept = tuple(sorted(str(wanted.identifier) for wanted in host.wanted if wanted.account == stored.name))
+    kept = tuple(sorted(wanted.identifier.value for wanted in host.wanted if wanted.account == stored.name))
     account = replace(stored, profile=host.config.profile, opens=kept or stored.opens)
     write_bundle(file, Bundle(account, carried), passphrase=passphrase)
     with_keys = f" with the key of {', '.join(carried)}" if carried else ""

@@ -6,33 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl import files
-from acmectl.cli.account.choosing import chosen
-from acmectl.cli.context import Context
+from acmectl.cli.account.choosing import remember
 from acmectl.cli.render import accounts as words_about
-from acmectl.errors import StorageError, UsageError
+from acmectl.errors import UsageError
 
 if TYPE_CHECKING:
+    from acmectl.app import Host
     from acmectl.importing.draft import DraftFile
+    from acmectl.storage.accounts import StoredAccount
 
 
-def export_foreign(context: Context, client: str, directory: Path, *, account: str | None) -> int:
-    """Write the account below `directory`, which is that client's; nothing that is there is overwritten."""
-    from acmectl import keys
+def export_foreign(host: Host, stored: StoredAccount, client: str, directory: Path) -> None:
+    """Write the account below `directory`, which is that client's, under the lock; nothing that is there is overwritten."""
     from acmectl.importing.handover import OwnAccount, account_files
 
-    with context.reading() as host:
-        stored = host.state.accounts.load(chosen(host, account))
-        key = stored.private_key()
-        if keys.thumbprint(key) != stored.thumbprint:
-            raise StorageError(
-                f"the account `{stored.name}` is damaged: its thumbprint is not its key's",
-                hint="restore both files from a backup",
-            )
-        own = OwnAccount(stored.directory_url, stored.account_url, stored.contact or host.config.contact, key)
-        wanted = account_files(client, own, now=host.clock())
-    _write(directory, wanted)
+    contact = stored.contact or host.config.contact
+    own = OwnAccount(stored.directory_url, stored.account_url, contact, stored.private_key())
+    _write(directory, account_files(client, own, now=host.clock()))
+    remember(host, stored.name, "exported", f"for {client} to {directory.absolute()}")
     words_about.handed_over(stored, client, directory)
-    return 0
 
 
 def _write(directory: Path, wanted: tuple[DraftFile, ...]) -> None:

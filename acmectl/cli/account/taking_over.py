@@ -15,6 +15,7 @@ from acmectl.errors import AccountUnknown, UsageError
 if TYPE_CHECKING:
     from acmectl.app import Host
     from acmectl.importing.accounts import ForeignAccount
+    from acmectl.keys import PrivateKey
     from acmectl.storage.accounts import StoredAccount
 
 CLIENTS = ("certbot", "lego", "acmebot")
@@ -53,69 +54,56 @@ def import_key(context: Context, file: Path, *, account: str | None, lock_wait: 
 
 def _account_of_key(host: Host, file: Path, *, name: str) -> StoredAccount:
     from acmectl import files, keys
-    from acmectl.ca import accounts
     from acmectl.importing.jwk import looks_like_jwk, read_jwk
-    from acmectl.storage.accounts import StoredAccount
 
     what = f"the account key `{file}`"
     content = files.read_secret(file, what="the account key")
     key = read_jwk(content, what=what) if looks_like_jwk(content) else keys.from_pem(content, what=what)
-    with host.session(key) as session:
-        try:
-            found = accounts.find(session)
-        except AccountUnknown as error:
-            raise UsageError(
-                f"the CA knows no account for the key `{file}`",
-                hint=f"is it an account at {host.config.authority.directory_url}, as the configuration says?",
-            ) from error
-        words.clock_warning(session.clock_offset)
-    return StoredAccount(
-        name=name,
-        directory_url=host.config.authority.directory_url,
-        account_url=found.url,
-        profile=host.config.profile,
-        contact=found.contact or host.config.contact,
-        thumbprint=found.thumbprint,
-        key_pem=keys.to_pem(key),
-    )
+    return _found(host, key, file, name=name)
 
 
 def foreign_account(host: Host, client: str, path: Path, account_id: str | None, *, name: str) -> StoredAccount:
     """The account of `client` below `path` as ours called `name`, after asking the CA whether its key has it.
 
     Raises TakeoverError for files that cannot be read, UsageError where there are several, none at the configuration's CA,
-    or the CA knows another. Nothing is registered (`onlyReturnExisting`, RFC 8555 section 7.3.1).
+    or the CA knows another.
     """
+    from acmectl.importing.accounts import find_accounts, is_exposed
+
+    foreign = _selected(find_accounts(client, path), host.config.authority.directory_url, account_id)
+    stored = _found(host, foreign.private_key(), foreign.key_file, name=name, contact=foreign.contact)
+    if foreign.url is not None and stored.account_url != foreign.url:
+        raise UsageError(
+            f"the key `{foreign.key_file}` has the account {stored.account_url}, and {client} says {foreign.url}",
+            hint=f"is it an account at {stored.directory_url}, as the configuration says?",
+        )
+    if is_exposed(foreign.key_file):
+        words.say("warning", f"the key `{foreign.key_file}` can be read by others: consider it known", words.YELLOW)
+    return stored
+
+
+def _found(host: Host, key: PrivateKey, file: Path, *, name: str, contact: tuple[str, ...] = ()) -> StoredAccount:
+    """The account that the CA has for a key (`onlyReturnExisting`, RFC 8555 section 7.3.1); nothing is registered."""
     from acmectl import keys
     from acmectl.ca import accounts
-    from acmectl.importing.accounts import find_accounts, is_exposed
     from acmectl.storage.accounts import StoredAccount
 
     directory_url = host.config.authority.directory_url
-    foreign = _selected(find_accounts(client, path), directory_url, account_id)
-    key = foreign.private_key()
     with host.session(key) as session:
         try:
             found = accounts.find(session)
         except AccountUnknown as error:
             raise UsageError(
-                f"the CA knows no account for the key `{foreign.key_file}`",
+                f"the CA knows no account for the key `{file}`",
                 hint=f"is it an account at {directory_url}, as the configuration says?",
             ) from error
         words.clock_warning(session.clock_offset)
-    if foreign.url is not None and found.url != foreign.url:
-        raise UsageError(
-            f"the key `{foreign.key_file}` has the account {found.url}, and {client} says {foreign.url}",
-            hint=f"is it an account at {directory_url}, as the configuration says?",
-        )
-    if is_exposed(foreign.key_file):
-        words.say("warning", f"the key `{foreign.key_file}` can be read by others: consider it known", words.YELLOW)
     return StoredAccount(
         name=name,
         directory_url=directory_url,
         account_url=found.url,
         profile=host.config.profile,
-        contact=found.contact or foreign.contact or host.config.contact,
+        contact=found.contact or contact or host.config.contact,
         thumbprint=found.thumbprint,
         key_pem=keys.to_pem(key),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from acmectl.model.certificates import title_of
 from acmectl.model.durations import format_duration
 
 if TYPE_CHECKING:
+    from acmectl.app.privilege import Excess
     from acmectl.config import Config
     from acmectl.model.memory import Event
     from acmectl.storage.accounts import StoredAccount
@@ -148,3 +149,30 @@ def placed_keys(labels: Sequence[str]) -> None:
     """Keys that came with an account, and when they are used."""
     for label in labels:
         click.echo(f"certificate {title_of(label)}: its key was placed; the next run issues a certificate for it")
+
+
+_FEW = 5  # names that a warning lists
+_OWN_ACCOUNT = (
+    "give this host an account of its own: on the master one more under `accounts`, with only this host's names under "
+    "`master.authorize`; register and export it there, and import it here with `--replace`"
+)
+
+
+def excess(found: Iterable[Excess]) -> None:
+    """Accounts that open more names than this host needs."""
+    for one in found:
+        say("warning", _opens(one), YELLOW)
+        hint(_OWN_ACCOUNT)
+
+
+def excess_json(one: Excess) -> dict[str, Any]:
+    """An account that opens more names than this host needs."""
+    return {"message": _opens(one), "hint": _OWN_ACCOUNT, "account": one.account, "names": list(one.names)}
+
+
+def _opens(one: Excess) -> str:
+    more = f" and {len(one.names) - _FEW} more" if len(one.names) > _FEW else ""
+    return (
+        f"whoever steals the key of the account `{one.account}` from this host can get certificates for names that none of "
+        f"its certificates needs: {', '.join(one.names[:_FEW])}{more} (as of the export)"
+    )
