@@ -274,3 +274,36 @@ def test_an_account_of_pebble_is_updated_rolled_over_and_deactivated(tmp_path: P
         gone = follower.acmectl("cert", "renew", "xmpp", "--force")
         assert gone.status != 0
         assert "deactivated" in follower.acmectl("account", "show", "--live").said
+
+
+def test_a_follower_with_two_accounts_goes_on_with_the_one_that_works(ca: Sandbox, tmp_path: Path) -> None:
+    entries = "{names: [xmpp.acme.test], solver: web, account: chat}\n    - {names: [mail.acme.test], solver: web, account: post}"
+    text = master_of(ca, accounts="{chat: {}, post: {}}")
+    text = text.replace('{names: ["xmpp.acme.test", "mail.acme.test"], solver: web}', entries)
+    master = Host(tmp_path / "master", text)
+    (master.directory / "www").mkdir()
+    certificates = (
+        "  xmpp: {names: [xmpp.acme.test], account: chat}\n  mail: {names: [mail.acme.test], account: post}\n"
+    )
+    follower = Host(tmp_path / "follower", follower_of(ca, certificates, accounts="{chat: {}, post: {}}"))
+    for name in ("chat", "post"):
+        master.good("account", "register", name, "--agree-tos")
+        master.good("account", "export", f"{name}.json", "--account", name)
+        follower.good("account", "import", str(master.directory / f"{name}.json"), "--account", name)
+    assert follower.good("check").err == "", "each account opens what its certificate needs"
+    master.good("account", "rollover", "chat")
+    assert master.good("-v", "master", "run").out.count("  proven  ") == 2
+    ran = follower.acmectl("-v", "follower", "run")
+    assert ran.status == 1
+    assert "mail: issued" in ran.out
+    assert "which was given another key, or is gone" in ran.err
+    assert "mail" in follower.acmectl("status").out
+
+
+def test_a_master_whose_account_was_rolled_over_elsewhere_says_what_to_do(master: Host, follower: Host) -> None:
+    follower.good("account", "rollover", "--bundle", "new.json")
+    ran = master.acmectl("master", "run")
+    assert ran.status == 1
+    assert "which was given another key, or is gone" in ran.err
+    master.good("account", "import", str(follower.directory / "new.json"), "--replace")
+    assert master.good("-v", "master", "run").out.count("  proven  ") == 2

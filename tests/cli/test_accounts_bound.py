@@ -54,8 +54,10 @@ def test_a_ca_that_requires_a_binding_is_understood_and_nothing_is_left_behind(s
 
 
 def test_a_bound_account_is_registered_and_shown_without_its_secret(bound: Host) -> None:
-    registered = bound.good("account", "register", "--agree-tos")
+    registered = bound.good("-vv", "account", "register", "--agree-tos")
     assert "  bound to:   kid-1\n" in registered.out
+    assert ENCODED not in registered.said
+    assert "PRIVATE" not in registered.said
     (bound.directory / "hmac").unlink()
     shown = bound.good("account", "show")
     assert "  bound to:   kid-1\n" in shown.out
