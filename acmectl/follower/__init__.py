@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acmectl.follower.engine import Follower
-from acmectl.follower.issuing import Issued, Waiting
+from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
 from acmectl.follower.standing import CertificateStatus
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, CAError, CARefused, CAUnreachable, RateLimited
+from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.follower.results import Failed, Wish
 from acmectl.policy import backoff
 from acmectl.policy.renewal import NotDue
@@ -17,7 +18,6 @@ from acmectl.policy.renewal import NotDue
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.follower.advice import Advice
-    from acmectl.follower.issuing import Issued, Waiting
     from acmectl.follower.means import Means
     from acmectl.follower.standing import Standing
     from acmectl.model.certificates import CertificateSpec
@@ -84,13 +84,11 @@ class Attempts:
         return issuer.issue()
 
     def _settle(self, label: str, outcome: Issued | Waiting) -> None:
-        from acmectl.follower.issuing import Issued
-
         self._means.memory.clear_failure("certificate", label)
         if isinstance(outcome, Issued):
             issued = outcome.installed
             self._advice.expect(issued)
-            self._means.revocations.archive(label, in_use=issued.generation)
+            self._means.memory.forget_parsed(label, self._means.revocations.archive(label, in_use=issued.generation))
             self._means.certificates.prune(label, self._means.settings.keep_generations)
             self._means.log(label, "issued", f"generation {issued.generation}, serial {issued.serial}")
         else:

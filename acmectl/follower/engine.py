@@ -1,6 +1,7 @@
 """A follower's run: which certificates are due, issue those whose names are authorized, deploy what is behind.
 
-Nothing due means no request at all, and none of the heavy libraries is even imported. One failing certificate never stops
+Nothing due means no request at all, but for the question about twice a day when the CA wants certificates renewed, and none of the
+heavy libraries is even imported. One failing certificate never stops
 the others.
 """
 
@@ -16,15 +17,21 @@ from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
 from acmectl.follower.deploying import Deployer, DeployResult
 from acmectl.follower.means import Means, Sessions
+from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
+from acmectl.follower.shared_waiting import SharedWaiting
 from acmectl.follower.standing import CertificateStatus, Standing
 from acmectl.policy import backoff
 from acmectl.policy.renewal import Due, NotDue
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
-    from acmectl.follower.issuing import Waiting
-    from acmectl.model.certificates import CertificateSpec
+    from acmectl.follower.examining import CertificateView
+    from acmectl.follower.revoking import Revoked, Target
+    from acmectl.follower.rolling_back import RolledBack
+    from acmectl.keys import PrivateKey
+    from acmectl.model.certificates import CertificateSpec, Installed
+    from acmectl.model.renewals import Reason
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
@@ -48,17 +55,69 @@ class Follower:
         pause: Callable[[float], None],
         directory_url: str,
         settings: Settings,
+        account_profile: Callable[[str], str | None] = lambda _: None,
     ) -> None:
-        """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds."""
+        """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds.
+
+        `account_profile` tells the profile under which an account was registered or exported.
+        """
         sessions = Sessions(connect)
         self._means = Means(certificates, revocations, memory, clock, pause, directory_url, settings, sessions)
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
         self._attempts = Attempts(self._means, self._standing, self._advice)
+        self._kinds = SharedWaiting(memory)
+        self._account_profile = account_profile
 
     def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
         """How one certificate stands, and whether a run would issue it now; asks nobody."""
         return self._standing.status(wish, forced=forced)
+
+    def examine(self, wish: Wish) -> CertificateView:
+        """Everything that is known of one certificate; asks nobody. Raises StorageError, KeyMaterialError."""
+        from acmectl.follower.examining import examine
+
+        return examine(self._means, self.status(wish))
+
+    def roll_back(self, wish: Wish, *, to: int | None = None, expired: bool = False) -> RolledBack:
+        """Put generation `to` into use, or the one before that in use; `deploy` is next. Raises UsageError, StorageError."""
+        from acmectl.follower.rolling_back import roll_back
+
+        return roll_back(self._means, wish.spec, to=to, expired=expired)
+
+    def revocable(self, wish: Wish, generation: int | None = None) -> Target:
+        """What `revoke` would revoke: the generation in use if none is named. Raises UsageError, StorageError."""
+        from acmectl.follower import revoking
+
+        return revoking.target(self._means, wish.spec, generation)
+
+    def revoke(
+        self,
+        wish: Wish,
+        target: Target,
+        reason: Reason,
+        *,
+        by_own_key: Callable[[PrivateKey], Session] | None = None,
+    ) -> Revoked:
+        """Revoke one certificate, by its account, or by its own key in a session that `by_own_key` opens for it.
+
+        Raises CAError, KeyMaterialError, StorageError.
+        """
+        from acmectl.follower import revoking
+
+        means, spec = self._means, wish.spec
+        if by_own_key is None:
+            session = means.sessions.of(spec.account)
+        else:
+            session = by_own_key(revoking.own_key(means, spec, target))
+        try:
+            return revoking.revoke(means, spec, target, reason, session=session, by_own_key=by_own_key is not None)
+        finally:
+            session.close()
+
+    def deploy(self, wishes: Sequence[Wish]) -> tuple[DeployResult, ...]:
+        """Deploy what is in use wherever it is behind, at once; issues nothing, and asks nobody."""
+        return self._deploy(wishes, {w.spec.label: self.status(w).installed for w in wishes}, at_once=True)
 
     def take_advice(self, wishes: Sequence[Wish]) -> None:
         """Ask the CA when to renew what is not due, if that was not asked for half a day; `run` does so too."""
@@ -78,44 +137,73 @@ class Follower:
         look = at_once or wait is not None
         sessions = self._means.sessions
         try:
-            self.take_advice(wishes)
+            self._means.clock.review()
+            if not forced:
+                self._advice.refresh(wishes)
             results = {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in wishes}
             if wait is not None:
                 self._await(wishes, results, wait, forced=forced)
-            deployed = self._deploy(wishes, results, at_once=at_once)
-            return FollowerReport(deployed, sessions.counts(), sessions.clock_offset())
+            deployed = self._deploy(wishes, {label: r.installed for label, r in results.items()}, at_once=at_once)
+            told = (
+                replace(r, deployments=tuple(d for d in deployed if d.label == label)) for label, r in results.items()
+            )
+            return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset())
         finally:
             sessions.close()
 
     def _serve(self, wish: Wish, *, forced: bool, at_once: bool, look: bool) -> CertificateResult:
+        result = self._serve_one(wish, forced=forced, at_once=at_once, look=look)
+        if isinstance(result.outcome, Waiting):
+            profile = self._account_profile(wish.spec.account)
+            result = replace(result, outcome=replace(result.outcome, account_profile=profile))
+        self._kinds.note(wish.spec, result.outcome)
+        return result
+
+    def _serve_one(self, wish: Wish, *, forced: bool, at_once: bool, look: bool) -> CertificateResult:
         try:
             status = self.status(wish, forced=forced)
+            if status.key_error is not None:
+                failed = Failed(status.key_error.message, status.key_error.hint, None)
+                return CertificateResult(wish.spec.label, failed, None, status.installed, running_out=False)
             if isinstance(status.decision, NotDue):
+                self._keep_prepared(wish.spec)
                 return CertificateResult(wish.spec.label, status.decision, None, status.installed, running_out=False)
             if status.next_look_at is not None and not look:
                 waiting = self._still_waiting(wish.spec, status.next_look_at)
                 due = status.decision.reason
                 return CertificateResult(wish.spec.label, waiting, due, status.installed, status.running_out)
+            if (shared := self._kinds.waits_with(wish.spec)) is not None:
+                running_out = self._standing.is_running_out(status.installed, shared.since)
+                return CertificateResult(wish.spec.label, shared, status.decision.reason, status.installed, running_out)
             return self._issue(wish, status, status.decision, forced=forced, at_once=at_once)
         except AcmectlError as error:
             failed = Failed(error.message, error.hint, None)
             return CertificateResult(wish.spec.label, failed, None, None, running_out=False)
 
+    def _keep_prepared(self, spec: CertificateSpec) -> None:
+        """See to the key for the next key change, where one is wanted."""
+        if spec.prepare_key:
+            from acmectl.follower import key_making
+
+            key_making.keep_prepared(self._means.certificates, spec)
+
     def _still_waiting(self, spec: CertificateSpec, next_look_at: datetime) -> Waiting:
         """What the CA said when it was last asked."""
-        from acmectl.follower.issuing import Waiting
-
         order = self._means.memory.follower_order(spec.label)
         assert order is not None  # noqa: S101  # the next look comes from it
         since = order.waiting_since or order.first_seen_at
-        names = tuple(sorted(order.missing))
-        return Waiting(names, since, order.account_url, self._means.directory_url, next_look_at=next_look_at)
+        return Waiting(
+            tuple(sorted(order.missing)),
+            since,
+            order.account_url,
+            self._means.directory_url,
+            next_look_at=next_look_at,
+            profile=order.profile,
+        )
 
     def _issue(
         self, wish: Wish, status: CertificateStatus, due: Due, *, forced: bool, at_once: bool
     ) -> CertificateResult:
-        from acmectl.follower.issuing import Issued, Waiting
-
         failure, label = status.failure, wish.spec.label
         if failure is not None and not at_once and not backoff.may_try(failure, self._means.clock()):
             left_alone = Failed(failure.reason, None, failure.retry_at, attempted=False)
@@ -143,23 +231,20 @@ class Follower:
             results |= {w.spec.label: self._serve(w, forced=forced, at_once=True, look=True) for w in waiting}
 
     def _deploy(
-        self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, at_once: bool
-    ) -> tuple[CertificateResult, ...]:
+        self, wishes: Sequence[Wish], in_use: Mapping[str, Installed | None], *, at_once: bool
+    ) -> tuple[DeployResult, ...]:
         deployer = Deployer(self._means.memory, self._means.clock)
         done: list[DeployResult] = []
         for wish in wishes:
-            installed = results[wish.spec.label].installed
+            installed = in_use[wish.spec.label]
             if installed is not None:
                 directory = self._means.certificates.current_directory(wish.spec.label)
                 done += deployer.add(installed, directory, wish.targets, forced=at_once)
         done += deployer.run()
         for result in done:
             self._means.log(result.label, "not deployed" if result.error else "deployed", result.error or result.target)
-        by_label = {label: tuple(d for d in done if d.label == label) for label in results}
-        return tuple(replace(r, deployments=by_label[label]) for label, r in results.items())
+        return tuple(done)
 
 
 def _is_worth_waiting(result: CertificateResult) -> bool:
-    from acmectl.follower.issuing import Waiting
-
     return isinstance(result.outcome, Waiting) or (isinstance(result.outcome, Failed) and result.outcome.unreachable)

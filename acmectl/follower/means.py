@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from acmectl.model.certificates import KIND
 from acmectl.model.memory import Event
 
 if TYPE_CHECKING:
@@ -64,5 +65,6 @@ class Means:
     sessions: Sessions
 
     def log(self, label: str, kind: str, text: str) -> None:
-        """Add a line to the log that `acmectl log` shows."""
-        self.memory.add_event(Event(self.clock(), label, kind, text))
+        """Add a line to the log that `acmectl log` shows, where all kinds of a certificate tell one story."""
+        subject, _, key = label.partition(KIND)
+        self.memory.add_event(Event(self.clock(), subject, kind, f"{key}: {text}" if key else text))

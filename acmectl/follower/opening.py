@@ -109,4 +109,4 @@ def _waiting(commission: Commission, authorizations: list[Authorization], asked_
         )
     )
     since = remembered.waiting_since or asked_at
-    return Waiting(tuple(names), since, account_url, commission.session.directory.url)
+    return Waiting(tuple(names), since, account_url, commission.session.directory.url, profile=remembered.profile)

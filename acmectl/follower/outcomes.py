@@ -24,7 +24,8 @@ class Waiting:
 
     `given_up_at` is set when the CA handed an old order out again: it may be stuck although its names are
     authorized by now, and is given up at that moment (or later, where too many were released already). `next_look_at`
-    is set when the CA was not asked, because it was a short while ago: when a run will ask again.
+    is set when the CA was not asked, because it was a short while ago: when a run will ask again. `profile` is that of the order,
+    `account_profile` the one under which the account was registered or exported, where that is known.
     """
 
     names: tuple[Identifier, ...]
@@ -33,6 +34,13 @@ class Waiting:
     directory_url: str
     given_up_at: datetime | None = None
     next_look_at: datetime | None = None
+    profile: str | None = None
+    account_profile: str | None = None
+
+    @property
+    def is_under_another_profile(self) -> bool:
+        """Whether the master proves under another profile, most likely: the CA reuses nothing across profiles then (Boulder)."""
+        return self.account_profile is not None and self.account_profile != self.profile
 
 
 class LostRace(CAError):

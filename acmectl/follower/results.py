@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from acmectl.follower.deploying import DeployResult, Placed
+from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.model.certificates import CertificateSpec, Installed
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
 from acmectl.policy.renewal import NotDue
-
-if TYPE_CHECKING:
-    from acmectl.follower.issuing import Issued, Waiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from acmectl.errors import AcmectlError, KeyMaterialError, StorageError
 from acmectl.follower import deploying
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import health, order_flow, renewal
+from acmectl.policy.health import ExitStatus
 from acmectl.policy.renewal import Due, NotDue
 
 if TYPE_CHECKING:
     from acmectl.follower.means import Means
     from acmectl.follower.results import Wish
-    from acmectl.model.certificates import CertificateSpec, Installed
+    from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed
     from acmectl.model.memory import Deployment, Failure, RememberedOrder
-    from acmectl.policy.health import ExitStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class CertificateStatus:
     """What is remembered of one certificate, without asking anybody.
 
     `behind` are targets that do not hold it; `next_look_at` is when a plain run will ask the CA again, None for at once.
+    `key_error` says why the key or CSR that a person gave it cannot be used.
     """
 
     spec: CertificateSpec
@@ -36,9 +38,12 @@ class CertificateStatus:
     deployments: tuple[Deployment, ...]
     running_out: bool
     next_look_at: datetime | None = None
+    key_error: AcmectlError | None = None
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
+        if self.key_error is not None:
+            return ExitStatus.RUNNING_OUT if self.running_out else ExitStatus.FAILED
         return health.of_certificate(
             self.installed,
             self.failure,
@@ -61,7 +66,8 @@ class Standing:
         means, label = self._means, wish.spec.label
         damage = means.certificates.damage(label)
         installed = means.certificates.current(label) if damage is None else None
-        decision = self._decision(wish.spec, installed, damage, forced=forced)
+        imposed, key_error = self._imposed(wish.spec)
+        decision = self._decision(wish.spec, installed, damage, imposed, forced=forced)
         order = means.memory.follower_order(label)
         failure = means.memory.failures("certificate").get(label)
         since = (order.waiting_since if order else None) or (failure.first_at if failure else None)
@@ -77,6 +83,7 @@ class Standing:
             deployments=means.memory.deployments(label),
             running_out=isinstance(decision, Due) and self.is_running_out(installed, since),
             next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
+            key_error=key_error,
         )
 
     def is_running_out(self, installed: Installed | None, since: datetime | None) -> bool:
@@ -90,8 +97,21 @@ class Standing:
             no_certificate_alarm=settings.no_certificate_alarm,
         )
 
+    def _imposed(self, spec: CertificateSpec) -> tuple[ImposedKey | None, AcmectlError | None]:
+        """The key that the certificate must have; one that cannot be used is told with the certificate, and stops no other."""
+        try:
+            return self._means.certificates.keys.imposed(spec), None
+        except (KeyMaterialError, StorageError) as error:
+            return None, error
+
     def _decision(
-        self, spec: CertificateSpec, installed: Installed | None, damage: str | None, *, forced: bool
+        self,
+        spec: CertificateSpec,
+        installed: Installed | None,
+        damage: str | None,
+        imposed: ImposedKey | None,
+        *,
+        forced: bool,
     ) -> Due | NotDue:
         memory = self._means.memory
         return renewal.due(
@@ -101,10 +121,11 @@ class Standing:
             now=self._means.clock(),
             directory_url=self._means.directory_url,
             issuance=memory.issuance(installed) if installed else None,
-            imposed=self._means.certificates.keys.imposed(spec),
+            imposed=imposed,
             advice=memory.renewal_info(spec.label),
             rollback=memory.rollback(spec.label),
             revocation=self._means.revocations.of(spec.label, installed.generation) if installed else None,
+            distrusted=self._means.certificates.keys.distrusted(),
             forced=forced,
         )
 

@@ -74,6 +74,7 @@ def due(
     advice: RenewalInfo | None = None,
     rollback: Rollback | None = None,
     revocation: Revocation | None = None,
+    distrusted: frozenset[str] = frozenset(),
     forced: bool = False,
 ) -> Due | NotDue:
     """Whether `spec` needs a new certificate of the CA at `directory_url`.
@@ -82,11 +83,12 @@ def due(
     certificate was issued. Where that is not known (the state database was lost), it is taken to be what is wanted now. `imposed` is
     the key that a person wants it to have.
 
-    `advice` is the CA's, `revocation` what is known of the installed certificate; a `rollback` holds back all that is no necessity.
+    `advice` is the CA's, `revocation` what is known of the installed certificate, `distrusted` are pins of keys that were revoked as
+    compromised; a `rollback` holds back all that is no necessity.
     """
     if installed is None:
         return Due(damage or "no certificate yet")
-    if need := _need(damage, revocation, forced=forced):
+    if need := _need(damage, revocation, is_distrusted=installed.spki in distrusted, forced=forced):
         return Due(need)
     changed = _names_changed(spec, installed, issuance) or _terms_changed(
         spec, installed, issuance, imposed, directory_url
@@ -100,12 +102,14 @@ def due(
     return Due(reason)
 
 
-def _need(damage: str | None, revocation: Revocation | None, *, forced: bool) -> str | None:
+def _need(damage: str | None, revocation: Revocation | None, *, is_distrusted: bool, forced: bool) -> str | None:
     """What no rollback holds back."""
     if damage:
         return damage
     if revocation is not None:
         return f"revoked ({revocation.reason})"
+    if is_distrusted:
+        return "its key was revoked as compromised"
     return "asked for" if forced else None
 
 

@@ -88,6 +88,10 @@ class Certificates:
         found = self._inspect(label, generation)
         return found if isinstance(found, Installed) else None
 
+    def in_use(self, label: str) -> int | None:
+        """The number of the generation in use, damaged or not. Raises StorageError."""
+        return self._current_number(label)
+
     def damage(self, label: str, *, deep: bool = False) -> str | None:
         """Why the generation in use cannot be used; None if it can, or if there is none.
 

@@ -169,6 +169,13 @@ def test_advice_for_an_earlier_certificate_counts_for_nothing() -> None:
 REVOKED = Revocation(1, "0a", "pin", Reason.SUPERSEDED, NOW, distrusts_key=False)
 
 
+def test_another_certificate_with_a_key_that_was_revoked_as_compromised_is_due() -> None:
+    have = replace(FRESH, spki="pin=")
+    for pins, due_ in (({"pin="}, Due("its key was revoked as compromised")), ({"other="}, None)):
+        found = renewal.due(SPEC, have, None, now=NOW, directory_url=URL, issuance=None, distrusted=frozenset(pins))
+        assert found == (due_ or NotDue(renewal.renew_at(have)))
+
+
 def test_a_revoked_certificate_is_due() -> None:
     assert judged(revocation=REVOKED) == Due("revoked (superseded)")
 

@@ -438,7 +438,9 @@ def test_a_file_of_a_newer_acmectl_is_left_alone(memory: Memory, tmp_path: Path)
     with sqlite3.connect(tmp_path / "state.db") as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(StorageError, match=rf"was written by a newer acmectl \(schema 99, this one knows {len(STEPS)}\)"):
+    with pytest.raises(
+        StorageError, match=rf"was written by a newer acmectl \(schema 99, this one knows {len(STEPS)}\)"
+    ):
         memory.events()
 
 
