@@ -245,6 +245,7 @@ class Host:
             clock=CAClock(self.state.memory, self.clock),
             pause=self._pause,
             directory_url=self.config.authority.directory_url,
+            account_profile=self._account_profile,
             settings=Settings(
                 grace=patience.grace,
                 alarm_at=patience.alarm_at,
@@ -285,6 +286,13 @@ class Host:
             pauses=self._pause,
             now=self.clock,
         )
+
+    def _account_profile(self, name: str) -> str | None:
+        """The profile that came with an account; an account that is missing or damaged is told of where it is used."""
+        try:
+            return self.state.accounts.load(name).profile
+        except StorageError:
+            return None
 
     def _solver(self, name: str) -> Solver:
         return solvers.build(*self.parts.solvers[name])
