@@ -58,10 +58,13 @@ class Advice:
     def replaced_id(self, session: Session, spec: CertificateSpec) -> str | None:
         """What ARI calls the certificate that a new order replaces (RFC 9773 section 5); None where there is none to tell.
 
-        A CA refuses an order that replaces another CA's certificate, or one with none of its names.
+        A CA refuses an order that replaces another CA's certificate, or one with none of its names; and, while an order that says so is
+        open, every further one (409 `alreadyReplaced`), so that a follower that waits would pay for two orders at each look.
         """
         from acmectl.ca import renewal_info
 
+        if self._means.memory.follower_order(spec.label) is not None:
+            return None
         installed = self._means.certificates.current(spec.label)
         if installed is None or not spec.names & installed.names or not renewal_info.is_offered(session):
             return None
