@@ -83,7 +83,7 @@ def rollover(
     passphrase_file: Path | None,
     lock_wait: timedelta | None,
 ) -> int:
-    """Give the account a new key: the old one, and every copy of it, stops at once.
+    """Give the account a new key; the old one stops at once.
 
     Authorizations and certificates stay. Every other host of the account, master or follower, needs a new copy: import
     the bundle there with --replace. Interrupted at any point, both keys are kept, and the next command or run finds out

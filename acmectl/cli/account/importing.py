@@ -56,7 +56,9 @@ def import_(
     With --from, FILE is another client's: /etc/letsencrypt, ~/.lego, /etc/acmebot, or the folder of one of its accounts.
     Nothing is changed there. With --key, the CA says which account the key has.
     """
-    if (file is None) == (key is None) or (key is not None and client is not None):
+    if file is None and key is None:
+        raise click.UsageError("Missing argument 'FILE'.", click.get_current_context())
+    if key is not None and (file is not None or client is not None):
         raise UsageError("give either the FILE of a bundle, `--key FILE`, or `--from CLIENT FILE`")
     if passphrase_file is not None and (key is not None or client is not None):
         raise UsageError("`--passphrase-file` is for bundles")
