@@ -15,6 +15,7 @@ from tests.integration.hosts import Host, certificate, shakes_hands
 from tests.integration.office import Site, authorize, by_web, office_site
 from tests.servers.clients import Acmebot, Certbot, Lego
 from tests.servers.pebble import Pebble, running_challenge_dns, running_pebble
+from tests.servers.sandbox import running_sandbox
 
 NAMES = ("xmpp.office.test", "mail.office.test")
 
@@ -64,7 +65,7 @@ def test_lego_issues_without_a_challenge_what_our_master_keeps(tmp_path: Path, p
     lego = Lego(tmp_path / "lego", pebble)
     master.run("account", "export", "--for", "lego", str(lego.root))
     proven, issued = pebble.challenge_posts(), pebble.issued()
-    lego.issue("hostmaster@office.test", *NAMES)
+    assert "Trying to solve" not in lego.issue("hostmaster@office.test", *NAMES).text
     assert (pebble.challenge_posts(), pebble.issued()) == (proven, issued + 1)
 
 
@@ -126,3 +127,25 @@ def test_what_another_client_cannot_use_is_refused_and_leaves_nothing_behind(tmp
     said = master.run("account", "export", "--for", "certbot", str(folder), expect=2).err
     assert "exists already" in said
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_at_a_ca_with_profiles_a_client_that_names_none_has_to_prove_again(tmp_path: Path) -> None:
+    """As README warns: for Let's Encrypt's server no profile is another one than `classic`."""
+    with running_sandbox(tmp_path, trust=True) as ca:
+        solver = {"type": "webroot", "path": str(tmp_path), "check": False}
+        host = Host(
+            tmp_path / "master",
+            {
+                "authority": {"directory": ca.directory_url, "ca_bundle": str(ca.ca_bundle)},
+                "profile": "classic",
+                "contact": ["hostmaster@office.test"],
+                "solvers": {"web": solver},
+                "master": {"authorize": [authorize("web", *NAMES)]},
+            },
+        )
+        host.run("account", "register", "--agree-tos")
+        host.run("master", "run")
+        lego = Lego(tmp_path / "lego", ca)
+        said = host.run("account", "export", "--for", "lego", str(lego.root)).err
+        assert "lego must ask for profile `classic` too" in said
+        assert "Trying to solve HTTP-01" in lego.issue("hostmaster@office.test", *NAMES).text

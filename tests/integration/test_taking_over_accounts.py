@@ -156,13 +156,17 @@ def test_an_account_that_is_here_already_is_not_replaced_unasked(tmp_path: Path,
     )
 
 
-def test_names_that_certbot_has_proven_need_no_proof_after_its_account_was_taken_over(
-    tmp_path: Path, pebble: Pebble, host: Host
+@pytest.mark.parametrize("client", ["certbot", "lego"])
+def test_names_that_another_client_has_proven_need_no_proof_after_its_account_was_taken_over(
+    tmp_path: Path, pebble: Pebble, host: Host, client: str
 ) -> None:
-    certbot = Certbot(tmp_path / "letsencrypt", pebble)
-    certbot.register("admin@office.test")
-    certbot.issue("it.office.test")
-    host.run("account", "import", "--from", "certbot", str(certbot.root))
+    root = tmp_path / "theirs"
+    if client == "certbot":
+        Certbot(root, pebble).register("admin@office.test")
+        Certbot(root, pebble).issue("it.office.test")
+    else:
+        Lego(root, pebble).issue("admin@office.test", "it.office.test")
+    host.run("account", "import", "--from", client, str(root))
     proven, issued = pebble.challenge_posts(), pebble.issued()
     host.run("follower", "run")
     assert (pebble.challenge_posts(), pebble.issued()) == (proven, issued + 1)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from acmectl.sandbox.server import Sandbox
 from tests.servers.pebble import Pebble, free_ports
 
 ACMEBOT = Path(sys.prefix) / "acmebot" / "bin" / "acmebot"
@@ -67,16 +68,14 @@ class Lego:
     """lego with all its files below `root`."""
 
     root: Path
-    pebble: Pebble
+    ca: Pebble | Sandbox
 
     def issue(self, email: str, *names: str, key_type: str = "ec256", expect: int = 0) -> Said:
         """A certificate for `names`; registers an account for `email` where there is none."""
         (port,) = free_ports(1)
-        argv = ["lego", "--server", self.pebble.directory_url, "--accept-tos", "--email", email]
+        argv = ["lego", "--server", self.ca.directory_url, "--accept-tos", "--email", email]
         argv += ["--path", str(self.root), "--key-type", key_type, "--http", "--http.port", f"127.0.0.1:{port}"]
-        said = _run(
-            [*argv, *(f"--domains={name}" for name in names), "run"], LEGO_CA_CERTIFICATES=self.pebble.ca_bundle
-        )
+        said = _run([*argv, *(f"--domains={name}" for name in names), "run"], LEGO_CA_CERTIFICATES=self.ca.ca_bundle)
         assert said.status == expect, said.text
         return said
 

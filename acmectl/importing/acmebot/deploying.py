@@ -9,7 +9,6 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,10 @@ def targets(acmebot: Acmebot, issued: Issued, certificate: Mapping[str, Any], no
         return []
     shared = reloads[len(groups) - 1 :]
     commands = [*reloads[: len(groups) - 1], *([_together(shared)] if shared else [])]
-    return [_target(acmebot, group, command) for group, command in zip_longest(groups, commands)]
+    # each target reloads something: a copy that is put back later must be read again
+    last = commands[-1] if commands else None
+    padded = [*commands, *[last] * (len(groups) - len(commands))]
+    return [_target(acmebot, group, command) for group, command in zip(groups, padded, strict=True)]
 
 
 def argv(command: str) -> list[str]:

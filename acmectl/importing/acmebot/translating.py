@@ -120,6 +120,11 @@ def _proving(
     if acmebot.is_follower():
         if acmebot.section("authorizations"):
             notes.append("`authorizations` mean nothing in follower mode: the master lists them")
+        if "profile" in _head(acmebot):
+            notes.append(
+                "acmebot's master asks for no profile, and this CA reuses nothing of what was proven under another: the master "
+                "must be acmectl too, with the same `profile`"
+            )
         return [], {}
     kept = list(zoned_names(acmebot.section("authorizations"), notes))
     own: dict[str, str] = {}

@@ -75,6 +75,7 @@ def test_a_follower_proves_nothing(tmp_path: Path) -> None:
     draft = draft_of(tmp_path, settings={"follower_mode": True}, certificates=OFFICE, directories=WEB)
     assert {"master", "solvers"}.isdisjoint(draft.document)
     assert "solver" not in draft.document["certificates"]["office.test"]
+    assert any("reuses nothing of what was proven under another" in note for note in draft.notes)
     older = draft_of(tmp_path, settings={"slave_mode": True}, certificates=OFFICE, authorizations={"a.test": ["@"]})
     assert "master" not in older.document
     assert any("`authorizations` mean nothing" in note for note in older.notes)
@@ -327,6 +328,14 @@ def test_services_become_reload_commands_and_none_is_lost(tmp_path: Path) -> Non
     }
 
 
+def test_every_target_reloads_the_one_service_that_there_is(tmp_path: Path) -> None:
+    """A copy that is put back later, alone, must be read again; one run reloads once for all."""
+    one = {"a.test": {"key_types": ["ecdsa"], "services": ["nginx"]}}
+    draft = draft_of(tmp_path, certificates=one, directories={"certificate": "certs", "chain": "chains"})
+    reloads = [target["reload"] for target in draft.document["certificates"]["a.test"]["deploy"]]
+    assert reloads == [["systemctl", "reload-or-restart", "nginx"]] * 3
+
+
 def test_hooks_for_files_are_called_as_reloads_with_the_paths_filled_in(tmp_path: Path) -> None:
     draft = draft_of(
         tmp_path,
@@ -431,6 +440,13 @@ def test_a_name_that_is_none_is_told_and_left_out(tmp_path: Path) -> None:
     draft = draft_of(tmp_path, certificates={"a.test": {"alt_names": {"a.test": ["@", "under_score"]}}})
     assert draft.document["certificates"]["a.test"]["names"] == ["a.test"]
     assert any("`under_score.a.test` is left out" in note for note in draft.notes)
+
+
+def test_the_example_is_what_init_makes_of_its_acmebot_configuration(tmp_path: Path) -> None:
+    example = Path(__file__).parents[3] / "examples" / "acmebot"
+    made = translate(example / "acmebot.yaml", beside=tmp_path).text()
+    shown = (example / "config.yaml").read_text()
+    assert made.partition("\n#\n")[2] == shown.partition("\n#\n")[2] != ""  # without the line with this directory
 
 
 def test_labels_are_ones_that_we_take_and_none_comes_twice(tmp_path: Path) -> None:
