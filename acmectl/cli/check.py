@@ -19,10 +19,12 @@ def check(context: Context, *, json: bool) -> int:
 
     All problems of all files come in one answer, each with its file and line. Asks nobody outside this host.
     """
+    from acmectl.app import own_keys
     from acmectl.app.privilege import excess
 
     try:
         host = context.host()
+        own_keys.verify(host)
     except ConfigurationError as error:
         if not json:
             raise

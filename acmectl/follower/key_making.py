@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from acmectl import files, keys
 from acmectl.errors import KeyMaterialError
-from acmectl.model.certificates import CertificateSpec
+from acmectl.model.certificates import CertificateSpec, ImposedKey
 from acmectl.policy import key_choice
 from acmectl.policy.key_choice import KeyAtHand, KeysAtHand, Source
 from acmectl.storage.certificate_keys import PLACED
@@ -34,15 +34,21 @@ def check(certificates: Certificates, spec: CertificateSpec) -> KeysAtHand:
             f"the key of `{spec.title}` was revoked as compromised, and is never used again ({imposed.origin})",
             hint="give it another key",
         )
-    if imposed.names is not None and imposed.names != spec.names:
-        lacking, more = sorted(spec.names - imposed.names), sorted(imposed.names - spec.names)
-        told = [f"lacks {', '.join(map(str, lacking))}"] if lacking else []
-        told += [f"has also {', '.join(map(str, more))}"] if more else []
-        raise KeyMaterialError(
-            f"{imposed.origin} {' and '.join(told)}",
-            hint="its names must be those of the certificate: make another CSR, or change `names`",
-        )
+    check_names(spec, imposed)
     return at_hand
+
+
+def check_names(spec: CertificateSpec, imposed: ImposedKey) -> None:
+    """Raises KeyMaterialError for a CSR that asks for other names than the certificate has."""
+    if imposed.names is None or imposed.names == spec.names:
+        return
+    lacking, more = sorted(spec.names - imposed.names), sorted(imposed.names - spec.names)
+    told = [f"lacks {', '.join(map(str, lacking))}"] if lacking else []
+    told += [f"has also {', '.join(map(str, more))}"] if more else []
+    raise KeyMaterialError(
+        f"{imposed.origin} {' and '.join(told)}",
+        hint="its names must be those of the certificate: make another CSR, or change `names`",
+    )
 
 
 def begin(certificates: Certificates, spec: CertificateSpec) -> Draft:
