@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -140,11 +140,10 @@ def _take_over(path: Path, source: Path) -> int:
             raise UsageError(
                 f"`{folder / wanted.path}` exists already", hint="move it away, or choose another `--config`"
             )
-    files.make_directory(folder, mode=0o755)
-    for wanted in draft.files:
-        files.make_directory((folder / wanted.path).parent, mode=0o755)
-        files.write_new(folder / wanted.path, wanted.content, mode=wanted.mode)
-    files.write_new(path, draft.text().encode("utf-8"), mode=0o600)
+    with _all_or_none() as write:
+        for wanted in draft.files:
+            write(folder / wanted.path, wanted.content, wanted.mode)
+        write(path, draft.text().encode("utf-8"), 0o600)
     try:
         app.load(path).state.close()
     except ConfigurationError as error:
@@ -152,3 +151,22 @@ def _take_over(path: Path, source: Path) -> int:
         return 1
     starting.taken_over(path, draft)
     return 0
+
+
+@contextlib.contextmanager
+def _all_or_none() -> Iterator[Callable[[Path, bytes, int], None]]:
+    """Write new files; when one cannot be written, those before it are removed."""
+    written: list[Path] = []
+
+    def write(path: Path, content: bytes, mode: int) -> None:
+        files.make_directory(path.absolute().parent, mode=0o755)
+        files.write_new(path, content, mode=mode)
+        written.append(path)
+
+    try:
+        yield write
+    except BaseException:
+        for path in written:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise

@@ -92,6 +92,23 @@ def test_a_refused_command_says_why_and_leaves_nothing_behind(
     assert host.tree() == before
 
 
+def test_what_cannot_be_written_whole_leaves_nothing_behind(host: Host) -> None:
+    acmebot = host.directory / "acmebot.yaml"
+    acmebot.write_text("authorizations: {a.test: [x], b.test: [x]}\nzone_update_keys: {b.test: Kb.+163+00001.key}\n")
+    acmebot.write_text(acmebot.read_text() + f"directories: {{update_key: {host.directory}}}\n")
+    secret = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA=="
+    (host.directory / "Kb.+163+00001.key").write_text(f"b. IN KEY 512 3 163 {secret}\n")
+    (host.directory / "tsig").write_text("in the way")
+    before = host.tree()
+    ran = host.acmectl("init", "--from", "acmebot", str(acmebot))
+    assert "a file of that name is in the way" in ran.err
+    assert ran.status == 1
+    assert {name: found for name, found in host.tree().items() if name != "hooks"} == before
+    (host.directory / "tsig").unlink()
+    host.good("init", "--from", "acmebot", str(acmebot))
+    assert (host.directory / "tsig" / "b.test.key").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.parametrize(
     ("given", "typed"),
     [

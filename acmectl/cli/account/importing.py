@@ -62,6 +62,8 @@ def import_(
         raise UsageError("give either the FILE of a bundle, `--key FILE`, or `--from CLIENT FILE`")
     if passphrase_file is not None and (key is not None or client is not None):
         raise UsageError("`--passphrase-file` is for bundles")
+    if account_id is not None and client is None:
+        raise UsageError("`--account-id` is for `--from`")
     if key is not None:
         return import_key(context, key, account=account, lock_wait=lock_wait, replace=replace)
     assert file is not None  # noqa: S101  # one of the two is there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,31 @@ def test_an_account_of_certbot_has_the_directory_that_its_folder_says(tmp_path: 
     assert found.is_at(LETS_ENCRYPT)
     assert not found.is_at("https://acme-staging-v02.api.letsencrypt.org/directory")
     assert keys.key_type_of(found.private_key()) is KeyType.ECDSA_P256
+
+
+@pytest.mark.parametrize("make", [certbot_account, lego_account])
+def test_an_account_is_the_same_from_every_folder_above_it(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    folder, client = make(tmp_path), "certbot" if make is certbot_account else "lego"
+    (found,) = find_accounts(client, tmp_path)
+    for path in (folder, *folder.parents[: len(folder.relative_to(tmp_path).parts)]):
+        assert find_accounts(client, path) == (found,)
+
+
+def test_the_account_of_acmebot_is_found_from_its_configuration_and_from_its_folder(tmp_path: Path) -> None:
+    resource = tmp_path / "resource"
+    resource.mkdir()
+    key = jwk_of(keys.generate(KeyType.RSA_2048))
+    (resource / "client_key.json").write_text(json.dumps({name: key[name] for name in key if name != "kty"}))
+    body = {"contact": ["mailto:a@b.test"], "status": "valid"}
+    (resource / "registration.json").write_text(json.dumps({"body": body, "uri": URL}))
+    (tmp_path / "acmebot.yaml").write_text("directories: {resource: resource}\n")
+    (found,) = find_accounts("acmebot", resource)
+    assert (found.url, found.id, found.contact) == (URL, "1", ("a@b.test",))
+    assert found.is_at(LETS_ENCRYPT)
+    assert not found.is_at("https://ca.test/directory")
+    assert keys.key_type_of(found.private_key()) is KeyType.RSA_2048
+    for path in (tmp_path, tmp_path / "acmebot.yaml"):
+        assert find_accounts("acmebot", path) == (found,)
 
 
 def test_an_account_below_a_link_between_two_servers_is_found_under_both(tmp_path: Path) -> None:
