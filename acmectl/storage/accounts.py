@@ -6,10 +6,14 @@ the account: readers look there, and the next writer finishes the move.
 
 While its key is being exchanged at the CA an account has two keys, `key.pem` and `next-key.pem`: either may be the one that the CA knows,
 and neither is given up before the CA said so. A deactivated account is kept under `archive/accounts/`, out of the way of a new one.
+
+The key of an account that is being registered lies in `.NAME.registering`, so that one that the CA made and whose answer never came is not lost:
+some CAs let each External Account Binding be used once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -119,6 +123,26 @@ class Accounts:
         folders.put(folder, target)
         self._tidy(account.name)
 
+    def begin(self, name: str, key_pem: bytes) -> None:
+        """Keep the key of an account that is about to be registered; `save` and `abandon` end that. Raises StorageError."""
+        self._tidy(name)
+        files.write_atomically(self._registering(name), key_pem)
+
+    def begun(self, name: str) -> bytes | None:
+        """The key of a registration that was interrupted. Raises StorageError."""
+        path = self._registering(folders.check_name(name, what="an account"))
+        with folders.translated(f"read `{path}`"):
+            if not folders.exists(path):
+                return None
+        return _read_key(path)
+
+    def abandon(self, name: str) -> None:
+        """The CA made no account for the key that was kept. Raises StorageError."""
+        with folders.translated(f"tidy `{self._directory}`"):
+            self._registering(name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._directory.rmdir()  # if it was made for this
+
     def archive(self, name: str, *, at: datetime) -> Path:
         """Put a deactivated account out of the way by one rename; returns where it lies. Raises StorageError."""
         self._tidy(name)
@@ -169,10 +193,15 @@ class Accounts:
         with folders.translated(f"tidy `{self._directory}`"):
             if not folders.exists(target) and (survivor := self._survivor(name)):
                 folders.put(survivor, target)
+            if folders.exists(target):
+                self._registering(name).unlink(missing_ok=True)
             for leftover in (new, old):
                 if folders.exists(leftover):
                     shutil.rmtree(leftover)
         folders.sweep(self._directory)
+
+    def _registering(self, name: str) -> Path:
+        return self._directory / f".{name}.registering"
 
     def _new(self, name: str) -> Path:
         return self._directory / f".{name}.new"

@@ -1,4 +1,4 @@
-"""`account rollover` and `account deactivate` are killed (SIGKILL) just before or after their n-th effect, for every n: no account is lost.
+"""`account register`, `rollover` and `deactivate` are killed (SIGKILL) just before or after their n-th effect, for every n: no account is lost.
 
 The next command, or the next run, finds out which key the CA knows. Effects are requests (before they are sent, and after the CA did
 what they ask but before its answer), changes of the file system, and commits of the state database.
@@ -59,11 +59,16 @@ class Scene:
     directory: Path
     hosts: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def host(self) -> Path:
-        """A master with a fresh account."""
+    def fresh(self) -> Path:
+        """A master without an account."""
         host = self.directory / f"host-{next(self.hosts)}"
         (host / "www").mkdir(parents=True)
         (host / "config.yaml").write_text(master_of(self.sandbox, "xmpp.acme.test"))
+        return host
+
+    def host(self) -> Path:
+        """A master with a fresh account."""
+        host = self.fresh()
         self.run(host, "account", "register", "--agree-tos")
         return host
 
@@ -171,3 +176,23 @@ def test_a_deactivation_that_is_killed_anywhere_is_finished_by_the_same_command(
         assert (archived / "key.pem").read_bytes() == before.key_pem, where
         scene.run(host, "account", "register", "--agree-tos")
         scene.run(host, "master", "run")
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_a_registration_that_is_killed_anywhere_makes_one_account(scene: Scene, kill: Kill) -> None:
+    argv = ("account", "register", "--agree-tos")
+    for number in itertools.count(1):
+        assert number < AT_MOST
+        host = scene.fresh()
+        known = len(scene.sandbox.authority.state.store.accounts)
+        status = kill(scene, host, number, argv)
+        scene.executioner.left = 0
+        if status == 0:
+            break
+        if not (host / "state/accounts/default").exists():
+            scene.run(host, *argv)
+        assert len(scene.sandbox.authority.state.store.accounts) == known + 1, f"killed {kill.__name__} {number}"
+        assert scene.is_known(account(host))
+        scene.run(host, "account", "update")
+        assert sorted(path.name for path in (host / "state/accounts").iterdir()) == ["default"]
+    assert number > 3, "a command has more effects than that: this test sees none of them"

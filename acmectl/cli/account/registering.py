@@ -11,7 +11,7 @@ from acmectl.cli.account.choosing import chosen
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import accounts as words_about
 from acmectl.cli.render import words
-from acmectl.errors import UsageError
+from acmectl.errors import CARefused, UsageError
 from acmectl.model.certificates import KeyType
 
 
@@ -30,7 +30,7 @@ from acmectl.model.certificates import KeyType
 def register(context: Context, name: str | None, key: str, lock_wait: timedelta | None, *, agree_tos: bool) -> int:
     """Make a key and register it with the CA.
 
-    NAME is an account of the configuration; the only one is implied.
+    NAME is an account of the configuration; the only one is implied. Interrupted, the same command goes on with the same key.
     """
     from acmectl import keys
     from acmectl.app.binding import binding_for
@@ -43,14 +43,22 @@ def register(context: Context, name: str | None, key: str, lock_wait: timedelta 
             raise UsageError(
                 f"there is an account `{name}` on this host already", hint="see it with `acmectl account show`"
             )
-        private_key = keys.generate(KeyType(key))
+        begun = host.state.accounts.begun(name)
+        private_key = keys.from_pem(begun, what="the key that was begun with") if begun else keys.generate(KeyType(key))
         with host.session(private_key) as session:
             if host.config.master is not None:  # its first run would fail: better before there is an account
                 session.directory.profile_for(host.config.profile)
             binding = binding_for(host.config, name, session.directory)
             terms = session.directory.terms_of_service
             agreed = agree_tos or agrees(terms)
-            registered = accounts.register(session, contact=host.config.contact, terms_agreed=agreed, binding=binding)
+            host.state.accounts.begin(name, keys.to_pem(private_key))
+            try:
+                registered = accounts.register(
+                    session, contact=host.config.contact, terms_agreed=agreed, binding=binding
+                )
+            except CARefused:
+                host.state.accounts.abandon(name)
+                raise
             words.clock_warning(session.clock_offset)
             stored = StoredAccount(
                 name=name,

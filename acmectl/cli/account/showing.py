@@ -45,6 +45,7 @@ def _live_status(host: Host, stored: StoredAccount) -> str:
         try:
             return accounts.fetch(session).status
         except CARefused as refused:
+            words.hint(refused.hint)
             return str(refused.problem)
         finally:
             words.clock_warning(session.clock_offset)

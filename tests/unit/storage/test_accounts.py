@@ -255,3 +255,23 @@ def test_an_archived_account_is_not_taken_for_another_of_a_longer_name(accounts:
     accounts.archive("default-mail", at=NOON)
     with pytest.raises(AccountMissing, match=r"^no account `default`"):
         accounts.load("default")
+
+
+def test_the_key_of_a_registration_is_kept_until_the_account_is_saved(accounts: Accounts, folder: Path) -> None:
+    assert accounts.begun("default") is None
+    accounts.begin("default", ACCOUNT.key_pem)
+    kept = folder.parent / ".default.registering"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert (accounts.begun("default"), accounts.names(), accounts.exists("default")) == (ACCOUNT.key_pem, (), False)
+    accounts.save(ACCOUNT)
+    assert (accounts.begun("default"), accounts.names(), kept.exists()) == (None, ("default",), False)
+
+
+def test_a_registration_that_was_refused_leaves_nothing(accounts: Accounts, folder: Path) -> None:
+    accounts.begin("default", ACCOUNT.key_pem)
+    accounts.abandon("default")
+    assert not folder.parent.exists()
+    accounts.save(dataclasses.replace(ACCOUNT, name="other"))
+    accounts.begin("default", ACCOUNT.key_pem)
+    accounts.abandon("default")
+    assert accounts.names() == ("other",)
