@@ -258,7 +258,10 @@ def test_certificates_of_one_private_key_share_its_file(tmp_path: Path) -> None:
     assert list(found) == ["a.office.test", "b.office.test"]
     assert {wanted["key_file"] for wanted in found.values()} == {str(tmp_path / "private" / "shared.ecdsa.key")}
     (tmp_path / "private" / "shared.ecdsa.key").unlink()
-    assert any("share one key" in note for note in draft_of(tmp_path, private_keys=private_keys).notes)
+    draft = draft_of(tmp_path, private_keys=private_keys)
+    assert any("share one key" in note for note in draft.notes)
+    written = [wanted["deploy"][0]["files"]["privkey"] for wanted in draft.document["certificates"].values()]
+    assert written == ["a.office.test.ecdsa.key", "b.office.test.ecdsa.key"]  # two keys, two files
 
 
 def test_a_certificate_with_the_name_of_a_private_key_is_one_of_its_certificates(tmp_path: Path) -> None:
@@ -361,7 +364,7 @@ def test_what_has_no_counterpart_is_listed_in_comments_and_the_rest_is_yaml(tmp_
         directories={"hpkp": "/x", "full_key": "/y"},
         certificates={"office.test": {"tlsa_records": tlsa, "ocsp_must_staple": True, "verify": [443]}},
         hpkp_headers={"apache": "x\nmaster: {}"},
-        hooks={"params_installed": "first\nmaster: second"},
+        hooks={"params_installed": "first\nmaster: second", "sct_installed": "a\u2028b: \x07\x85c: d"},
     )
     text = draft.text()
     comments = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
@@ -378,6 +381,7 @@ def test_what_has_no_counterpart_is_listed_in_comments_and_the_rest_is_yaml(tmp_
     ):
         assert words in comments
     assert "color_output" not in comments
+    assert "a b: c: d" in comments  # what YAML takes for the end of a line too
     document = yaml.safe_load(text)
     assert set(document) == {"authority", "profile", "solvers", "certificates"}
     assert "&" not in text
