@@ -21,16 +21,20 @@ from acmectl.importing.acmebot.tsig import is_key_pair, read_key_pair
 from acmectl.importing.draft import DraftFile
 
 _WELL_KNOWN = (".well-known", "acme-challenge")
-_HOOK = "hooks/zone-challenges"
+HOOK = "hooks/zone-challenges"
 _DO_NOTHING = {"/bin/true", "/usr/bin/true", "true"}
 
 
 @dataclass(slots=True)
 class Solvers:
-    """The solvers that the names need, each once; `files` are what they need beside the configuration."""
+    """The solvers that the names need, each once; `files` are what they need beside the configuration.
+
+    `hook` is where the program for local DNS updates will lie, absolute: a command is run wherever acmectl is started.
+    """
 
     acmebot: Acmebot
     notes: list[str]
+    hook: Path
     solvers: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, DraftFile] = field(default_factory=dict)
     _of_zone: dict[str, str | None] = field(default_factory=dict)
@@ -119,13 +123,10 @@ class Solvers:
 
     def _by_zone_file(self, zone: str, reload: str) -> dict[str, Any]:
         """The file of challenges that acmebot keeps for bindtool, kept by a program of ours that is written beside the configuration."""
-        self.files.setdefault(_HOOK, DraftFile(_HOOK, Path(__file__).with_name("zone-challenges").read_bytes(), 0o755))
+        self.files.setdefault(HOOK, DraftFile(HOOK, Path(__file__).with_name("zone-challenges").read_bytes(), 0o755))
         file = self.acmebot.path("challenge", zone)
         command = [str(self.hook), str(file), reload, zone]
         return {"type": "command", "challenge": "dns-01", "publish": command, "remove": command}
-
-    hook: Path = Path(_HOOK)
-    """Where the program will lie: a command is run wherever acmectl is started."""
 
     def _named(self, name: str, options: dict[str, Any]) -> str:
         """The solver with these options: one that is there already, or a new one called after `name`."""

@@ -17,7 +17,7 @@ from acmectl.importing.acmebot import notes as words
 from acmectl.importing.acmebot.deploying import Issued, targets
 from acmectl.importing.acmebot.keytypes import Kind, kinds
 from acmectl.importing.acmebot.names import ZonedName, certificate_names, zoned_names
-from acmectl.importing.acmebot.proving import Solvers
+from acmectl.importing.acmebot.proving import HOOK, Solvers
 from acmectl.importing.acmebot.reading import Acmebot, listed, read
 from acmectl.importing.draft import Draft
 from acmectl.model.authorities import KNOWN_DIRECTORIES
@@ -47,7 +47,7 @@ def translate(path: Path, *, beside: Path) -> Draft:
     Raises TakeoverError: not readable, not acmebot's, or with nothing in it that could be taken over.
     """
     acmebot, notes = read(path), list[str]()
-    solvers = Solvers(acmebot, notes, hook=beside.absolute() / "hooks" / "zone-challenges")
+    solvers = Solvers(acmebot, notes, beside.absolute() / HOOK)
     certificates = tuple(_certificates(acmebot, notes))
     authorize, of_certificate = _proving(acmebot, solvers, certificates, notes)
     document = _head(acmebot)
