@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FRESH_ORDERS = 2  # after lost races, in one run
+# Seconds, at random, before a fresh order after a lost race. Two hosts that meet again lose both: issuing takes the CA about a
+# second, so the second pause is long enough that a third meeting is rare. No more than these fresh orders in one run.
+RACE_PAUSES = ((0.5, 5.0), (5.0, 30.0))
 
 
 class Issuer:
@@ -65,7 +67,7 @@ class Issuer:
         resumed = self._resume()
         if resumed is not None:
             return resumed
-        for left in reversed(range(FRESH_ORDERS + 1)):
+        for pause in (*RACE_PAUSES, None):
             order = open_order(commission)
             if isinstance(order, Waiting):
                 return order
@@ -73,9 +75,9 @@ class Issuer:
                 return finishing.finish(commission, order)
             except LostRace as lost:
                 log.info("%s: %s", commission.spec.title, lost)
-                if not left:
+                if pause is None:
                     raise
-                commission.pause(random.uniform(0.5, 3))  # noqa: S311  # spreads two hosts, guards nothing
+                commission.pause(random.uniform(*pause))  # noqa: S311  # spreads two hosts, guards nothing
         raise AssertionError  # the loop returns or raises
 
     def _resume(self) -> Issued | None:
