@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 from acmectl.model.names import Identifier
+from acmectl.model.orders import AuthorizationStatus
 from acmectl.sandbox.server import Sandbox
-from tests.cli.hosts import Host, follower_of
+from acmectl.sandbox.state import Window
+from tests.cli.hosts import WEB, Host, authority, follower_of
 
 NAMES = "mail.acme.test, xmpp.acme.test"
 REQUESTS = "5 requests to the CA: 1 directory, 1 newNonce, 1 newOrder, 1 finalize, 1 certificate\n"
@@ -109,6 +112,30 @@ xmpp: issued (asked for), generation 2, serial SERIAL
   valid until TIME (DAYS left)
 {REQUESTS}-> 0
 """
+    )
+
+
+def test_renewing_on_a_host_that_proves_its_own_names(ca: Sandbox, master: Host) -> None:
+    master.configure(authority(ca) + WEB + "certificates:\n  web: {names: [alone.acme.test], solver: web}\n")
+    told = said(master, "cert", "renew", "web")
+    assert told.startswith("alone.acme.test  proven  until TIME\n")
+    assert "web: issued (no certificate yet), generation 1, serial SERIAL\n" in told
+    assert "web: issued (asked for), generation 2, serial SERIAL\n" in said(master, "cert", "renew", "web", "--force")
+
+
+def test_a_host_that_proves_its_own_names_does_so_in_the_run_in_which_the_ca_asks_for_renewal(
+    ca: Sandbox, master: Host
+) -> None:
+    master.configure(authority(ca) + WEB + "certificates:\n  web: {names: [recalled.acme.test], solver: web}\n")
+    master.good("run")
+    state, now = ca.authority.state, ca.clock.now()
+    day = timedelta(days=1)
+    state.injections.windows["recalled.acme.test"] = Window(now - 2 * day, now - day, "https://ca.test/incident")
+    ca.authority.set_status(["recalled.acme.test"], AuthorizationStatus.REVOKED)
+    (master.state / "state.db").unlink()  # or half a day goes by
+    ran = master.good("-v", "run")
+    assert "issued (the CA asks for renewal, see https://ca.test/incident; expires at TIME), generation 2" in (
+        master.normal(ran.out)
     )
 
 
