@@ -14,7 +14,7 @@ from acmectl.model.certificates import Installed, KeyType
 from acmectl.model.memory import RememberedOrder
 from acmectl.policy.renewal import NotDue
 from acmectl.storage.certificates import Certificates
-from tests.stories.world import HOUR, MINUTE, Host, World
+from tests.stories.world import DAY, HOUR, MINUTE, Host, World
 
 NAME = "xmpp.keys.test"
 
@@ -76,6 +76,22 @@ def write_key(path: Path, key_type: KeyType = KeyType.ECDSA_P256) -> str:
     path.write_bytes(keys.to_pem(key))
     path.chmod(0o600)
     return keys.pin(key)
+
+
+def test_a_certificate_without_common_name_is_issued_deployed_and_not_due(tmp_path: Path) -> None:
+    """Those of the short profiles have none, so nothing may depend on one."""
+    from cryptography import x509
+
+    with World(tmp_path, profile="shortlived") as world:
+        world.master(NAME).run()
+        host = follower(world)
+        issued(host)
+        leaf = x509.load_pem_x509_certificate((host.path.parent / "tls" / "cert.pem").read_bytes())
+        assert not list(leaf.subject)
+        assert pair(host.path.parent / "tls") is KeyType.ECDSA_P256
+        result = run(host)["xmpp"]
+        assert isinstance(result.outcome, NotDue)
+        assert (result.outcome.at - world.now) < 4 * DAY
 
 
 # -- both kinds
