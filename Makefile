@@ -19,6 +19,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@.ci/servers
+	@.ci/acmebot '$(VENV)'
 	$(MAKE) --no-print-directory lint types layers
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --include='acmectl/policy/*,acmectl/model/*' --fail-under=100

@@ -7,6 +7,7 @@
     ├── LockHeld                 (3) another run works on the same state directory
     ├── InvalidName              a text that is no host name
     ├── KeyMaterialError         a private key, CSR or certificate that cannot be used
+    ├── TakeoverError            another client's files cannot be taken over
     ├── StorageError             the state directory cannot be read or written
     │   └── AccountMissing       no account of that name is stored here
     ├── ProgramFailed            another program could not be run, failed, or ran out of time
@@ -19,7 +20,9 @@
         └── CARefused            a problem document (RFC 7807)
             ├── RateLimited      429
             ├── OrderNotReady    finalize came too early, or another host was faster
+            ├── AccountDeactivated  the account was deactivated, for good
             └── AccountUnknown   the CA knows no account for this key
+                └── AccountKeyReplaced  ... any more: it was rolled over, or the account is gone
 
 `message` starts in lower case and ends without a full stop; `hint` is what to do, if possible a command to
 paste. An error is raised where the cause is known, `from` the original; the engines catch it for one item, so that
@@ -108,6 +111,10 @@ class KeyMaterialError(AcmectlError):
     """A private key, CSR or certificate that cannot be used."""
 
 
+class TakeoverError(AcmectlError):
+    """Another client's account or configuration that cannot be taken over."""
+
+
 class StorageError(AcmectlError):
     """The state directory, or a file in it, cannot be read or written."""
 
@@ -187,5 +194,13 @@ class OrderNotReady(CARefused):
     """Finalize came while the order was not `ready`: too early, or another host finalized it first."""
 
 
+class AccountDeactivated(CARefused):
+    """The account was deactivated, for good (RFC 8555 section 7.3.6)."""
+
+
 class AccountUnknown(CARefused):
     """The CA knows no account for this key (`accountDoesNotExist`)."""
+
+
+class AccountKeyReplaced(AccountUnknown):
+    """The account has another key now, or is gone: this host's key signs nothing any more."""

@@ -30,8 +30,7 @@ from acmectl.storage.state import StateDirectory
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.config import Config
-    from acmectl.follower import Follower, Wish
-    from acmectl.follower.engine import CertificateStatus
+    from acmectl.follower import CertificateStatus, Follower, Wish
     from acmectl.keys import PrivateKey
     from acmectl.master import Master
     from acmectl.solvers.base import Solver
@@ -113,7 +112,8 @@ class Host:
             )
 
     def _issued_by(self, accounts: Collection[str]) -> list[str]:
-        return [label for label, wanted in self.config.certificates.items() if wanted.spec.account in accounts]
+        certificates = self.config.certificates.values()
+        return [spec.label for wanted in certificates for spec in wanted.specs if spec.account in accounts]
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
@@ -138,7 +138,10 @@ class Host:
         return chosen
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
-        """The certificates of the follower's part, or those that a person names; raises UsageError for an unknown one."""
+        """The certificates of the follower's part, or those that a person names, in all their kinds of keys.
+
+        Raises UsageError for an unknown label.
+        """
         from acmectl.follower import Wish
         from acmectl.follower.deploying import Placed
 
@@ -148,13 +151,14 @@ class Host:
                 raise UsageError(f"there is no certificate `{label}`", hint=nearest(label, self.config.certificates))
         return tuple(
             Wish(
-                self.config.certificates[label].spec,
+                spec,
                 tuple(
-                    Placed(f"{kind}[{index}]", targets.build(kind, options))
+                    Placed(f"{kind}[{index}]", targets.build(kind, targets.options_for(options, spec)))
                     for index, (kind, options) in enumerate(self.parts.targets.get(label, ()))
                 ),
             )
             for label in chosen
+            for spec in self.config.certificates[label].specs
         )
 
     def master(self, solver: Solver | None = None) -> Master:
@@ -171,17 +175,17 @@ class Host:
         """The same engine, for names that are proven when they are needed: it keeps nothing alive."""
         return self._master(Schedule(timedelta(), early=False), may_wait=False)
 
-    def needed(self, wishes: Iterable[Wish]) -> tuple[Wanted, ...]:
+    def needed(self, wishes: Iterable[Wish], *, forced: bool = False, at_once: bool = False) -> tuple[Wanted, ...]:
         """The names to prove before the follower's part: those of certificates with a `solver` that are due now.
 
-        What the master's part keeps authorized is left to it.
+        What the master's part keeps authorized is left to it. `forced` and `at_once` are as in `Follower.run`.
         """
         kept = {w.key for w in self.wanted}
         follower = self.follower()
         found: dict[tuple[str, str | None, Identifier], Wanted] = {}
         for wish in wishes:
-            solver = self.config.certificates[wish.spec.label].solver
-            if solver is None or not self._is_tried_now(follower.status(wish)):
+            solver = self.config.certificates[wish.spec.configured_label].solver
+            if solver is None or not self._is_tried_now(follower.status(wish, forced=forced), at_once=at_once):
                 continue
             for name in sorted(wish.spec.names):
                 wanted = Wanted(name, wish.spec.account, wish.spec.profile, solver)
@@ -204,9 +208,9 @@ class Host:
             and self._is_tried_now(follower.status(wish))
         )
 
-    def _is_tried_now(self, status: CertificateStatus) -> bool:
+    def _is_tried_now(self, status: CertificateStatus, *, at_once: bool = False) -> bool:
         """Whether a follower run now would order this certificate."""
-        return isinstance(status.decision, Due) and backoff.may_try(status.failure, self.clock())
+        return isinstance(status.decision, Due) and (at_once or backoff.may_try(status.failure, self.clock()))
 
     def _master(self, schedule: Schedule, solver: Solver | None = None, *, may_wait: bool = True) -> Master:
         from acmectl.master import Master, Settings
@@ -236,10 +240,12 @@ class Host:
         return Follower(
             connect=self.connect,
             certificates=self.state.certificates,
+            revocations=self.state.revocations,
             memory=self.memory,
             clock=CAClock(self.state.memory, self.clock),
             pause=self._pause,
             directory_url=self.config.authority.directory_url,
+            account_profile=self._account_profile,
             settings=Settings(
                 grace=patience.grace,
                 alarm_at=patience.alarm_at,
@@ -249,13 +255,22 @@ class Host:
         )
 
     def connect(self, account: str) -> Session:
-        """A session with the stored account's key.
+        """A session with the stored account's key, for a run, which holds the lock: a rollover that was interrupted is settled first.
 
-        Raises AccountMissing, and StorageError for an account of another CA than the configuration's.
+        Raises AccountMissing, and StorageError for an account of another CA than the configuration's; CAError.
         """
-        stored = self.state.accounts.load(account)
-        self._check_authority(stored)
+        stored = self.account(account)
         return self.session(stored.private_key(), stored.account_url)
+
+    def account(self, name: str) -> StoredAccount:
+        """The stored account, under the lock, with the key that the CA knows. Raises as `connect` does."""
+        stored = self.state.accounts.load(name)
+        self._check_authority(stored)
+        if stored.next_key_pem is None:
+            return stored
+        from acmectl.app import rollover
+
+        return rollover.settle(self.state.accounts, stored, self.session)
 
     def session(self, key: PrivateKey | None = None, account_url: str | None = None) -> Session:
         """A session with the configured CA, for any key or none."""
@@ -271,6 +286,13 @@ class Host:
             pauses=self._pause,
             now=self.clock,
         )
+
+    def _account_profile(self, name: str) -> str | None:
+        """The profile that came with an account; an account that is missing or damaged is told of where it is used."""
+        try:
+            return self.state.accounts.load(name).profile
+        except StorageError:
+            return None
 
     def _solver(self, name: str) -> Solver:
         return solvers.build(*self.parts.solvers[name])

@@ -47,7 +47,9 @@ def read(path: Path) -> tuple[Config, Parts]:
         places = [
             pair
             for label, listed in sections.deploy.items()
-            for pair in zip(listed, checked_targets[label], strict=True)
+            for spec in loaded.config.certificates[label].specs
+            for section, (kind, options) in zip(listed, checked_targets[label], strict=True)
+            for pair in [(section, (kind, targets.options_for(options, spec)))]
         ]
         problems += _in_each_others_way(places, loaded.config.state_directory)
     config = loaded.with_problems(tuple(problems)).require()

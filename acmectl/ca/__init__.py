@@ -5,6 +5,8 @@
     orders      new orders, authorizations, waiting; deactivation
     proving     key authorizations and answers to challenges: the master's side, a follower never imports it
     issuing     finalization and download: the follower's side, a master never imports it
+    renewal_info    when the CA suggests to renew a certificate (ARI, RFC 9773)
+    revocation      by the account, or by the certificate's own key
     directory, reading, fields, problems        what a CA answers, as values and errors of ours
     network, transport, broken, nonces, patience, purpose, unsure     how a request gets there and back
     account_key, messages                       what is signed, and with what

@@ -7,14 +7,16 @@ a CA would be told that our password file is a key. The algorithm must match the
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from acme import jws
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from josepy.errors import DeserializationError
 from josepy.json_util import decode_b64jose, encode_b64jose
-from josepy.jwa import ES256, ES384, RS256, JWASignature
-from josepy.jwk import JWK, JWKEC, JWKRSA
+from josepy.jwa import ES256, ES384, HS256, RS256, JWASignature
+from josepy.jwk import JWK, JWKEC, JWKRSA, JWKOct
 
 from acmectl.errors import KeyMaterialError
 
@@ -41,6 +43,24 @@ class AccountKey:
         """The JWS (RFC 8555 section 6.2) as JSON; without `account_url` it carries the public key instead."""
         signed = jws.JWS.sign(payload, self.jwk, self.algorithm, nonce=decode_b64jose(nonce), url=url, kid=account_url)
         return str(signed.json_dumps())
+
+    def bound(self, *, kid: str, hmac_key: bytes, url: str) -> dict[str, Any]:
+        """The External Account Binding of this key (RFC 8555 section 7.3.4), sent to `url`: our public key, signed with the CA's."""
+        payload = json.dumps(self.public()).encode("ascii")
+        return _members(jws.JWS.sign(payload, JWKOct(key=hmac_key), HS256, nonce=None, url=url, kid=kid))
+
+    def takes_over_from(self, old: AccountKey, *, account_url: str, url: str) -> dict[str, Any]:
+        """The inner JWS of a key change (RFC 8555 section 7.3.5), sent to `url`: this key says that it wants to be the account's."""
+        payload = json.dumps({"account": account_url, "oldKey": old.public()}).encode("ascii")
+        return _members(jws.JWS.sign(payload, self.jwk, self.algorithm, nonce=None, url=url))
+
+    def public(self) -> dict[str, Any]:
+        """The public key as a JWK."""
+        return dict(json.loads(self.jwk.public_key().json_dumps()))
+
+
+def _members(signed: jws.JWS) -> dict[str, Any]:
+    return dict(json.loads(signed.json_dumps()))
 
 
 def is_nonce(text: str) -> bool:

@@ -1,12 +1,12 @@
-"""Accounts (RFC 8555 sections 7.3 and 7.3.1): register one, find the one that a key has, look at it."""
+"""Accounts (RFC 8555 section 7.3): register one, find the one that a key has, look at it; `account_changes` changes them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from acmectl.ca.fields import Fields, read_object
+from acmectl.ca.fields import read_object
 from acmectl.ca.purpose import Purpose
 from acmectl.ca.reading import read_location
 from acmectl.ca.session import Session
@@ -40,7 +40,17 @@ class Account:
     thumbprint: str
 
 
-def register(session: Session, *, contact: tuple[str, ...], terms_agreed: bool) -> Account:
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a CA's web site gives its customers, so that accounts are theirs (RFC 8555 section 7.3.4)."""
+
+    kid: str
+    hmac_key: bytes = field(repr=False)
+
+
+def register(
+    session: Session, *, contact: tuple[str, ...], terms_agreed: bool, binding: Binding | None = None
+) -> Account:
     """Make an account for the session's key; a key that has one gets that one, unchanged (RFC 8555 section 7.3).
 
     The session uses it from now on. `contact` are mail addresses or URLs; `terms_agreed` says that a person agreed to
@@ -48,14 +58,10 @@ def register(session: Session, *, contact: tuple[str, ...], terms_agreed: bool) 
     """
     from acmectl.ca import messages
 
-    urls = [address if ":" in address else _MAIL + address for address in contact]
-    response = session.post(
-        session.directory.endpoint("newAccount"),
-        messages.new_account(urls, terms_agreed=terms_agreed),
-        _REGISTER,
-        by_key=True,
-    )
-    return _adopt(session, response)
+    url = session.directory.endpoint("newAccount")
+    bound = session.account_key.bound(kid=binding.kid, hmac_key=binding.hmac_key, url=url) if binding else None
+    message = messages.new_account(contact_urls(contact), terms_agreed=terms_agreed, binding=bound)
+    return _adopt(session, session.post(url, message, _REGISTER, by_key=True))
 
 
 def find(session: Session) -> Account:
@@ -77,7 +83,7 @@ def fetch(session: Session) -> Account:
     url = session.account_url
     if url is None:
         raise CAError(f"no account at `{session.directory_url}` is known", hint="`acmectl account register` makes one")
-    return _account(session, url, read_object(session.post(url, None, _FETCH)))
+    return read_account(session, url, session.post(url, None, _FETCH))
 
 
 def thumbprint(key: PrivateKeyTypes) -> str:
@@ -87,13 +93,20 @@ def thumbprint(key: PrivateKeyTypes) -> str:
     return AccountKey.wrap(key).thumbprint
 
 
+def contact_urls(contact: tuple[str, ...]) -> list[str]:
+    """Mail addresses as the URLs that RFC 8555 section 7.3 wants; what is a URL already stays."""
+    return [address if ":" in address else _MAIL + address for address in contact]
+
+
 def _adopt(session: Session, response: Response) -> Account:
-    account = _account(session, read_location(response, "the account"), read_object(response))
+    account = read_account(session, read_location(response, "the account"), response)
     session.account_url = account.url
     return account
 
 
-def _account(session: Session, url: str, fields: Fields) -> Account:
+def read_account(session: Session, url: str, response: Response) -> Account:
+    """The account in `response`, whose own URL is `url`."""
+    fields = read_object(response)
     # Some CAs answer onlyReturnExisting with little more than the Location: what is not said to be otherwise is valid.
     status = fields.status("status", AccountStatus) if "status" in fields.names else AccountStatus.VALID
     contact = fields.texts("contact") if "contact" in fields.names else ()

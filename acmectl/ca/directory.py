@@ -25,7 +25,10 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What one CA offers. `profiles` is empty where the CA offers none; its values are descriptions for people."""
+    """What one CA offers. `profiles` is empty where the CA offers none; its values are descriptions for people.
+
+    `caa_identities` are the names by which CAA records of domains allow this CA (RFC 8555 section 7.1.1).
+    """
 
     url: str
     terms_of_service: str | None
@@ -33,6 +36,7 @@ class Directory:
     external_account_required: bool
     profiles: Mapping[str, str]
     endpoints: Mapping[str, str]
+    caa_identities: tuple[str, ...] = ()
 
     def endpoint(self, name: str) -> str:
         """The URL of a resource by its name in the directory, such as `newOrder`.
@@ -99,4 +103,13 @@ def _directory(url: str, endpoints: Mapping[str, str], meta: Fields) -> Director
         external_account_required=meta.flag("externalAccountRequired"),
         profiles={printable(name): profiles.optional_text(name) or "" for name in profiles.names},
         endpoints=endpoints,
+        caa_identities=_caa_identities(meta),
     )
+
+
+def _caa_identities(meta: Fields) -> tuple[str, ...]:
+    """Only used in a hint: a CA that says nothing, or nonsense, has none."""
+    try:
+        return meta.texts("caaIdentities")
+    except CAProtocolError:
+        return ()

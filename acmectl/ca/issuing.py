@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl.ca import caa, problems
 from acmectl.ca.fields import is_url
 from acmectl.ca.orders import fetch_order, listed
 from acmectl.ca.purpose import Purpose
 from acmectl.ca.reading import read_order
 from acmectl.ca.session import Session
 from acmectl.ca.unsure import until_known
-from acmectl.errors import CAProtocolError
+from acmectl.errors import CAProtocolError, CARefused, Problem
 from acmectl.model.orders import Order, OrderStatus
 
 if TYPE_CHECKING:
@@ -39,12 +40,15 @@ def finalize(session: Session, order: Order, csr_der: bytes) -> Order:
     """
     from acmectl.ca import messages
 
-    purpose = Purpose(
-        "finalize", f"the finalization of the order for {listed(sorted(order.identifiers))}", repeatable=False
-    )
+    purpose = Purpose("finalize", _finalization_of(order), repeatable=False)
 
     def send() -> Order:
-        response = session.post(order.finalize_url, messages.finalization(csr_der), purpose)
+        try:
+            response = session.post(order.finalize_url, messages.finalization(csr_der), purpose)
+        except CARefused as refused:
+            if refused.problem.type != "caa":
+                raise
+            raise _explained(session, order, refused) from refused
         session.look_later(order.url, response)
         return read_order(response, order.url)
 
@@ -54,6 +58,22 @@ def finalize(session: Session, order: Order, csr_der: bytes) -> Order:
         look=lambda: fetch_order(session, order.url),
         undone=lambda seen: seen.status is OrderStatus.READY,
     )
+
+
+def refused(session: Session, order: Order) -> CARefused:
+    """Why an order that was finalized turned invalid, where the CA says so in its `error`."""
+    problem = order.error or Problem("serverInternal", "the CA does not say why")
+    refusal = CARefused(problem, doing=_finalization_of(order), hint=problems.hint_of(problem.type))
+    return _explained(session, order, refusal) if problem.type == "caa" else refusal
+
+
+def _explained(session: Session, order: Order, refused: CARefused) -> CARefused:
+    hint = caa.hint(refused.problem, order.identifiers, session.directory, session.account_url)
+    return CARefused(refused.problem, doing=_finalization_of(order), hint=hint, retry_after=refused.retry_after)
+
+
+def _finalization_of(order: Order) -> str:
+    return f"the finalization of the order for {listed(sorted(order.identifiers))}"
 
 
 def download(session: Session, order: Order, *, preferred_chain: str | None = None) -> Chain:

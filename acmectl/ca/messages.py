@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from acme import messages
 from josepy.interfaces import JSONDeSerializable
@@ -23,15 +24,18 @@ class _Finalization(JSONObjectWithFields):
     csr: bytes = field("csr", encoder=encode_b64jose)
 
 
-class _Empty(JSONDeSerializable):
-    """`{}`, the answer to a challenge (RFC 8555 section 7.5.1)."""
+class _Members(JSONDeSerializable):
+    """Exactly these members, also none (`acme` leaves out what is empty, and takes what has no members for no message)."""
 
-    def to_partial_json(self) -> dict[str, str]:
-        """No members."""
-        return {}
+    def __init__(self, members: Mapping[str, Any] | None = None) -> None:
+        self._members = dict(members or {})
+
+    def to_partial_json(self) -> dict[str, Any]:
+        """The members."""
+        return self._members
 
     @classmethod
-    def from_json(cls, jobj: object) -> _Empty:  # noqa: ARG003 - the signature is josepy's
+    def from_json(cls, jobj: object) -> _Members:  # noqa: ARG003 - the signature is josepy's
         """Never received."""
         return cls()
 
@@ -53,9 +57,14 @@ def finalization(csr_der: bytes) -> JSONDeSerializable:
     return _Finalization(csr=csr_der)
 
 
+def revocation(certificate_der: bytes, *, reason: int) -> JSONDeSerializable:
+    """That a certificate is to be revoked, with a reason of RFC 5280 section 5.3.1."""
+    return _Members({"certificate": encode_b64jose(certificate_der), "reason": reason})
+
+
 def challenge_answer() -> JSONDeSerializable:
     """That the response to a challenge was published."""
-    return _Empty()
+    return _Members()
 
 
 def deactivation() -> JSONDeSerializable:
@@ -63,11 +72,32 @@ def deactivation() -> JSONDeSerializable:
     return messages.UpdateAuthorization(status=messages.STATUS_DEACTIVATED)
 
 
-def new_account(contact: Iterable[str], *, terms_agreed: bool) -> JSONDeSerializable:
-    """A new account (RFC 8555 section 7.3); `contact` are URLs."""
-    return messages.NewRegistration(contact=tuple(contact), terms_of_service_agreed=terms_agreed or None)
+def new_account(
+    contact: Iterable[str], *, terms_agreed: bool, binding: Mapping[str, Any] | None = None
+) -> JSONDeSerializable:
+    """A new account (RFC 8555 section 7.3); `contact` are URLs, `binding` is the JWS of section 7.3.4."""
+    return messages.NewRegistration(
+        contact=tuple(contact),
+        terms_of_service_agreed=terms_agreed or None,
+        external_account_binding=None if binding is None else dict(binding),
+    )
 
 
 def existing_account() -> JSONDeSerializable:
     """The account of our key, if there is one (RFC 8555 section 7.3.1)."""
     return messages.NewRegistration(only_return_existing=True)
+
+
+def account_update(contact: Iterable[str], *, terms_agreed: bool) -> JSONDeSerializable:
+    """What an account shall be from now on (RFC 8555 section 7.3.2); `contact` are URLs, and none takes all away."""
+    return _Members({"contact": list(contact)} | ({"termsOfServiceAgreed": True} if terms_agreed else {}))
+
+
+def account_deactivation() -> JSONDeSerializable:
+    """That the account is given up, for good (RFC 8555 section 7.3.6)."""
+    return _Members({"status": "deactivated"})
+
+
+def key_change(inner: Mapping[str, Any]) -> JSONDeSerializable:
+    """The inner JWS of a key change, which the old key signs as a whole (RFC 8555 section 7.3.5)."""
+    return _Members(inner)

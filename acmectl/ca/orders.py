@@ -6,7 +6,8 @@ The waiting is done on a clock that nobody sets, as the CA's `Retry-After` asks,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -14,8 +15,11 @@ from acmectl.ca.patience import Polling
 from acmectl.ca.purpose import Purpose
 from acmectl.ca.reading import read_authorization, read_location, read_order
 from acmectl.ca.session import Session
+from acmectl.errors import CARefused, Problem
 from acmectl.model.names import Identifier
 from acmectl.model.orders import Authorization, AuthorizationStatus, Order, OrderStatus
+
+log = logging.getLogger(__name__)
 
 _Resource = TypeVar("_Resource", Order, Authorization)
 
@@ -31,14 +35,26 @@ def new_order(
     """Open an order for exactly these identifiers, or get the one that the CA still has open for them (Boulder).
 
     `profile` is sent as it is (draft-ietf-acme-profiles); None sends none, which is something else than the default
-    profile's name to a CA that reuses authorizations. `replaces` is the ARI identifier of a certificate (RFC 9773).
+    profile's name to a CA that reuses authorizations. `replaces` is the ARI identifier of a certificate (RFC 9773 section 5), sent
+    where the CA has renewal information; an order that is refused because of it is sent once more without.
 
     Raises CARefused; its problem's subproblems, or only its detail, name the identifiers that are not wanted. RateLimited is
     not waited for. Sent again after a lost answer: the worst outcome is an order that nobody uses.
     """
+    names = sorted(identifiers)
+    if replaces is not None and "renewalInfo" in session.directory.endpoints:
+        try:
+            return _new_order(session, names, profile, replaces)
+        except CARefused as refused:
+            if not _is_about_replacement(refused.problem):
+                raise
+            log.info("the order is sent without `replaces`: %s", refused.problem)
+    return _new_order(session, names, profile, None)
+
+
+def _new_order(session: Session, names: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
     from acmectl.ca import messages
 
-    names = sorted(identifiers)
     response = session.post(
         session.directory.endpoint("newOrder"),
         messages.new_order(names, profile=profile, replaces=replaces),
@@ -47,6 +63,14 @@ def new_order(
     url = read_location(response, "the order")
     session.look_later(url, response)
     return read_order(response, url)
+
+
+def _is_about_replacement(problem: Problem) -> bool:
+    """409 `alreadyReplaced` (RFC 9773 section 7.4), also while our own earlier order is open.
+
+    Boulder: `Could not validate ARI 'replaces' field` with other types for a certificate of another account, or one it forgot.
+    """
+    return problem.type == "alreadyReplaced" or problem.status == 409 or "replace" in problem.detail.lower()
 
 
 def new_authorization(session: Session, identifier: Identifier) -> Authorization:

@@ -11,6 +11,7 @@ from acmectl.ca.fields import Fields, is_web_page, printable, read_object
 from acmectl.ca.patience import http_date, retry_after
 from acmectl.ca.reading import read_problem
 from acmectl.errors import (
+    AccountDeactivated,
     AccountUnknown,
     CAError,
     CAProtocolError,
@@ -37,7 +38,8 @@ _HINTS = {
     "badSignatureAlgorithm": "the CA does not accept keys of this kind: an ECDSA P-256 key is accepted by all",
     "caa": "a CAA record of the domain forbids it: compare `issue`, `accounturi` and `validationmethods` there "
     "with this CA and account",
-    "externalAccountRequired": "this CA only serves accounts of its own web site: it needs External Account Binding",
+    "externalAccountRequired": "this CA needs External Account Binding: get a key identifier and an HMAC key on its web "
+    "site, and give them to the configuration: `accounts: {NAME: {eab: {kid: ..., hmac_key_file: FILE}}}`",
     "invalidContact": "check `contact` in the configuration: the CA wants addresses whose domain receives mail",
     "unsupportedContact": "check `contact` in the configuration: CAs want e-mail addresses",
     "rejectedIdentifier": "take the refused name out of the configuration, or ask the CA why it issues nothing for it",
@@ -65,6 +67,11 @@ def error_for(response: Response, *, doing: str, directory: Directory | None, no
     else:
         hint = _hint(problem, response, fields, directory)
     return _kind(problem)(problem, doing=doing, hint=hint, retry_after=demanded)
+
+
+def hint_of(kind: str) -> str | None:
+    """What can be done about a problem of this type, where that does not depend on the answer that carried it."""
+    return _HINTS.get(kind)
 
 
 def is_bad_nonce(response: Response) -> bool:
@@ -105,8 +112,16 @@ def _no_problem(response: Response) -> CAProtocolError:
 def _kind(problem: Problem) -> type[CARefused]:
     if problem.status == 429:
         return RateLimited
+    if _is_deactivated(problem):
+        return AccountDeactivated
     by_type = {"accountDoesNotExist": AccountUnknown, "orderNotReady": OrderNotReady, "rateLimited": RateLimited}
     return by_type.get(problem.type, CARefused)
+
+
+def _is_deactivated(problem: Problem) -> bool:
+    """RFC 8555 section 7.3.6 gives it no type of its own; Boulder: `Account is not valid, has status "deactivated"`."""
+    detail = problem.detail.lower()
+    return problem.type == "unauthorized" and "account" in detail and "deactivated" in detail
 
 
 def _hint(problem: Problem, response: Response, fields: Fields, directory: Directory | None) -> str | None:
@@ -115,8 +130,11 @@ def _hint(problem: Problem, response: Response, fields: Fields, directory: Direc
             return _terms_hint(response, fields, directory)
         case "invalidProfile":
             return _profile_hint(directory.profiles if directory else {})
-        case "unauthorized" if "deactivated" in problem.detail.lower():
-            return "the account was deactivated, for good: `acmectl account register` with a new key makes another"
+        case "unauthorized" if _is_deactivated(problem):
+            return (
+                "the account was deactivated, for good: on the master `acmectl account deactivate` puts its files away and "
+                "`acmectl account register` makes another; followers take that over by `acmectl account import FILE --replace`"
+            )
         case kind:
             return _HINTS.get(kind)
 

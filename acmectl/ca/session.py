@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 from acmectl.ca.directory import Directory, fetch_directory
 from acmectl.ca.patience import Clocks, retry_after
 from acmectl.ca.purpose import Purpose
-from acmectl.errors import CAError
+from acmectl.errors import CAError, CARefused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -67,6 +67,8 @@ class Session:
         self._account_key: AccountKey | None = None
         self._failure: CAError | None = None
         self._looks: dict[str, float] = {}
+        self._has_doubted = False
+        self._verdict: CARefused | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -133,8 +135,30 @@ class Session:
         if not by_key and self.account_url is None:
             raise CAError(f"no account at `{self.directory_url}` is known", hint="`acmectl account register` makes one")
         self.directory  # noqa: B018 - read now: the nonces come from it
-        account_url = None if by_key else self.account_url
-        return self._started().post(url, message, purpose=purpose, account_url=account_url, accept=accept)
+        if by_key:
+            return self._started().post(url, message, purpose=purpose, account_url=None, accept=accept)
+        try:
+            return self._started().post(url, message, purpose=purpose, account_url=self.account_url, accept=accept)
+        except CARefused as refused:
+            explained = self._explained(refused)
+            if explained is refused:
+                raise
+            raise explained from refused
+
+    def _explained(self, refused: CARefused) -> CARefused:
+        """Another error for a refusal that means that our key is not the account's any more (see `doubt`)."""
+        from acmectl.ca import doubt
+
+        if not doubt.is_in_doubt(refused):
+            return refused
+        if not self._has_doubted:
+            self._has_doubted = True
+            self._verdict = doubt.resolved(self, refused)
+        return self._verdict or refused
+
+    def get(self, url: str, purpose: Purpose) -> Response:
+        """Ask without a signature, which no account is needed for; the answer has a status of 2xx."""
+        return self._started().get(url, purpose=purpose)
 
     def look_later(self, url: str, response: Response) -> None:
         """Remember that `response` asked (`Retry-After`) not to look at `url` before some time has passed."""

@@ -19,8 +19,12 @@ def check(context: Context, *, json: bool) -> int:
 
     All problems of all files come in one answer, each with its file and line. Asks nobody outside this host.
     """
+    from acmectl.app import own_keys
+    from acmectl.app.privilege import excess
+
     try:
         host = context.host()
+        own_keys.verify(host)
     except ConfigurationError as error:
         if not json:
             raise
@@ -28,12 +32,14 @@ def check(context: Context, *, json: bool) -> int:
         words.json_out({"ok": False, "problems": problems, "warnings": []})
         return error.exit_status
     try:
-        shortfalls = forecast.shortfalls(host)
+        shortfalls, opened = forecast.shortfalls(host), excess(host)
     finally:
         host.state.close()
     if json:
-        words.json_out({"ok": True, "problems": [], "warnings": [forecast_.warning_json(s) for s in shortfalls]})
+        warnings = [*map(forecast_.warning_json, shortfalls), *map(accounts.excess_json, opened)]
+        words.json_out({"ok": True, "problems": [], "warnings": warnings})
     else:
         accounts.configuration(context.path, host.config)
         forecast_.warnings(shortfalls)
+        accounts.excess(opened)
     return 0

@@ -24,12 +24,14 @@ from acmectl.cli.render import words
 from acmectl.errors import AcmectlError
 
 _COMMANDS = {
+    "init": "acmectl.cli.init:init",
     "check": "acmectl.cli.check:check",
     "run": "acmectl.cli.runs:run",
     "status": "acmectl.cli.runs:status",
     "forecast": "acmectl.cli.forecast:forecast_command",
     "master": "acmectl.cli.master:master",
     "follower": "acmectl.cli.follower:follower",
+    "cert": "acmectl.cli.cert:cert",
     "account": "acmectl.cli.account:account",
     "log": "acmectl.cli.log:log",
     "sandbox": "acmectl.cli.sandbox:sandbox",

@@ -18,6 +18,7 @@ from acmectl.policy.health import ExitStatus
 
 if TYPE_CHECKING:
     from acmectl.app import Host, MissingKey
+    from acmectl.follower import Follower
     from acmectl.master import NameResult
 
 
@@ -35,9 +36,13 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
         return _plan(context)
     with context.working(lock_wait) as host:
         host.settle()
+        follower = host.follower() if host.config.certificates else None
+        if follower is not None:
+            follower.take_advice(host.wishes())  # before it is decided whose names are to be proven
         results, statuses = _prove(host, talks=context.talks)
-        if host.config.certificates:
-            statuses += _issue(host, {r.wanted.key for r in results if r.is_missing}, talks=context.talks)
+        if follower is not None:
+            missing = {r.wanted.key for r in results if r.is_missing}
+            statuses += _issue(host, follower, missing, talks=context.talks)
     return health.worst(statuses)
 
 
@@ -55,13 +60,12 @@ def _prove(host: Host, *, talks: bool) -> tuple[list[NameResult], list[ExitStatu
     return [result for report in reports for result in report.results], statuses
 
 
-def _issue(host: Host, missing: Collection[MissingKey], *, talks: bool) -> list[ExitStatus]:
+def _issue(host: Host, follower: Follower, missing: Collection[MissingKey], *, talks: bool) -> list[ExitStatus]:
     """The follower's part, without the certificates that wait for this host's own master part."""
     wishes = host.wishes()
     held = host.held(wishes, missing)
-    issued = host.follower().run(wishes, held={wish.spec.label for wish in held})
+    issued = follower.run(wishes, held={wish.spec.label for wish in held})
     certificates_.follower_report(issued, host.config, host.clock(), talks=talks)
-    follower = host.follower()
     late = []
     for wish in held:
         certificate = follower.status(wish)

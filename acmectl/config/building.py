@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from acmectl.config.nodes import locate
 from acmectl.config.outline import Entry, Outline
 from acmectl.config.schema import AuthoritySchema, CertificateSchema, MasterSchema, Schema
 from acmectl.config.section import Section
-from acmectl.config.values import Authority, Authorize, Certificate, Config, Follower, Master
+from acmectl.config.values import Authority, Authorize, Certificate, Config, ExternalAccount, Follower, Master
+from acmectl.errors import Place
 from acmectl.model.authorities import KNOWN_DIRECTORIES
-from acmectl.model.certificates import CertificateSpec
+from acmectl.model.certificates import KIND, CertificateSpec
 
 
 def build(schema: Schema, parts: Outline) -> Config:
@@ -20,6 +22,7 @@ def build(schema: Schema, parts: Outline) -> Config:
         contact=schema.contact,
         state_directory=schema.state_directory,
         accounts=parts.accounts,
+        external_accounts=_external_accounts(schema),
         solvers=parts.sections.solvers,
         master=_master(schema.master, parts) if schema.master else None,
         certificates={
@@ -38,6 +41,16 @@ def _authority(schema: AuthoritySchema) -> Authority:
     return Authority(known or urlsplit(url).netloc, url, schema.ca_bundle)
 
 
+def _external_accounts(schema: Schema) -> dict[str, ExternalAccount]:
+    return {
+        str(name): ExternalAccount(
+            account.eab.kid and str(account.eab.kid), account.eab.kid_file, account.eab.hmac_key_file
+        )
+        for name, account in schema.accounts.items()
+        if account is not None and account.eab is not None
+    }
+
+
 def _master(schema: MasterSchema, parts: Outline) -> Master:
     authorize = tuple(
         Authorize(entry.names.identifiers, str(one.solver), entry.account, entry.place)
@@ -49,11 +62,25 @@ def _master(schema: MasterSchema, parts: Outline) -> Master:
 def _certificate(
     whole: Schema, label: str, schema: CertificateSchema, entry: Entry, deploy: tuple[Section, ...]
 ) -> Certificate:
-    spec = CertificateSpec(
-        label=label,
-        names=frozenset(entry.names.identifiers),
-        account=entry.account,
-        profile=schema.profile or whole.profile,
-        key_type=schema.key,
+    first, *others = (
+        CertificateSpec(
+            label=f"{label}{KIND}{kind}" if index else label,
+            names=frozenset(entry.names.identifiers),
+            account=entry.account,
+            profile=schema.profile or whole.profile,
+            key_type=kind,
+            reuse_key=schema.reuse_key,
+            prepare_key=schema.prepare_key,
+            key_file=str(schema.key_file) if schema.key_file else None,
+            csr_file=str(schema.csr_file) if schema.csr_file else None,
+            preferred_chain=str(schema.preferred_chain) if schema.preferred_chain else None,
+        )
+        for index, kind in enumerate(schema.key)
     )
-    return Certificate(spec, str(schema.solver) if schema.solver else None, deploy, entry.place)
+    solver = str(schema.solver) if schema.solver else None
+    return Certificate(first, solver, deploy, entry.place, tuple(others), _key_place(entry))
+
+
+def _key_place(entry: Entry) -> Place | None:
+    named = next((key for key in ("key_file", "csr_file") if key in entry.node.members), None)
+    return locate(entry.node, (named,))[1] if named else None

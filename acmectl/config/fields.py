@@ -15,12 +15,14 @@ from acmectl.errors import InvalidName, StorageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES, is_loopback
 from acmectl.model.certificates import KeyType
 from acmectl.model.names import Identifier
-from acmectl.options import ConfigPath, Duration, InvalidOption, describe, nearest
+from acmectl.options import ConfigPath, Duration, InvalidOption, describe, nearest, parse_path
 
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}\Z")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _LETTERS = "letters, digits, `.`, `_` and `-`, a letter or digit first, at most 64"
+_LIKE_AN_HMAC_KEY = re.compile(r"[A-Za-z0-9+_-]{20,}={0,2}\Z")
 _PROFILE = re.compile(r"[!-~]{1,64}\Z")
+_KEY_SCHEMA = {"type": "string", "enum": [key.value for key in KeyType]}
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$&'*+/=^_{|}~.-]{1,64}\Z")  # RFC 5322 dot-atom, without `%`, `?` and backquote
 
 
@@ -61,6 +63,21 @@ def _key_type(value: Any) -> KeyType:
         known = f"expected one of {', '.join(f'`{key}`' for key in KeyType)}"
         raise InvalidOption(known, hint=nearest(value, KeyType) if isinstance(value, str) else None)
     return KeyType(value)
+
+
+def _key_types(value: Any) -> tuple[KeyType, ...]:
+    """One type, or a list of them: servers have one certificate of each family of keys, so two of a family are a mistake."""
+    if not isinstance(value, list | tuple):
+        return (_key_type(value),)
+    kinds = tuple(_key_type(kind) for kind in value)
+    if not kinds:
+        raise ValueError("must not be empty")
+    if len({kind.family for kind in kinds}) < len(kinds):
+        raise InvalidOption(
+            "two types of one family: a server uses one certificate of each",
+            hint="list one ECDSA and one RSA type, such as `[ecdsa-p256, rsa-2048]`",
+        )
+    return kinds
 
 
 def _contact(value: Any) -> str:
@@ -110,6 +127,23 @@ def _bundle(path: Path) -> Path:
     return path
 
 
+def _unexposed(value: Any) -> Path:
+    """A secret that is needed once, and may be removed afterwards: refused where others can read it, or where it is the secret itself."""
+    path = parse_path(value)
+    try:
+        if path.exists() and (exposure := files.exposure(path)):
+            hint = f"`chmod 600 {path}`, and consider it known to others"
+            raise InvalidOption(f"the secret file `{path}` {exposure}", hint=hint)
+        if not path.exists() and _LIKE_AN_HMAC_KEY.match(str(value)):
+            hint = "if this is the key itself, write it to a file of mode 0600, and name that file here"
+            raise InvalidOption("there is no file of that name", hint=hint)
+    except OSError as cause:
+        raise InvalidOption(
+            f"cannot look at the secret file: {files.reason(cause)}", hint=files.hint_for(cause)
+        ) from cause
+    return path
+
+
 def _positive(value: timedelta) -> timedelta:
     if not value:
         raise ValueError("must be longer than nothing")
@@ -122,13 +156,18 @@ def _at_least_a_second(value: timedelta) -> timedelta:
     return value
 
 
+UnexposedFile = Annotated[Path, BeforeValidator(_unexposed), WithJsonSchema({"type": "string", "minLength": 1})]
 Account = Annotated[str, AfterValidator(_account)]
 SomeText = Annotated[str, AfterValidator(_some_text)]
 Profile = Annotated[str, AfterValidator(_profile)]
 Names = Annotated[tuple[SkipValidation[str], ...], Field(min_length=1)]  # each is read by `names`, with its own place
 SolverName = Annotated[str, AfterValidator(_solver_name)]
 Label = Annotated[str, AfterValidator(_label)]
-Key = Annotated[KeyType, BeforeValidator(_key_type)]
+Keys = Annotated[
+    tuple[KeyType, ...],
+    BeforeValidator(_key_types),
+    WithJsonSchema({"anyOf": [_KEY_SCHEMA, {"type": "array", "items": _KEY_SCHEMA, "minItems": 1, "maxItems": 2}]}),
+]
 Contact = Annotated[str, BeforeValidator(_contact), WithJsonSchema({"type": "string"})]
 KnownAuthority = Annotated[str, AfterValidator(_known_authority)]
 DirectoryURL = Annotated[str, AfterValidator(_directory_url)]

@@ -19,7 +19,7 @@ from acmectl.config.fields import (
     Contact,
     DirectoryURL,
     Grace,
-    Key,
+    Keys,
     KnownAuthority,
     Label,
     Names,
@@ -27,6 +27,7 @@ from acmectl.config.fields import (
     Profile,
     SolverName,
     SomeText,
+    UnexposedFile,
 )
 from acmectl.model.certificates import KeyType
 from acmectl.options import ConfigPath, Duration, InvalidOption, Options, describe, format_duration
@@ -48,8 +49,24 @@ class AuthoritySchema(Options):
         return self
 
 
+class BindingSchema(Options):
+    """What the CA's web site gave for External Account Binding (RFC 8555 section 7.3.4)."""
+
+    kid: SomeText | None = None
+    kid_file: ConfigPath | None = None
+    hmac_key_file: UnexposedFile
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> BindingSchema:
+        if (self.kid is None) == (self.kid_file is None):
+            raise ValueError("give either `kid` (the key identifier) or `kid_file` (a file that holds it)")
+        return self
+
+
 class AccountSchema(Options):
-    """An account has no settings yet; what matters is its name."""
+    """An account: mostly its name is all that matters."""
+
+    eab: BindingSchema | None = None
 
 
 class SectionSchema(Options):
@@ -89,11 +106,26 @@ class CertificateSchema(Options):
     """A certificate that this host issues."""
 
     names: Annotated[Names, Field(max_length=_MAX_NAMES)]
-    key: Key = KeyType.ECDSA_P256
+    key: Keys = (KeyType.ECDSA_P256,)
+    reuse_key: bool = False
+    prepare_key: bool = False
+    key_file: ConfigPath | None = None
+    csr_file: ConfigPath | None = None
+    preferred_chain: SomeText | None = None
     account: SomeText | None = None
     profile: Profile | None = None
     solver: SomeText | None = None
     deploy: tuple[SectionSchema, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> CertificateSchema:
+        files = [name for name in ("key_file", "csr_file") if getattr(self, name) is not None]
+        if len(files) > 1:
+            raise ValueError("give either `key_file` (your key) or `csr_file` (your CSR), not both")
+        if files and (made := sorted({"key", "reuse_key", "prepare_key"} & self.model_fields_set)):
+            told = ", ".join(f"`{name}`" for name in made)
+            raise ValueError(f"{told} would be about keys that acmectl makes, and the key is the one of `{files[0]}`")
+        return self
 
 
 class FollowerSchema(Options):

@@ -18,7 +18,7 @@ from acmectl.files import reason
 
 DIRECTORY = "conf.d"
 _MAX_BYTES = 1024 * 1024
-_MISSING = "name yours with `--config FILE` or `ACMECTL_CONFIG`, or begin with one of the examples of acmectl"
+_MISSING = "name yours with `--config FILE` or `ACMECTL_CONFIG`, or begin with `acmectl init`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,18 @@ class Authority:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalAccount:
+    """Where a CA's key identifier and HMAC key for External Account Binding are; either `kid` or `kid_file` is there.
+
+    Needed when the account is registered, and never again.
+    """
+
+    kid: str | None
+    kid_file: Path | None
+    hmac_key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Authorize:
     """Names that a master keeps authorized for one account by one solver. No name twice for an account."""
 
@@ -55,12 +67,20 @@ class Certificate:
     """A certificate as wanted, and the targets that it is handed to.
 
     `solver` proves its names just before it is issued; None where a master, here or elsewhere, keeps them authorized.
+    `others` are its further kinds of keys. `key_place` is where the file with its key or CSR is named, if there is one.
     """
 
     spec: CertificateSpec
     solver: str | None
     deploy: tuple[Section, ...]
     place: Place
+    others: tuple[CertificateSpec, ...] = ()
+    key_place: Place | None = None
+
+    @property
+    def specs(self) -> tuple[CertificateSpec, ...]:
+        """One for each kind of key, the one with the configured label first."""
+        return (self.spec, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +113,17 @@ class Sections:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration in which every reference holds. At least one of `master` and `certificates` is there."""
+    """A configuration in which every reference holds. At least one of `master` and `certificates` is there.
+
+    `external_accounts` are those of the accounts that are registered with a binding, by name.
+    """
 
     authority: Authority
     profile: str | None
     contact: tuple[str, ...]
     state_directory: Path
     accounts: tuple[str, ...]
+    external_accounts: Mapping[str, ExternalAccount]
     solvers: Mapping[str, Section]
     master: Master | None
     certificates: Mapping[str, Certificate]

@@ -78,6 +78,16 @@ class FilesOptions(Options):
         """The files that the target writes, in this order."""
         return tuple(self.directory / name for part in _ORDER if (name := getattr(self.files, part)))
 
+    def beside(self, suffix: str) -> FilesOptions:
+        """The same with a suffix to every name, such as `privkey-rsa.pem`: for a second certificate in the same directory."""
+        names = {part: _suffixed(name, suffix) for part in _ORDER if (name := getattr(self.files, part))}
+        return self.model_copy(update={"files": FileNames(**names)})
+
+
+def _suffixed(name: str, suffix: str) -> str:
+    path = Path(name)
+    return f"{path.stem}-{suffix}{path.suffix}"
+
 
 class FilesTarget:
     """One configured folder of copies."""
@@ -108,12 +118,19 @@ class FilesTarget:
     def install(self, generation: Path) -> None:
         """Copy the files of a generation's folder, making the directory (0755) if there is none.
 
-        Installing the same twice is no failure. Raises DeployError: unknown owner or group, a directory that cannot be written,
+        Installing the same twice is no failure. The key of a generation that is for a person's CSR is not here to be copied. Raises DeployError: unknown owner or group, a directory that cannot be written,
         a full disk. Every old copy is then still in place.
         """
         options = self._options
         uid, gid = _uid(options.owner), _gid(options.group)
-        parts = [(part, name) for part in _ORDER if (name := getattr(options.files, part))]
+        parts = [
+            (part, name) for part in _ORDER if (name := getattr(options.files, part)) and _is_there(generation, part)
+        ]
+        if not parts:
+            raise DeployError(
+                "the target wants the private key alone, and the certificate is for a CSR whose key is not on this host",
+                hint="name other parts in its `files`, or remove the target",
+            )
         copies = [
             files.NewFile(
                 options.directory / name,
@@ -134,6 +151,10 @@ def _stamp(copy: Path) -> str:
     except OSError:
         return "-"
     return f"{status.st_size}@{status.st_mtime_ns}"
+
+
+def _is_there(generation: Path, part: str) -> bool:
+    return part != "privkey" or not (generation / "csr.pem").exists() or (generation / "privkey.pem").exists()
 
 
 def _uid(owner: str | None) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from acmectl.deploy.files import FilesOptions, FilesTarget
 from acmectl.errors import DeployError
+from acmectl.model.certificates import KIND, CertificateSpec
 from acmectl.options import Options
 
 Target = FilesTarget
@@ -26,6 +27,13 @@ def copies(options: Options) -> tuple[Path, ...]:
     """The files that a target with these options writes, at their real places; nothing needs to exist."""
     listed = options.copies if isinstance(options, FilesOptions) else ()
     return tuple(Path(os.path.realpath(copy.parent), copy.name) for copy in listed)
+
+
+def options_for(options: Options, spec: CertificateSpec) -> Options:
+    """The options of a target for one kind of a certificate: a further kind lies beside the first, under names of its own."""
+    if KIND in spec.label and isinstance(options, FilesOptions):
+        return options.beside(spec.key_type.family)
+    return options
 
 
 def build(type_: str, options: Options) -> Target:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from acmectl.follower.engine import CertificateResult, Follower, FollowerReport, Settings, Wish
-from acmectl.follower.issuing import Issued, Waiting
+from acmectl.follower.engine import Follower
+from acmectl.follower.outcomes import Issued, Waiting
+from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
+from acmectl.follower.standing import CertificateStatus
 
-__all__ = ["CertificateResult", "Follower", "FollowerReport", "Issued", "Settings", "Waiting", "Wish"]
+__all__ = [
+    "CertificateResult",
+    "CertificateStatus",
+    "Failed",
+    "Follower",
+    "FollowerReport",
+    "Issued",
+    "Settings",
+    "Waiting",
+    "Wish",
+]

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
+from acmectl.errors import Problem
 from acmectl.model.certificates import CertificateSpec
 from acmectl.model.memory import Release, RememberedOrder
 from acmectl.model.orders import Authorization, AuthorizationStatus, Order, OrderStatus
@@ -23,6 +24,20 @@ FIRST_LOOK = timedelta(minutes=1)
 LONGEST_LOOK = timedelta(hours=1)
 
 _DAY = timedelta(days=1)
+
+_REFUSALS = frozenset(
+    {
+        "badCSR",
+        "badPublicKey",
+        "caa",
+        "compound",
+        "rateLimited",
+        "rejectedIdentifier",
+        "unauthorized",
+        "unsupportedIdentifier",
+        "userActionRequired",
+    }
+)
 
 
 class Step(StrEnum):
@@ -72,6 +87,14 @@ def after_answer(order: Order, *, finalized: bool) -> Step:
             return Step.REORDER
         case unreachable:
             assert_never(unreachable)
+
+
+def is_refusal(error: Problem | None) -> bool:
+    """Whether an order that turned invalid after finalize was refused, so that a fresh one would be as well.
+
+    A lost race says otherwise: Boulder ends the order with `serverInternal`, other CAs without any error.
+    """
+    return error is not None and error.type in _REFUSALS
 
 
 def while_pending(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from acmectl.model.orders import OrderStatus
 from acmectl.sandbox.objects import Account, Certificate, Order
 from acmectl.sandbox.problems import Refused, not_found, refuse, unauthorized
 from acmectl.sandbox.signing_requests import Request, read_request
-from acmectl.sandbox.state import State
+from acmectl.sandbox.state import State, Window
 
 if TYPE_CHECKING:
     from acmectl.sandbox.issuer import Issuer
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
 _PROFILE_WITH_COMMON_NAME = frozenset({"", "classic"})
 _REASONS = frozenset({0, 1, 3, 4, 5})  # those that Let's Encrypt takes
 _LONG_LIVED = timedelta(days=10)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """When a certificate should be renewed (RFC 9773 section 4.2)."""
-
-    start: datetime
-    end: datetime
 
 
 class Issuing:
@@ -89,14 +80,17 @@ class Issuing:
             found.revoked_at = self._state.clock.now()
 
     def renewal_window(self, ari_id: str) -> Window:
-        """When to renew: with a third of the lifetime left, half of a short one; at once if revoked or replaced."""
+        """When to renew: with a third of the lifetime left, half of a short one; at once if revoked; or as a rehearsal wants."""
         with self._state.lock:
             found = self._state.store.by_ari_id.get(ari_id)
             now = self._state.clock.now()
+            windows = self._state.injections.windows
         if found is None:
             raise not_found("Certificate replaced by this order was not found")
         if found.revoked_at is not None:
             return Window(now - timedelta(hours=1), now)
+        if moved := [windows[name.value] for name in found.names if name.value in windows]:
+            return moved[0]
         lifetime = found.not_after - found.not_before
         ideal = found.not_after - lifetime / (3 if lifetime > _LONG_LIVED else 2)
         return Window(ideal - lifetime / 100, ideal + lifetime / 100)

@@ -18,6 +18,7 @@ from acmectl.sandbox import documents
 from acmectl.sandbox.jws import load_object
 from acmectl.sandbox.problems import refuse
 from acmectl.sandbox.replies import Reply
+from acmectl.sandbox.state import Window
 
 if TYPE_CHECKING:
     from acmectl.sandbox.authority import Authority
@@ -32,6 +33,8 @@ _KNOBS = {
     "reject": 'POST {"name": "a.example", "reason": "why"}, or {"name": ..., "reason": null}',
     "caa": 'POST {"name": "a.example", "order": "ready" or "invalid"}, or {"name": ..., "order": null}',
     "pause": 'POST {"name": "a.example", "paused": true}',
+    "renewal": 'POST {"name": "a.example", "start": "2027-02-10T00:00:00Z", "end": ..., "url": "why"}, or {"name": ..., '
+    '"start": null}',
     "limits": 'GET, or POST {"failed_validations": {"count": 5, "per": "1h"}, ...}, {"off": true} or {"reset": true}',
 }
 _FAILURES = {"unauthorized": 403, "connection": 400, "dns": 400, "caa": 403, "rateLimited": 429}
@@ -62,6 +65,7 @@ class Management:
             "reject": self._reject,
             "caa": self._caa,
             "pause": self._pause,
+            "renewal": self._renewal,
             "limits": self._limits,
         }
 
@@ -85,8 +89,7 @@ class Management:
 
     def _clock(self, fields: dict[str, Any]) -> dict[str, Any]:
         if "set" in fields:
-            moment = datetime.fromisoformat(fields["set"])
-            self._state.clock.set(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+            self._state.clock.set(_moment(fields["set"]))
         else:
             self._state.clock.advance(parse_duration(fields["advance"]))
         return self._show_clock()
@@ -136,6 +139,13 @@ class Management:
         (paused.add if fields["paused"] else paused.discard)(name)
         return {"paused": sorted(paused)}
 
+    def _renewal(self, fields: dict[str, Any]) -> dict[str, Any]:
+        window = None
+        if fields["start"] is not None:
+            url = None if fields.get("url") is None else str(fields["url"])
+            window = Window(_moment(fields["start"]), _moment(fields["end"]), url)
+        return _inject(self._state.injections.windows, str(fields["name"]), window)
+
     def _show_limits(self) -> dict[str, Any]:
         limits = self._state.limits.limits
         if limits is None:
@@ -153,6 +163,11 @@ class Management:
             given = {name: _limit(value) for name, value in fields.items()}
             limits.limits = dataclasses.replace(limits.limits or Limits(), **given)
         return self._show_limits()
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _limit(value: Any) -> Limit:

@@ -106,7 +106,8 @@ class Resources:
         """When to renew a certificate; asked without a signature (RFC 9773 section 4.1)."""
         window = self._authority.issuing.renewal_window(ari_id)
         suggested = {"start": documents.moment(window.start), "end": documents.moment(window.end)}
-        return Reply({"suggestedWindow": suggested}, retry_after=_RENEWAL_INFO_AGAIN)
+        explained = {"explanationURL": window.explanation_url} if window.explanation_url else {}
+        return Reply({"suggestedWindow": suggested} | explained, retry_after=_RENEWAL_INFO_AGAIN)
 
     def _order(self, order: Order, code: int, *, status: OrderStatus | None = None) -> Reply:
         state = self._authority.state

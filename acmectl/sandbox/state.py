@@ -22,6 +22,15 @@ from acmectl.sandbox.rules import Rules
 CaaOutcome = Literal["ready", "invalid"]
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When a certificate should be renewed (RFC 9773 section 4.2), and a page that says why."""
+
+    start: datetime
+    end: datetime
+    explanation_url: str | None = None
+
+
 @dataclass(slots=True)
 class Injections:
     """What goes wrong because somebody asked for it, by name (and account where it is an account's).
@@ -33,6 +42,7 @@ class Injections:
     failing: dict[str, Problem] = field(default_factory=dict)
     caa: dict[str, CaaOutcome] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
+    windows: dict[str, Window] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -3,13 +3,22 @@
 An account is saved as a whole folder. Replacing one (a new key) takes two renames, since a folder that is not empty cannot be renamed over:
 `NAME` becomes `.NAME.old`, then `.NAME.new`, complete before the first rename, becomes `NAME`. Killed between the two, `.NAME.new` is
 the account: readers look there, and the next writer finishes the move.
+
+While its key is being exchanged at the CA an account has two keys, `key.pem` and `next-key.pem`: either may be the one that the CA knows,
+and neither is given up before the CA said so. A deactivated account is kept under `archive/accounts/`, out of the way of a new one.
+
+The key of an account that is being registered lies in `.NAME.registering`, so that one that the CA made and whose answer never came is not lost:
+some CAs let each External Account Binding be used once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +29,19 @@ from acmectl.storage import folders
 if TYPE_CHECKING:
     from acmectl.keys import PrivateKey
 
-_KEY, _RECORD = "key.pem", "account.json"
+_KEY, _NEXT_KEY, _RECORD = "key.pem", "next-key.pem", "account.json"
+_ARCHIVED = "%Y%m%dT%H%M%SZ"
 _RESTORE = "restore it from a backup, or import the account again: `acmectl account import FILE --replace`"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """An account with its key. `thumbprint` (RFC 7638) is what people compare; the key never shows in a repr."""
+    """An account with its key. `thumbprint` (RFC 7638) is what people compare; no key ever shows in a repr.
+
+    `kid` is the key identifier of the External Account Binding (RFC 8555 section 7.3.4) it was registered with, `terms` the URL of the
+    terms of service that were agreed to then. `opens` are the names that the master kept authorized for it when it exported the account,
+    None where nobody told us. `next_key_pem` is the key that it will have once the CA confirms a rollover that was begun.
+    """
 
     name: str
     directory_url: str
@@ -35,10 +50,22 @@ class StoredAccount:
     contact: tuple[str, ...]
     thumbprint: str
     key_pem: bytes = field(repr=False)
+    kid: str | None = None
+    terms: str | None = None
+    opens: tuple[str, ...] | None = None
+    next_key_pem: bytes | None = field(default=None, repr=False)
 
     def private_key(self) -> PrivateKey:
         """The key, ready to sign; imports cryptography. Raises KeyMaterialError."""
         return keys.from_pem(self.key_pem, what=f"the key of the account `{self.name}`")
+
+    def rolled_over(self) -> StoredAccount:
+        """The account once the CA knows its next key instead of the old one. Raises KeyMaterialError."""
+        assert self.next_key_pem is not None  # noqa: S101  # only a rollover that was begun can end
+        thumbprint = keys.thumbprint(
+            keys.from_pem(self.next_key_pem, what=f"the next key of the account `{self.name}`")
+        )
+        return replace(self, key_pem=self.next_key_pem, thumbprint=thumbprint, next_key_pem=None)
 
 
 class Accounts:
@@ -65,15 +92,16 @@ class Accounts:
         """
         folder = self._folder(name)
         if folder is None:
-            raise AccountMissing(
-                f"no account `{name}` in `{self._directory}`",
-                hint="`acmectl account register`, or `acmectl account import FILE` with a bundle from the master",
-            )
-        record = _parse_record(folder / _RECORD)
-        key_pem = files.read_secret(folder / _KEY, what="the account key")
-        if b"-----BEGIN " not in key_pem or not key_pem.rstrip().endswith(b" PRIVATE KEY-----"):
-            raise StorageError(f"the account key `{folder / _KEY}` is damaged: no private key in it", hint=_RESTORE)
-        return StoredAccount(name=name, key_pem=key_pem, **record)
+            raise self._missing(name)
+        next_key = folder / _NEXT_KEY
+        with folders.translated(f"read `{folder}`"):
+            rolling_over = folders.exists(next_key)
+        return StoredAccount(
+            name=name,
+            key_pem=_read_key(folder / _KEY),
+            next_key_pem=_read_key(next_key) if rolling_over else None,
+            **_parse_record(folder / _RECORD),
+        )
 
     def save(self, account: StoredAccount, *, replace: bool = False) -> None:
         """Store the account; an existing one is refused unless `replace`. Raises StorageError."""
@@ -84,13 +112,65 @@ class Accounts:
             raise StorageError(
                 f"there is an account `{account.name}` already: `{target}`", hint="choose another name for the new one"
             )
-        folder = folders.build(target, {_KEY: account.key_pem, _RECORD: _record(account)})
+        contents = {_KEY: account.key_pem, _RECORD: _record(account)}
+        if account.next_key_pem is not None:
+            contents[_NEXT_KEY] = account.next_key_pem
+        folder = folders.build(target, contents)
         if exists:
             folders.put(folder, self._new(account.name))
             folders.put(target, self._old(account.name))
             folder = self._new(account.name)
         folders.put(folder, target)
         self._tidy(account.name)
+
+    def begin(self, name: str, key_pem: bytes) -> None:
+        """Keep the key of an account that is about to be registered; `save` and `abandon` end that. Raises StorageError."""
+        self._tidy(name)
+        files.write_atomically(self._registering(name), key_pem)
+
+    def begun(self, name: str) -> bytes | None:
+        """The key of a registration that was interrupted. Raises StorageError."""
+        path = self._registering(folders.check_name(name, what="an account"))
+        with folders.translated(f"read `{path}`"):
+            if not folders.exists(path):
+                return None
+        return _read_key(path)
+
+    def abandon(self, name: str) -> None:
+        """The CA made no account for the key that was kept. Raises StorageError."""
+        with folders.translated(f"tidy `{self._directory}`"):
+            self._registering(name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._directory.rmdir()  # if it was made for this
+
+    def archive(self, name: str, *, at: datetime) -> Path:
+        """Put a deactivated account out of the way by one rename; returns where it lies. Raises StorageError."""
+        self._tidy(name)
+        archive = self._archive
+        files.make_directory(archive.parent)
+        files.make_directory(archive)
+        target = archive / f"{folders.check_name(name, what='an account')}-{at:{_ARCHIVED}}"
+        folders.put(self._directory / name, target)
+        with folders.translated(f"archive the account `{name}`"):
+            files.sync_directory(self._directory)
+        return target
+
+    @property
+    def _archive(self) -> Path:
+        return self._directory.parent / "archive" / "accounts"
+
+    def _missing(self, name: str) -> AccountMissing:
+        former = re.compile(re.escape(name) + r"-\d{8}T\d{6}Z")
+        if archived := [entry for entry in folders.entries(self._archive) if former.fullmatch(entry)]:
+            return AccountMissing(
+                f"the account `{name}` was deactivated: what was it lies in `{self._archive / archived[-1]}`",
+                hint="`acmectl account register` makes another, on a master; "
+                "`acmectl account import FILE` brings the master's to a follower",
+            )
+        return AccountMissing(
+            f"no account `{name}` in `{self._directory}`",
+            hint="`acmectl account register`, or `acmectl account import FILE` with a bundle from the master",
+        )
 
     def _folder(self, name: str) -> Path | None:
         """Where the account lies: at its name, or where a killed `save` left it."""
@@ -113,10 +193,15 @@ class Accounts:
         with folders.translated(f"tidy `{self._directory}`"):
             if not folders.exists(target) and (survivor := self._survivor(name)):
                 folders.put(survivor, target)
+            if folders.exists(target):
+                self._registering(name).unlink(missing_ok=True)
             for leftover in (new, old):
                 if folders.exists(leftover):
                     shutil.rmtree(leftover)
         folders.sweep(self._directory)
+
+    def _registering(self, name: str) -> Path:
+        return self._directory / f".{name}.registering"
 
     def _new(self, name: str) -> Path:
         return self._directory / f".{name}.new"
@@ -125,15 +210,29 @@ class Accounts:
         return self._directory / f".{name}.old"
 
 
-def _record(account: StoredAccount) -> bytes:
-    record = {
+def _read_key(path: Path) -> bytes:
+    key_pem = files.read_secret(path, what="the account key")
+    if b"-----BEGIN " not in key_pem or not key_pem.rstrip().endswith(b" PRIVATE KEY-----"):
+        raise StorageError(f"the account key `{path}` is damaged: no private key in it", hint=_RESTORE)
+    return key_pem
+
+
+def record(account: StoredAccount) -> dict[str, Any]:
+    """What is written of an account beside its name and keys; `check_record` reads it. What nobody knows is left out."""
+    known = {
         "directory_url": account.directory_url,
         "account_url": account.account_url,
         "profile": account.profile,
         "contact": list(account.contact),
         "thumbprint": account.thumbprint,
     }
-    return json.dumps(record, indent=2).encode("utf-8") + b"\n"
+    more = {"kid": account.kid, "terms": account.terms}
+    opens = {} if account.opens is None else {"opens": list(account.opens)}
+    return known | {key: value for key, value in more.items() if value is not None} | opens
+
+
+def _record(account: StoredAccount) -> bytes:
+    return json.dumps(record(account), indent=2).encode("utf-8") + b"\n"
 
 
 def _parse_record(path: Path) -> dict[str, Any]:
@@ -145,16 +244,23 @@ def _parse_record(path: Path) -> dict[str, Any]:
 
 
 def check_record(record: object) -> dict[str, Any]:
-    """The fields of a StoredAccount but its name and key, from JSON. Raises ValueError with what is wrong."""
+    """The fields of a StoredAccount but its name and keys, from JSON. Raises ValueError with what is wrong."""
     if not isinstance(record, dict):
         raise ValueError("not a JSON object")
     for key in ("directory_url", "account_url", "thumbprint"):
         if not isinstance(record.get(key), str) or not record[key]:
             raise ValueError(f"no text under `{key}`")
-    contact, profile = record.get("contact", []), record.get("profile")
-    if not isinstance(contact, list) or not all(isinstance(entry, str) for entry in contact):
-        raise ValueError("`contact` is no list of texts")
-    if not isinstance(profile, str | None):
-        raise ValueError("`profile` is no text")
+    for key in ("profile", "kid", "terms"):
+        if not isinstance(record.get(key), str | None):
+            raise ValueError(f"`{key}` is no text")
+    opens = None if record.get("opens") is None else _texts(record, "opens")
     fields = {key: record[key] for key in ("directory_url", "account_url", "thumbprint")}
-    return fields | {"profile": profile, "contact": tuple(contact)}
+    optional = {key: record.get(key) for key in ("profile", "kid", "terms")}
+    return fields | optional | {"contact": _texts(record, "contact"), "opens": opens}
+
+
+def _texts(record: dict[str, Any], key: str) -> tuple[str, ...]:
+    texts = record.get(key, [])
+    if not isinstance(texts, list) or not all(isinstance(entry, str) for entry in texts):
+        raise ValueError(f"`{key}` is no list of texts")
+    return tuple(texts)

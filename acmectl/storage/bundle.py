@@ -3,6 +3,9 @@
 The file is JSON: a header (format, version, how it is encrypted), a payload, and a checksum of both. With a passphrase
 the payload is encrypted with AES-256-GCM under a key that scrypt derives, and the header is authenticated with it. The checksum is no
 protection against an attacker; it tells a damaged file from a wrong passphrase, which AES-GCM alone cannot.
+
+Version 1 holds an account. Version 2 also holds private keys of certificates, and is always encrypted. What is written is the lowest
+version that says all, so that older followers read what they can use; other members of a payload are ignored.
 """
 
 from __future__ import annotations
@@ -12,30 +15,45 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from acmectl import files, keys
 from acmectl.errors import KeyMaterialError, StorageError
-from acmectl.storage.accounts import StoredAccount, check_record
+from acmectl.storage import folders
+from acmectl.storage.accounts import StoredAccount, check_record, record
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FORMAT = "acmectl account bundle"
-VERSION = 1
+VERSION = 2
+_ACCOUNT_ONLY = 1
 _SCRYPT = {"kdf": "scrypt", "n": 2**17, "r": 8, "p": 1}  # 128 MB and about half a second: OWASP's recommendation
 _CIPHER = "aes-256-gcm"
 _AGAIN = "export the account again on the master, and copy the whole file"
 
 
-def write_bundle(path: Path, account: StoredAccount, *, passphrase: bytes | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a bundle carries: an account, and the private keys (PEM) of certificates that hosts share on purpose, by label."""
+
+    account: StoredAccount
+    certificate_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def write_bundle(path: Path, bundle: Bundle, *, passphrase: bytes | None = None) -> None:
     """Write the account, with its key, to a new file of mode 0600; an existing file is never overwritten.
 
-    Raises StorageError, also for an empty passphrase.
+    Raises StorageError, also for an empty passphrase, and without one where keys of certificates are to leave the host.
     """
-    payload = json.dumps(_fields(account)).encode("utf-8")
-    header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if bundle.certificate_keys and passphrase is None:
+        raise StorageError(
+            "a bundle with the key of a certificate is always encrypted", hint="give `--passphrase-file FILE`"
+        )
+    payload = json.dumps(_fields(bundle)).encode("utf-8")
+    header: dict[str, Any] = {"format": FORMAT, "version": VERSION if bundle.certificate_keys else _ACCOUNT_ONLY}
     if passphrase is not None:
         header["encryption"] = _SCRYPT | {
             "cipher": _CIPHER,
@@ -49,8 +67,8 @@ def write_bundle(path: Path, account: StoredAccount, *, passphrase: bytes | None
     files.write_new(path, json.dumps(document, indent=2).encode("ascii") + b"\n")
 
 
-def read_bundle(path: Path, *, passphrase: bytes | None = None) -> StoredAccount:
-    """The account in a bundle, after checking that its key is a key and has the thumbprint it says.
+def read_bundle(path: Path, *, passphrase: bytes | None = None) -> Bundle:
+    """What a bundle carries, after checking that each key is one, and the account's has the thumbprint it says.
 
     Raises StorageError: not a bundle, cut short, damaged, from a newer acmectl, readable by others while not
     encrypted, passphrase missing, wrong, or given for a bundle that has none.
@@ -59,6 +77,8 @@ def read_bundle(path: Path, *, passphrase: bytes | None = None) -> StoredAccount
     header, payload = _parse(path, content)
     encryption = header.get("encryption")
     if encryption is None:
+        if header["version"] > _ACCOUNT_ONLY:
+            raise _damaged(path)
         if passphrase is not None:
             raise StorageError(f"`{path}` is not encrypted", hint="leave out `--passphrase-file`")
         files.read_secret(path, what="the account bundle")
@@ -66,7 +86,7 @@ def read_bundle(path: Path, *, passphrase: bytes | None = None) -> StoredAccount
         raise StorageError(f"`{path}` is encrypted", hint="give its passphrase with `--passphrase-file FILE`")
     else:
         payload = _decrypt(path, header, payload, passphrase)
-    return _account(path, payload)
+    return _bundle(path, payload)
 
 
 def is_encrypted(path: Path) -> bool:
@@ -74,16 +94,11 @@ def is_encrypted(path: Path) -> bool:
     return "encryption" in _parse(path, files.read(path, what="the account bundle"))[0]
 
 
-def _fields(account: StoredAccount) -> dict[str, Any]:
-    return {
-        "name": account.name,
-        "directory_url": account.directory_url,
-        "account_url": account.account_url,
-        "profile": account.profile,
-        "contact": list(account.contact),
-        "thumbprint": account.thumbprint,
-        "key": account.key_pem.decode("ascii"),
-    }
+def _fields(bundle: Bundle) -> dict[str, Any]:
+    account = bundle.account
+    fields = {"name": account.name, **record(account), "key": account.key_pem.decode("ascii")}
+    carried = {label: pem.decode("ascii") for label, pem in bundle.certificate_keys.items()}
+    return fields | ({"certificate_keys": carried} if carried else {})
 
 
 def _parse(path: Path, content: bytes) -> tuple[dict[str, Any], bytes]:
@@ -113,7 +128,7 @@ def _check_version(path: Path, version: object) -> None:
             f"`{path}` was written by a newer acmectl (bundle version {version}, this one knows {VERSION})",
             hint="upgrade acmectl on this host",
         )
-    if version != VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or not _ACCOUNT_ONLY <= version <= VERSION:
         raise _damaged(path)
 
 
@@ -149,17 +164,26 @@ def _cipher(encryption: Mapping[str, Any], passphrase: bytes) -> AESGCM:
         raise StorageError("not enough memory to derive a key from the passphrase (128 MB)") from cause
 
 
-def _account(path: Path, payload: bytes) -> StoredAccount:
+def _bundle(path: Path, payload: bytes) -> Bundle:
     try:
-        record = json.loads(payload)
-        fields = check_record(record)
-        name, key = record["name"], record["key"].encode("ascii")
+        fields = json.loads(payload)
+        known = check_record(fields)
+        name, key = fields["name"], fields["key"].encode("ascii")
         private = keys.from_pem(key, what=f"the key in `{path}`")
-    except (KeyError, AttributeError, ValueError, RecursionError, KeyMaterialError) as cause:
+        carried = _certificate_keys(path, fields.get("certificate_keys", {}))
+    except (KeyError, AttributeError, ValueError, RecursionError, KeyMaterialError, StorageError) as cause:
         raise _damaged(path) from cause
-    if not isinstance(name, str) or keys.thumbprint(private) != fields["thumbprint"]:
+    if not isinstance(name, str) or keys.thumbprint(private) != known["thumbprint"]:
         raise _damaged(path)
-    return StoredAccount(name=name, key_pem=key, **fields)
+    return Bundle(StoredAccount(name=name, key_pem=key, **known), carried)
+
+
+def _certificate_keys(path: Path, carried: Any) -> dict[str, bytes]:
+    """The keys of certificates by label; each label can be the name of a folder, and each key is one."""
+    found = {folders.check_name(label, what="a certificate"): pem.encode("ascii") for label, pem in carried.items()}
+    for label, pem in found.items():
+        keys.from_pem(pem, what=f"the key of `{label}` in `{path}`")
+    return found
 
 
 def _damaged(path: Path) -> StorageError:

@@ -1,6 +1,6 @@
 """Certificates on disk, as generations: `certificates/LABEL/7/` with its files, and the link `current -> 7`.
 
-A generation begins as a draft, a folder with a key alone, which is safe on disk before a CA hears of it. It is complete once it has its
+A generation begins as a draft, a folder with a key (or a person's CSR) alone, which is safe on disk before a CA hears of it. It is complete once it has its
 `fullchain.pem`, written last, and is in use once `current` points to it: one rename, so that key and chain change together.
 What a certificate says is remembered with sizes and times of its files, so that a run with nothing due parses nothing.
 """
@@ -14,28 +14,30 @@ from pathlib import Path
 from acmectl import files, keys
 from acmectl.errors import KeyMaterialError, StorageError
 from acmectl.model.certificates import Installed
-from acmectl.storage import folders
+from acmectl.storage import folders, inspection
+from acmectl.storage.certificate_keys import CertificateKeys
+from acmectl.storage.inspection import CHAIN, CSR, CURRENT, FULLCHAIN, KEY, LEAF, PARTS, Damage
 from acmectl.storage.memory import Memory
 
-KEY, LEAF, CHAIN, FULLCHAIN = "privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"
-PARTS = (KEY, LEAF, CHAIN, FULLCHAIN)
-_CURRENT = "current"
 _PUBLIC = 0o644  # of certificates; the folders around them are 0700
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A generation that has a key and no certificate yet."""
+    """A generation that has a key, or a person's CSR, and no certificate yet. One of both is empty; `spki` is the key's pin."""
 
     label: str
     generation: int
     directory: Path
     key_pem: bytes = field(repr=False)
+    csr_pem: bytes = field(default=b"", repr=False)
 
-
-@dataclass(frozen=True, slots=True)
-class _Damage:
-    reason: str
+    @property
+    def spki(self) -> str:
+        """The pin of its key. Raises KeyMaterialError."""
+        if self.csr_pem:
+            return keys.read_csr(self.csr_pem, what="the CSR of the draft").spki
+        return keys.pin(keys.from_pem(self.key_pem, what="the private key"))
 
 
 class Certificates:
@@ -45,6 +47,15 @@ class Certificates:
         """`directory` is made by the first draft; `memory` keeps what parsing said."""
         self._directory = directory
         self._memory = memory
+        self.keys = CertificateKeys(directory, memory)
+
+    def place_key(self, label: str, pem: bytes) -> None:
+        """From its next issue on, the certificate has this key. Raises StorageError, KeyMaterialError."""
+        self.keys.place(label, pem)
+
+    def placed_key(self, label: str) -> bytes | None:
+        """The key that was placed for a certificate, in PEM."""
+        return self.keys.placed(label)
 
     def labels(self) -> tuple[str, ...]:
         """The labels that have a folder here, sorted; some may have drafts only."""
@@ -58,7 +69,7 @@ class Certificates:
 
     def current_directory(self, label: str) -> Path:
         """Where services find the certificate in use: the path of the link `current`, which may not exist yet."""
-        return self._folder(label) / _CURRENT
+        return self._folder(label) / CURRENT
 
     def generation_directory(self, label: str, generation: int) -> Path:
         """Where one generation lies."""
@@ -77,37 +88,51 @@ class Certificates:
         found = self._inspect(label, generation)
         return found if isinstance(found, Installed) else None
 
+    def in_use(self, label: str) -> int | None:
+        """The number of the generation in use, damaged or not. Raises StorageError."""
+        return self._current_number(label)
+
     def damage(self, label: str, *, deep: bool = False) -> str | None:
         """Why the generation in use cannot be used; None if it can, or if there is none.
 
         Files that changed since they were last parsed are parsed, and their key compared; `deep` does so in any case.
         """
         found = self._inspect_current(label, deep=deep)
-        return found.reason if isinstance(found, _Damage) else None
+        return found.reason if isinstance(found, Damage) else None
 
     def begin(self, label: str, key_pem: bytes) -> Draft:
         """The next generation, with its key on disk (0600 in 0700, synced). Raises StorageError."""
+        return self._begin(label, KEY, key_pem)
+
+    def begin_for_csr(self, label: str, csr_pem: bytes) -> Draft:
+        """The next generation for a person's CSR: its private key is not on this host. Raises StorageError."""
+        return self._begin(label, CSR, csr_pem)
+
+    def _begin(self, label: str, name: str, content: bytes) -> Draft:
         folder = self._folder(label)
         for directory in (self._directory.parent, self._directory, folder):
             files.make_directory(directory)
         folders.sweep(folder)
         used = [*self._numbers(label), self._current_number(label) or 0]
-        draft = Draft(label, max(used) + 1, folder / str(max(used) + 1), key_pem)
-        folders.put(folders.build(draft.directory, {KEY: key_pem}), draft.directory)
-        return draft
+        directory = folder / str(max(used) + 1)
+        folders.put(folders.build(directory, {name: content}), directory)
+        return _draft(label, max(used) + 1, directory, name, content)
 
     def draft(self, label: str, generation: int) -> Draft | None:
         """An unfinished generation; None if there is none, it was completed, or its key is not usable any more."""
         directory = self.generation_directory(label, generation)
         with folders.translated(f"read `{directory}`"):
-            if folders.exists(directory / FULLCHAIN) or not folders.exists(directory / KEY):
+            if folders.exists(directory / FULLCHAIN):
                 return None
-        key_pem = files.read_secret(directory / KEY, what="the private key")
+            name = next((name for name in (KEY, CSR) if folders.exists(directory / name)), None)
+        if name is None:
+            return None
+        draft = _draft(label, generation, directory, name, files.read_secret(directory / name, what="the private key"))
         try:
-            keys.from_pem(key_pem, what="the private key")
+            draft.spki  # noqa: B018  # whether it can be told
         except KeyMaterialError:
             return None
-        return Draft(label, generation, directory, key_pem)
+        return draft
 
     def complete(self, draft: Draft, chain_pem: bytes) -> Installed:
         """Write the certificates beside the key, after checking that they belong together.
@@ -116,7 +141,7 @@ class Certificates:
         order: one gets the other's certificate); StorageError. A completed draft is not yet in use: `switch`.
         """
         facts = keys.read_chain(chain_pem)
-        if not keys.matches(keys.from_pem(draft.key_pem, what="the private key"), chain_pem):
+        if facts.spki != draft.spki:
             raise KeyMaterialError(
                 f"the certificate that came for `{draft.label}` is for another key than ours"
                 f" (serial {facts.serial}): another host finalized the same order"
@@ -127,14 +152,14 @@ class Certificates:
         for name, content in parts.items():  # the full chain last: it makes the generation complete
             files.write_atomically(draft.directory / name, content, mode=_PUBLIC)
         found = self._inspect(draft.label, draft.generation)
-        if isinstance(found, _Damage):
+        if isinstance(found, Damage):
             raise StorageError(f"`{draft.directory}` changed while it was written: {found.reason}")
         return found
 
     def switch(self, label: str, generation: int) -> None:
         """Make a complete generation the one in use, by one rename. Raises StorageError, and changes nothing then."""
         found = self._inspect(label, generation)
-        if isinstance(found, _Damage):
+        if isinstance(found, Damage):
             raise StorageError(f"generation {generation} of `{label}` cannot be used: {found.reason}")
         link = self.current_directory(label)
         with folders.translated(f"switch `{link}`"):
@@ -191,69 +216,33 @@ class Certificates:
             name = str(link.readlink()) if link.is_symlink() else ""
         return int(name) if name.isdecimal() and name.isascii() else None
 
-    def _inspect_current(self, label: str, *, deep: bool = False) -> Installed | _Damage | None:
+    def _inspect_current(self, label: str, *, deep: bool = False) -> Installed | Damage | None:
         number, link = self._current_number(label), self.current_directory(label)
         if number is not None:
             return self._inspect(label, number, deep=deep)
         with folders.translated(f"read `{link}`"):
             exists = folders.exists(link)
-        return _Damage(f"`{link}` is no link to a generation") if exists else None
+        return Damage(f"`{link}` is no link to a generation") if exists else None
 
-    def _inspect(self, label: str, generation: int, *, deep: bool = False) -> Installed | _Damage:
+    def _inspect(self, label: str, generation: int, *, deep: bool = False) -> Installed | Damage:
         """What lies in a generation: remembered if its files are unchanged, else parsed and remembered."""
         directory = self.generation_directory(label, generation)
-        stamp = _stamp(directory)
-        if isinstance(stamp, _Damage):
+        stamp = inspection.stamp_of(directory)
+        if isinstance(stamp, Damage):
             return stamp
         known = None if deep else self._memory.parsed_certificate(label, generation, stamp=stamp)
         if known:
             return known
-        found = _parse(label, generation, directory)
+        found = inspection.parse(label, generation, directory)
         if isinstance(found, Installed):
             with contextlib.suppress(StorageError):  # only saves time; a read-only state directory can be looked at
                 self._memory.remember_parsed(found, stamp=stamp)
         return found
 
 
-def _stamp(directory: Path) -> str | _Damage:
-    """Sizes and times of the files of a generation, which change with their content; or what is missing."""
-    stamps = []
-    for name in PARTS:
-        try:
-            status = (directory / name).stat()
-        except FileNotFoundError:
-            return _Damage(f"`{directory / name}` is missing")
-        except OSError as cause:
-            raise StorageError(
-                f"cannot read `{directory}`: {files.reason(cause)}", hint=files.hint_for(cause)
-            ) from cause
-        if not status.st_size and name != CHAIN:  # a CA without an intermediate has no chain
-            return _Damage(f"`{directory / name}` is empty")
-        stamps.append(f"{status.st_size}@{status.st_mtime_ns}")
-    return " ".join(stamps)
+def _draft(label: str, generation: int, directory: Path, name: str, content: bytes) -> Draft:
+    key_pem, csr_pem = (content, b"") if name == KEY else (b"", content)
+    return Draft(label, generation, directory, key_pem, csr_pem)
 
 
-def _parse(label: str, generation: int, directory: Path) -> Installed | _Damage:
-    """Parse a generation and compare its key with both its certificate files."""
-    leaf_file, chain_file = directory / LEAF, directory / FULLCHAIN
-    try:
-        leaf_pem = files.read(leaf_file, what="the certificate")
-        leaf = keys.read_chain(leaf_pem, what=f"`{leaf_file}`")
-        full = keys.read_chain(files.read(chain_file, what="the certificate"), what=f"`{chain_file}`")
-        key = keys.from_pem(files.read(directory / KEY, what="the private key"), what=f"`{directory / KEY}`")
-        belongs = keys.matches(key, leaf_pem)
-    except (KeyMaterialError, StorageError) as cause:
-        return _Damage(cause.message)
-    if not belongs or leaf.fingerprint != full.fingerprint:
-        return _Damage(f"key and certificates in `{directory}` do not belong together")
-    return Installed(
-        label=label,
-        generation=generation,
-        names=leaf.names,
-        key_type=leaf.key_type,
-        serial=leaf.serial,
-        fingerprint=leaf.fingerprint,
-        issuer=leaf.issuer,
-        not_before=leaf.not_before,
-        not_after=leaf.not_after,
-    )
+__all__ = ["CHAIN", "CSR", "FULLCHAIN", "KEY", "LEAF", "PARTS", "Certificates", "Draft"]

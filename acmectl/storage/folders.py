@@ -16,7 +16,7 @@ from pathlib import Path
 from acmectl import files
 from acmectl.errors import StorageError
 
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")
 
 
 def check_name(name: str, *, what: str) -> str:

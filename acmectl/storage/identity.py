@@ -30,6 +30,13 @@ def adopt(memory: Memory, account: str, url: str, *, certificates: Collection[st
     memory.set_fact(_key(account), url)
 
 
+def renew(memory: Memory, account: str, *, certificates: Collection[str]) -> None:
+    """Under the lock: the account works again (another key, put right by a person), so that what failed is tried at once."""
+    memory.clear_failures("account", [account])
+    memory.clear_failures("certificate", certificates)
+    memory.clear_failures("name", [key for key in memory.failures("name") if key.startswith(f"{account}/")])
+
+
 class Past(Memory):
     """A memory without what belongs to accounts that this host has no more; all else passes through."""
 

@@ -16,6 +16,7 @@ from acmectl.model.certificates import Installed, Issuance
 from acmectl.model.memory import Deployment, Event, Failure, Release, RememberedAuthorization, RememberedOrder
 from acmectl.model.names import Identifier
 from acmectl.model.orders import OrderStatus
+from acmectl.model.renewals import RenewalInfo, Rollback
 from acmectl.storage.database import Database
 from acmectl.storage.rows import Table, encode
 
@@ -49,6 +50,8 @@ _FAILURES = Table("failures", Failure, key=["kind", "key"])
 _DEPLOYMENTS = Table("deployments", Deployment, key=["label", "target"])
 _EVENTS = Table("events", Event)
 _CERTIFICATES = Table("certificates", Installed, key=["label", "generation"])
+_RENEWAL_INFO = Table("renewal_info", RenewalInfo, key=["label"])
+_ROLLBACKS = Table("rollbacks", Rollback, key=["label"])
 _ISSUANCES = Table("issuances", Issuance, key=["label", "generation"])
 
 
@@ -265,3 +268,25 @@ class Memory:
     def save_issuance(self, issuance: Issuance) -> None:
         """Remember it, in place of that of an earlier certificate with the same number."""
         self._database.write((_ISSUANCES.upsert, [_ISSUANCES.encode(issuance)]))
+
+    def renewal_info(self, label: str) -> RenewalInfo | None:
+        """The CA's advice when to renew a certificate, as last asked; it may be for an earlier certificate of the label."""
+        rows = self._database.rows(_RENEWAL_INFO.select("WHERE label = ?"), [encode(label)], _RENEWAL_INFO.decode)
+        return next(iter(rows), None)
+
+    def save_renewal_info(self, found: RenewalInfo) -> None:
+        """Remember it, in place of what was known before."""
+        self._database.write((_RENEWAL_INFO.upsert, [_RENEWAL_INFO.encode(found)]))
+
+    def rollback(self, label: str) -> Rollback | None:
+        """The rollback of a certificate that was the last one; it may be over."""
+        rows = self._database.rows(_ROLLBACKS.select("WHERE label = ?"), [encode(label)], _ROLLBACKS.decode)
+        return next(iter(rows), None)
+
+    def save_rollback(self, rollback: Rollback) -> None:
+        """Remember it, in place of an earlier one."""
+        self._database.write((_ROLLBACKS.upsert, [_ROLLBACKS.encode(rollback)]))
+
+    def forget_rollback(self, label: str) -> None:
+        """The newest certificate is in use again; none at all is no error."""
+        self._database.write(("DELETE FROM rollbacks WHERE label = ?", [(encode(label),)]))

@@ -68,6 +68,7 @@ def names(column: str) -> frozenset[Identifier]:
 _DECODERS: dict[object, Callable[[Any], object]] = {
     str: str,
     int: int,
+    bool: bool,
     datetime: moment,
     timedelta: lambda column: column * _MICROSECOND,
     Identifier: Identifier,

@@ -64,7 +64,22 @@ _OF_A_CA: Step = (
     ),
 )
 
-STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA)
+_KEYS: Step = (  # what parsing said is asked of the files again, which know their keys
+    "DELETE FROM certificates",
+    "ALTER TABLE certificates ADD COLUMN spki TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE certificates ADD COLUMN has_key INTEGER NOT NULL DEFAULT 1",
+)
+
+_RENEWALS: Step = (
+    """CREATE TABLE renewal_info (
+        label TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, certificate_id TEXT NOT NULL, asked_at INTEGER NOT NULL,
+        ask_again_at INTEGER NOT NULL, start_at INTEGER, end_at INTEGER, explanation_url TEXT, error TEXT) WITHOUT ROWID""",
+    """CREATE TABLE rollbacks (
+        label TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, wish TEXT NOT NULL, at INTEGER NOT NULL,
+        held_until INTEGER NOT NULL) WITHOUT ROWID""",
+)
+
+STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA, _KEYS, _RENEWALS)
 
 
 class UnknownSchema(Exception):

@@ -20,6 +20,7 @@ from acmectl.errors import LockHeld, StorageError
 from acmectl.storage.accounts import Accounts
 from acmectl.storage.certificates import Certificates
 from acmectl.storage.memory import Memory
+from acmectl.storage.revocations import Revocations
 
 _RETRY_SECONDS = 0.1
 
@@ -40,6 +41,11 @@ class StateDirectory:
     def certificates(self) -> Certificates:
         """The certificates of this host, with their keys."""
         return Certificates(self.path / "certificates", self.memory)
+
+    @cached_property
+    def revocations(self) -> Revocations:
+        """Which of them were revoked."""
+        return Revocations(self.path / "certificates")
 
     @cached_property
     def memory(self) -> Memory:

@@ -17,7 +17,7 @@ from acmectl.ca import accounts
 from acmectl.model.certificates import KeyType
 from acmectl.sandbox.server import Sandbox
 from acmectl.storage.accounts import StoredAccount
-from acmectl.storage.bundle import write_bundle
+from acmectl.storage.bundle import Bundle, write_bundle
 from tests.cli.hosts import Host, follower_of, master_of
 from tests.servers.sandbox import running_sandbox
 
@@ -80,7 +80,7 @@ def master(new_master: Host, account: StoredAccount) -> Host:
 def new_follower(ca: Sandbox, account: StoredAccount, tmp_path: Path) -> Host:
     """A follower with the master's bundle, not imported yet."""
     host = Host(tmp_path / "follower", follower_of(ca))
-    write_bundle(host.directory / "bundle.json", account)
+    write_bundle(host.directory / "bundle.json", Bundle(account))
     return host
 
 

@@ -31,6 +31,9 @@ _VARYING = (
     (r"(?<=serial )[0-9a-f]{16,}", "SERIAL"),
     (r"(?<=thumbprint: )[\w-]{43}", "THUMBPRINT"),
     (r"(?<=Intermediate )[0-9a-f]{6}", "HEX"),
+    (r"(?<=Root )[0-9a-f]{6}", "HEX"),
+    (r"(?<=fingerprint sha256 )[0-9a-f]{64}", "FINGERPRINT"),
+    (r"(?<=pin sha256 )[\w+/]{43}=", "PIN"),
 )
 
 AS_NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")

@@ -13,7 +13,7 @@ from acmectl import keys
 from acmectl.model.certificates import KeyType
 from acmectl.sandbox.server import Sandbox
 from acmectl.storage.accounts import StoredAccount
-from acmectl.storage.bundle import write_bundle
+from acmectl.storage.bundle import Bundle, write_bundle
 from tests.cli.hosts import Host, follower_of
 
 
@@ -39,7 +39,7 @@ def sealed(new_follower: Host, account: StoredAccount) -> Host:
     """A follower whose bundle is under a passphrase, `right`."""
     bundle = new_follower.directory / "bundle.json"
     bundle.unlink()
-    write_bundle(bundle, account, passphrase=b"right")
+    write_bundle(bundle, Bundle(account), passphrase=b"right")
     return new_follower
 
 
@@ -146,7 +146,7 @@ def test_a_bundle_that_the_group_may_read(new_follower: Host) -> None:
 def rewritten(host: Host, account: StoredAccount) -> None:
     bundle = host.directory / "bundle.json"
     bundle.unlink()
-    write_bundle(bundle, account)
+    write_bundle(bundle, Bundle(account))
 
 
 def test_a_bundle_for_another_ca(new_follower: Host, account: StoredAccount) -> None:
@@ -187,7 +187,7 @@ def test_a_key_that_the_ca_does_not_know(new_follower: Host, account: StoredAcco
 
 
 def test_an_import_over_an_existing_account(follower: Host, account: StoredAccount) -> None:
-    write_bundle(follower.directory / "bundle.json", account)
+    write_bundle(follower.directory / "bundle.json", Bundle(account))
     key = follower.state / "accounts" / "default" / "key.pem"
     before = key.read_bytes()
     assert refused(follower).startswith(

@@ -17,7 +17,7 @@ import pytest
 
 from acmectl.sandbox.server import Sandbox
 from acmectl.storage.accounts import StoredAccount
-from acmectl.storage.bundle import write_bundle
+from acmectl.storage.bundle import Bundle, write_bundle
 from tests.cli.hosts import AS_NOBODY, Host, Ran
 
 ROOM = 'mount -t tmpfs -o size=512k,mode=700 tmpfs "$1" && echo ready && read -r line'
@@ -106,7 +106,7 @@ def test_importing_on_a_full_disk(new_follower: Host) -> None:
 
 @as_root
 def test_a_masters_run_on_a_full_disk(new_master: Host, account: StoredAccount) -> None:
-    write_bundle(new_master.directory / "bundle.json", account)
+    write_bundle(new_master.directory / "bundle.json", Bundle(account))
     with namespace(new_master, ROOM) as room:
         assert room.run(new_master, "account", "import", "bundle.json").status == 0
         room.fill()

@@ -14,7 +14,7 @@ from acmectl import app
 from acmectl.ca.session import Session
 from acmectl.errors import CAUnreachable
 from acmectl.follower import Follower, Issued, Settings
-from acmectl.follower.engine import Failed
+from acmectl.follower.results import Failed
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.sandbox.issuer import Issuer, Leaf
 from acmectl.sandbox.server import Sandbox
@@ -108,6 +108,7 @@ def test_wait_goes_on_while_the_ca_is_not_there(authorized: Host, follower: Host
     engine = Follower(
         connect=connect,
         certificates=host.state.certificates,
+        revocations=host.state.revocations,
         memory=host.state.memory,
         clock=CAClock(host.state.memory, host.clock),
         pause=pauses.append,
@@ -143,6 +144,7 @@ def test_wait_also_waits_for_the_end_of_an_earlier_pause(authorized: Host, follo
         return Follower(
             connect=connect,
             certificates=host.state.certificates,
+            revocations=host.state.revocations,
             memory=host.state.memory,
             clock=CAClock(host.state.memory, now),
             pause=pause,

@@ -64,7 +64,7 @@ def shape(value: Any) -> Any:
     return type(value).__name__
 
 
-CERTIFICATE = {
+CERTIFICATE: dict[str, Any] = {
     "label": "str",
     "names": ["str"],
     "account": "str",
@@ -79,6 +79,7 @@ CERTIFICATE = {
         "not_after": "str",
     },
     "damage": "NoneType",
+    "key_error": "NoneType",
     "due": "bool",
     "reason": "NoneType",
     "due_at": "str",
@@ -98,6 +99,26 @@ NAME = {
     "challenge": "str",
     "action": "str",
     "failure": "NoneType",
+}
+ON_DISK = CERTIFICATE["installed"] | {"names": ["str"], "pin_sha256": "str"}
+ADVICE = {
+    "start": "NoneType",
+    "end": "NoneType",
+    "explanation_url": "NoneType",
+    "asked": "str",
+    "ask_again": "str",
+    "error": "NoneType",
+}
+VIEW: dict[str, Any] = {
+    "pin_sha256": "str",
+    "next_pin_sha256": "NoneType",
+    "chain": [{"issuer": "str", "fingerprint_sha256": "str"}],
+    "renewal_info": ADVICE,
+    "rollback": "NoneType",
+    "generations": [{"number": "int", "in_use": "bool", "certificate": ON_DISK, "revoked": "NoneType"}],
+    "archived": [],
+    "deployments": [],
+    "history": [{"at": "str", "kind": "str", "text": "str"}],
 }
 DECISION = dict.fromkeys(("name", "account", "profile", "solver", "action", "reason", "at"), "str")
 ACCOUNT = dict.fromkeys(("name", "directory", "url", "thumbprint", "profile"), "str")
@@ -125,7 +146,11 @@ def test_the_keys_of_every_json_document_are_stable(ca: Sandbox, master: Host) -
     assert shape(reading(master, "master", "plan")) == {"master": {"names": [DECISION], "forget": []}}
     plan = {"label": "str", "action": "str", "reason": "str", "deploy": []}
     assert shape(reading(master, "follower", "plan")) == {"certificates": [plan]}
-    account = ACCOUNT | {"contact": ["str"], "status": "NoneType"}
+    listed = {"certificates": [CERTIFICATE], "not_in_configuration": []}
+    assert shape(reading(master, "cert", "list")) == listed
+    assert shape(reading(master, "cert", "show", "web")) == {"certificates": [CERTIFICATE | VIEW]}
+    unknown = dict.fromkeys(("kid", "terms", "opens", "status"), "NoneType")
+    account = ACCOUNT | unknown | {"contact": ["str"], "rollover_unfinished": "bool"}
     assert shape(reading(master, "account", "show")) == {"accounts": [account]}
     assert reading(master, "account", "show", "--live")["accounts"][0]["status"] == "valid"
 

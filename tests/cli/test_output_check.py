@@ -84,3 +84,26 @@ def test_no_problems_as_json(new_master: Host) -> None:
         {"schema_version": 1, "ok": True, "problems": [], "warnings": []},
         "",
     )
+
+
+def test_an_account_that_opens_more_than_this_host_needs_is_told(ca: Sandbox, master: Host, tmp_path: Path) -> None:
+    master.good("account", "export", "bundle.json")
+    bundle = str(master.directory / "bundle.json")
+    whole = Host(tmp_path / "whole", follower_of(ca))
+    whole.good("account", "import", bundle)
+    assert whole.good("check").err == ""
+    part = Host(tmp_path / "part", follower_of(ca, "  xmpp: {names: [xmpp.acme.test]}\n"))
+    part.good("account", "import", bundle)
+    assert part.normal(part.good("check").err) == (
+        "warning: whoever steals the key of the account `default` from this host can get certificates for names that none "
+        "of its certificates needs: mail.acme.test (as of the export)\n"
+        "hint: give this host an account of its own: on the master one more under `accounts`, with only this host's names "
+        "under `master.authorize`; register and export it there, and import it here with `--replace`\n"
+    )
+    (warning,) = json.loads(part.good("check", "--json").out)["warnings"]
+    assert (warning["account"], warning["names"]) == ("default", ["mail.acme.test"])
+    part.good("account", "export", "again.json")
+    third = Host(tmp_path / "third", follower_of(ca, "  mail: {names: [mail.acme.test]}\n"))
+    third.good("account", "import", str(part.directory / "again.json"))
+    assert "needs: xmpp.acme.test (as of" in third.good("check").err
+    assert master.good("check").err == "", "a master needs the key for all of its names"

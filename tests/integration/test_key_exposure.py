@@ -24,12 +24,14 @@ _SECRET = re.compile(r"PRIVATE KEY-----|UFJJVkFURSBLRV|BSSVZBVEUgS0VZ|QUklWQVRFI
 # the life of the keys of a host, run under a umask that would expose everything
 LIFE = """
 import os, sys, pathlib
+from dataclasses import replace
+from datetime import UTC, datetime
 os.umask(0)
 from acmectl import keys
 from acmectl.deploy.files import FilesOptions, FilesTarget
 from acmectl.model.certificates import KeyType
 from acmectl.storage.accounts import StoredAccount
-from acmectl.storage.bundle import read_bundle, write_bundle
+from acmectl.storage.bundle import Bundle, read_bundle, write_bundle
 from acmectl.storage.state import StateDirectory
 from tests.unit.storage.certificate_maker import make_chain
 
@@ -40,9 +42,16 @@ with state.locked():
     account = StoredAccount("default", "https://d", "https://a", None, (), keys.thumbprint(key), keys.to_pem(key))
     state.accounts.save(account)
     state.accounts.save(account, replace=True)
-    write_bundle(base / "plain.bundle", account)
-    write_bundle(base / "encrypted.bundle", account, passphrase=b"correct horse")
-    state.accounts.save(read_bundle(base / "plain.bundle"), replace=True)
+    write_bundle(base / "plain.bundle", Bundle(account))
+    write_bundle(base / "encrypted.bundle", Bundle(account), passphrase=b"correct horse")
+    state.accounts.save(read_bundle(base / "plain.bundle").account, replace=True)
+    new = keys.generate(KeyType.ECDSA_P256)
+    state.accounts.save(replace(account, next_key_pem=keys.to_pem(new)), replace=True)
+    state.accounts.save(state.accounts.load("default").rolled_over(), replace=True)
+    write_bundle(base / "shared.bundle", Bundle(account, {"shared": keys.to_pem(new)}), passphrase=b"correct horse")
+    for label, pem in read_bundle(base / "shared.bundle", passphrase=b"correct horse").certificate_keys.items():
+        state.certificates.place_key(label, pem)
+    state.accounts.archive("default", at=datetime.now(UTC))
     for name in ("one", "two", "three"):
         key = keys.generate(KeyType.ECDSA_P256)
         draft = state.certificates.begin("mail", keys.to_pem(key))
@@ -116,8 +125,9 @@ def test_no_key_is_readable_by_others_at_any_moment(tmp_path: Path) -> None:
     seen = watch(LIFE, base)
     assert seen.exposed == set()
     names = {Path(path).name for path in seen.secret}
-    assert {"key.pem", "privkey.pem", "plain.bundle"} <= names, "the keys were not seen being written"
-    assert "encrypted.bundle" not in names
+    written = {"key.pem", "next-key.pem", "placed-key.pem", "privkey.pem", "plain.bundle"}
+    assert written <= names, "the keys were not seen being written"
+    assert not {"encrypted.bundle", "shared.bundle"} & names
     on_disk = {str(path) for path in base.rglob("*") if path.is_file() and _SECRET.search(path.read_text("latin-1"))}
     assert on_disk <= seen.secret | {str(base / "state/certificates/mail/current/privkey.pem")}, (
         "a key that strace missed"

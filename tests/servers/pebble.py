@@ -17,7 +17,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,11 +78,13 @@ def running_pebble(
     http_port: int | None = None,
     resolver: str | None = None,
     external_account_binding: bool = False,
+    mac_keys: Mapping[str, str] | None = None,
     blocked: Sequence[str] = (),
 ) -> Iterator[Pebble]:
     """Pebble with these rules, until the end of the block.
 
-    `nonce_reject` and `authz_reuse` are percentages; `authz_reuse=0` still reuses about one valid authorization in a hundred. `blocked` are domains
+    `nonce_reject` and `authz_reuse` are percentages; `authz_reuse=0` still reuses about one valid authorization in a hundred. `mac_keys` are the keys of External
+    Account Binding (base64url) by their identifiers. `blocked` are domains
     whose names the CA refuses; with more labels than a name of an order has, Debian's Pebble 2.4.0 panics.
     """
     program = _program("pebble")
@@ -107,6 +109,7 @@ def running_pebble(
             "tlsPort": tls_port,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": external_account_binding,
+            "externalAccountMACKeys": dict(mac_keys or {}),
             "domainBlocklist": list(blocked),
         }
         config = directory / "pebble.json"

@@ -70,10 +70,17 @@ def test_each_gets_a_certificate_for_its_own_key(tmp_path: Path, zygotes: list[Z
         for time in range(TIMES):
             copies = [shutil.copytree(made.followers[0].directory, tmp_path / f"{time}-{n}") for n in range(2)]
             starter.aim(2)
+            ordered = sandbox.counts["newOrder"]
             statuses = list(threads.map(lambda z, copy: z.run(copy, "-v", "follower", "run"), zygotes, copies))
-            assert statuses == [0, 0], [(copy / "output").read_text() for copy in copies]
+            for zygote, copy, status in zip(zygotes, copies, statuses, strict=True):
+                if status:  # by chance they met three times in a row: then the next run goes on
+                    said = (copy / "output").read_text()
+                    assert "the order is `invalid` after finalization" in said or "another host" in said, said
+                    assert zygote.run(copy, "-v", "follower", "run", "web") == 0, (copy / "output").read_text()
             issued = [(copy / "tls" / "fullchain.pem").read_bytes() for copy in copies]
             assert issued[0] != issued[1]
+            if statuses == [0, 0]:
+                assert sandbox.counts["newOrder"] - ordered <= 2 * 3, "no more than two fresh orders of each"
             for copy, chain in zip(copies, issued, strict=True):
                 assert keys.matches(keys.from_pem((copy / "tls" / "privkey.pem").read_bytes(), what="the key"), chain)
         refused = sum(n for seen, n in sandbox.counts.snapshot() if seen.kind == "finalize" and seen.status == 403)

@@ -21,10 +21,12 @@ from typing import Any, NoReturn
 
 PRELOADED = (
     "acmectl.app",
+    "acmectl.ca.account_changes",
     "acmectl.ca.issuing",
     "acmectl.ca.messages",
     "acmectl.ca.network",
     "acmectl.ca.proving",
+    "acmectl.cli.account",
     "acmectl.cli.follower",
     "acmectl.cli.master",
     "acmectl.cli.runs",

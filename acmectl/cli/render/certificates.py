@@ -23,13 +23,15 @@ from acmectl.cli.render.words import (
     table,
     until,
 )
+from acmectl.model.certificates import KIND, title_of
 
 if TYPE_CHECKING:
     from acmectl.config import Config
-    from acmectl.follower import CertificateResult, FollowerReport
-    from acmectl.follower.engine import CertificateStatus
+    from acmectl.follower import CertificateResult, CertificateStatus, FollowerReport, Waiting
+    from acmectl.follower.deploying import DeployResult
     from acmectl.model.certificates import Installed
     from acmectl.model.names import Identifier
+    from acmectl.policy.renewal import NotDue
 
 
 def follower_report(report: FollowerReport, config: Config, now: datetime, *, talks: bool) -> None:
@@ -39,8 +41,7 @@ def follower_report(report: FollowerReport, config: Config, now: datetime, *, ta
         _failed_certificates(alike, now)
     for result in report.results:
         _certificate_result(result, config, now, talks=talks)
-        for deployment in result.deployments:
-            _deployment_result(result.label, deployment, talks=talks)
+        deployments(result.deployments, talks=talks)
     if talks:
         click.echo(requests(report.requests))
 
@@ -51,29 +52,41 @@ def _certificate_result(result: CertificateResult, config: Config, now: datetime
 
     outcome = result.outcome
     if isinstance(outcome, NotDue) and talks and result.installed:
-        click.echo(f"{result.label}: valid {until(result.installed.not_after, now)}; due {moment(outcome.at)}")
+        click.echo(f"{title_of(result.label)}: valid {until(result.installed.not_after, now)}; {_due(outcome)}")
     elif isinstance(outcome, Issued) and talks:
         new = outcome.installed
-        click.echo(f"{result.label}: issued ({result.due}), generation {new.generation}, serial {new.serial}")
+        click.echo(f"{title_of(result.label)}: issued ({result.due}), generation {new.generation}, serial {new.serial}")
         click.echo(f"  valid {until(new.not_after, now)}")
-    elif isinstance(outcome, Waiting) and (talks or result.running_out):
+    if isinstance(outcome, Issued) and outcome.warning:
+        say("warning", f"certificate `{title_of(result.label)}`: {outcome.warning}", YELLOW)
+    if isinstance(outcome, Waiting) and (talks or result.running_out):
         _waiting(result, outcome, config, now)
 
 
-def _waiting(result: CertificateResult, waiting: Any, config: Config, now: datetime) -> None:
+def _waiting(result: CertificateResult, waiting: Waiting, config: Config, now: datetime) -> None:
     """The expected outcome of an early follower, with all that the master's admin needs to know."""
     names = ", ".join(map(str, waiting.names))
     if result.running_out:
-        say("error", f"certificate `{result.label}` waits for the master, and its time is running out", RED)
+        say("error", f"certificate `{title_of(result.label)}` waits for the master, and its time is running out", RED)
     lines = [
-        f"{result.label}: not authorized yet: {names}",
+        f"{title_of(result.label)}: not authorized yet: {names}",
         f"  waiting since {moment(waiting.since)} ({result.due})",
         *_stuck(result.label, waiting, now),
-        f"  account {waiting.account_url} at {waiting.directory_url}, profile {config.profile or 'none'}",
+        f"  account {waiting.account_url} at {waiting.directory_url}, profile {waiting.profile or 'none'}",
+        *_other_profile(waiting),
         f"  {_installed_left(result.installed, now)}",
         *(_for_the_master(waiting.names) if config.master is None else ()),
     ]
     click.echo("\n".join(lines), err=result.running_out)
+
+
+def _other_profile(waiting: Waiting) -> Iterable[str]:
+    """The likely cause, where the master proves under another profile."""
+    if waiting.is_under_another_profile:
+        yield (
+            f"  the account came with profile {waiting.account_profile}, and the CA reuses nothing across profiles: this is the likely "
+            f"cause; set `profile: {waiting.account_profile}`, or change it on the master too"
+        )
 
 
 def _for_the_master(names: Iterable[Identifier]) -> Iterable[str]:
@@ -88,7 +101,8 @@ def _stuck(label: str, waiting: Any, now: datetime) -> list[str]:
     """When the CA is asked again; that the names may be authorized by now, and only the order is in the way."""
     if waiting.next_look_at is not None:
         when = moment(waiting.next_look_at)
-        return [f"  asked a short while ago; a run after {when} asks again, `acmectl follower run {label}` at once"]
+        at_once = f"`acmectl follower run {configured(label)}` at once"
+        return [f"  asked a short while ago; a run after {when} asks again, {at_once}"]
     if waiting.given_up_at is None:
         return []
     when = f"at {moment(waiting.given_up_at)}" if waiting.given_up_at > now else "by a later run"
@@ -107,7 +121,7 @@ def _installed_left(installed: Installed | None, now: datetime) -> str:
 
 def _failed_alike(results: Iterable[CertificateResult]) -> Iterable[list[CertificateResult]]:
     """The certificates that failed, those with the same reason together."""
-    from acmectl.follower.engine import Failed
+    from acmectl.follower import Failed
 
     groups: dict[Failed, list[CertificateResult]] = {}
     for result in results:
@@ -119,7 +133,7 @@ def _failed_alike(results: Iterable[CertificateResult]) -> Iterable[list[Certifi
 def _failed_certificates(alike: list[CertificateResult], now: datetime) -> None:
     failed: Any = alike[0].outcome
     again = f"; next attempt after {moment(failed.retry_at)}" if failed.retry_at else ""
-    labels = ", ".join(f"`{result.label}`" for result in alike)
+    labels = ", ".join(f"`{title_of(result.label)}`" for result in alike)
     one = len(alike) == 1
     was, left = ("was", "is") if one else ("were", "are")
     verb = f"{was} not issued" if failed.attempted else f"{left} left alone after an earlier failure"
@@ -128,20 +142,33 @@ def _failed_certificates(alike: list[CertificateResult], now: datetime) -> None:
     for result in alike:
         if result.running_out:
             left_now = _installed_left(result.installed, now)
-            say("error", f"certificate `{result.label}`: time is running out: {left_now}", RED)
+            say("error", f"certificate `{title_of(result.label)}`: time is running out: {left_now}", RED)
 
 
-def _deployment_result(label: str, deployment: Any, *, talks: bool) -> None:
+def deployments(results: Iterable[DeployResult], *, talks: bool) -> None:
+    """What became of each target; a failure is said in any case."""
+    for result in results:
+        _deployment(result, talks=talks)
+
+
+def _deployment(deployment: DeployResult, *, talks: bool) -> None:
+    title = title_of(deployment.label)
     if deployment.error:
         again = f"; next attempt after {moment(deployment.retry_at)}" if deployment.retry_at else ""
-        say("error", f"certificate `{label}` is not deployed to {deployment.target}: {deployment.error}{again}", RED)
-        hint(_at_once([label]))
+        say("error", f"certificate `{title}` is not deployed to {deployment.target}: {deployment.error}{again}", RED)
+        hint(_at_once([deployment.label]))
     elif talks:
-        click.echo(f"{label}: deployed to {deployment.target}")
+        click.echo(f"{title}: deployed to {deployment.target}")
 
 
 def _at_once(labels: Iterable[str]) -> str:
-    return f"once it is mended, `acmectl follower run {' '.join(labels)}` tries again at once"
+    named = dict.fromkeys(configured(label) for label in labels)
+    return f"once it is mended, `acmectl follower run {' '.join(named)}` tries again at once"
+
+
+def configured(label: str) -> str:
+    """The label that people use in commands: that of all kinds of a certificate."""
+    return label.partition(KIND)[0]
 
 
 def follower_plan(statuses: Iterable[CertificateStatus], now: datetime) -> None:
@@ -152,17 +179,24 @@ def follower_plan(statuses: Iterable[CertificateStatus], now: datetime) -> None:
     for status in statuses:
         action, why = _planned(status, now)
         colour = YELLOW if isinstance(status.decision, Due) else GREEN
-        rows.append([(status.spec.label, None), (action, colour), (why, None)])
-        rows += [[(status.spec.label, None), ("deploy", YELLOW), (target, None)] for target in status.behind]
+        rows.append([(status.spec.title, None), (action, colour), (why, None)])
+        rows += [[(status.spec.title, None), ("deploy", YELLOW), (target, None)] for target in status.behind]
     table(rows)
+
+
+def _due(decision: NotDue) -> str:
+    """When a certificate that is not due will be."""
+    return f"due {moment(decision.at)}{f' ({decision.held})' if decision.held else ''}"
 
 
 def _planned(status: CertificateStatus, now: datetime) -> tuple[str, str]:
     from acmectl.policy.backoff import may_try
     from acmectl.policy.renewal import NotDue
 
+    if status.key_error is not None:
+        return "fail", status.key_error.message
     if isinstance(status.decision, NotDue):
-        return "keep", f"due {moment(status.decision.at)}"
+        return "keep", _due(status.decision)
     if status.failure and not may_try(status.failure, now):
         again = (
             f"next attempt after {moment(status.failure.retry_at)}" if status.failure.retry_at else "waits for a person"
@@ -182,12 +216,13 @@ def certificate_plan_json(status: CertificateStatus, now: datetime) -> dict[str,
 def follower_status(statuses: Iterable[CertificateStatus], now: datetime) -> None:
     """How each certificate stands."""
     for status in statuses:
-        click.echo(f"certificate {status.spec.label}: {', '.join(map(str, sorted(status.spec.names)))}")
-        for line, colour in _status_lines(status, now):
+        click.echo(f"certificate {status.spec.title}: {', '.join(map(str, sorted(status.spec.names)))}")
+        for line, colour in status_lines(status, now):
             click.echo(f"  {click.style(line, fg=colour) if colour else line}")
 
 
-def _status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str, str | None]]:
+def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str, str | None]]:
+    """How one certificate stands, as lines with their colours."""
     from acmectl.policy.renewal import NotDue
 
     have = status.installed
@@ -199,9 +234,11 @@ def _status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[st
     else:
         yield status.damage or "no certificate yet", RED
     if isinstance(status.decision, NotDue):
-        yield f"due {moment(status.decision.at)}", None
+        yield _due(status.decision), None
     else:
         yield f"due now: {status.decision.reason}", YELLOW
+    if status.key_error is not None:
+        yield f"its key cannot be used: {status.key_error.message}", RED
     if status.waiting_since:
         yield f"waiting for the master since {moment(status.waiting_since)}", RED if status.running_out else YELLOW
     if status.failure:
@@ -234,6 +271,7 @@ def certificate_json(status: CertificateStatus) -> dict[str, Any]:
             "not_after": iso(have.not_after),
         },
         "damage": status.damage,
+        "key_error": None if status.key_error is None else status.key_error.message,
         "due": isinstance(status.decision, Due),
         "reason": status.decision.reason if isinstance(status.decision, Due) else None,
         "due_at": None if isinstance(status.decision, Due) else iso(status.decision.at),

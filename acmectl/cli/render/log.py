@@ -12,7 +12,15 @@ from acmectl.cli.render.words import GREEN, RED, YELLOW, iso
 if TYPE_CHECKING:
     from acmectl.model.memory import Event
 
-_COLOURS = {"failed": RED, "lost": YELLOW, "deactivate": YELLOW, "proven": GREEN, "issued": GREEN}
+_COLOURS = {
+    "failed": RED,
+    "revoked": RED,
+    "lost": YELLOW,
+    "rolled back": YELLOW,
+    "deactivate": YELLOW,
+    "proven": GREEN,
+    "issued": GREEN,
+}
 
 
 def events(found: Sequence[Event]) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from acmectl.ca import orders
 from acmectl.ca.session import Session
-from acmectl.errors import CAError, CAProtocolError
+from acmectl.errors import CAError, CAProtocolError, CARefused
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, ChallengeStatus, Order, OrderStatus
-from tests.servers.faults import FaultyCA, Reply
+from tests.servers.faults import FaultyCA, Reply, problem
 from tests.unit.ca.conftest import FakeTime
 
 A, WILDCARD = Identifier("a.example.com"), Identifier("*.a.example.com")
@@ -30,6 +30,11 @@ def wait(session: Session, ca: FaultyCA, seconds: float = 30) -> Order:
     return orders.wait_for_order(session, f"{ca.base}/order/1", while_in=PENDING, timeout=timedelta(seconds=seconds))
 
 
+def with_renewal_info(ca: FaultyCA) -> None:
+    """The CA has ARI (RFC 9773)."""
+    ca.script("GET /directory", Reply(body=ca.directory | {"renewalInfo": f"{ca.base}/renewal-info"}, nonce=""))
+
+
 @pytest.mark.parametrize(
     ("profile", "replaces", "members"),
     [
@@ -41,6 +46,7 @@ def wait(session: Session, ca: FaultyCA, seconds: float = 30) -> Order:
 def test_a_new_order_carries_what_was_asked_for_and_no_csr(
     ca: FaultyCA, session: Session, profile: str | None, replaces: str | None, members: set[str]
 ) -> None:
+    with_renewal_info(ca)
     ca.script("POST /new-order", Reply(201, ca.order(profile=profile), {"Location": f"{ca.base}/order/1"}))
 
     order = orders.new_order(session, [WILDCARD, A], profile=profile, replaces=replaces)
@@ -60,6 +66,49 @@ def test_a_new_order_carries_what_was_asked_for_and_no_csr(
         profile=profile,
     )
     assert session.requests == {"directory": 1, "newNonce": 1, "newOrder": 1}
+
+
+def test_a_ca_without_renewal_information_is_not_told_what_an_order_replaces(ca: FaultyCA, session: Session) -> None:
+    ca.script("POST /new-order", Reply(201, ca.order(), {"Location": f"{ca.base}/order/1"}))
+
+    orders.new_order(session, [A], profile=None, replaces="aki.serial")
+
+    assert [set(request.payload) for request in ca.asked("POST /new-order")] == [{"identifiers"}]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        problem(409, "alreadyReplaced", "cannot indicate an order replaces certificate with serial 1"),
+        problem(409, "conflict"),
+        problem(404, "malformed", "Could not validate ARI 'replaces' field :: certificate not found"),
+        problem(403, "unauthorized", "Could not validate ARI 'replaces' field :: requester account did not request it"),
+    ],
+    ids=["already replaced", "a conflict without type", "forgotten", "another account's"],
+)
+def test_an_order_refused_for_what_it_replaces_is_sent_once_without(
+    ca: FaultyCA, session: Session, refusal: Reply
+) -> None:
+    with_renewal_info(ca)
+    ca.script("POST /new-order", refusal, Reply(201, ca.order(), {"Location": f"{ca.base}/order/1"}))
+
+    order = orders.new_order(session, [A], profile=None, replaces="aki.serial")
+
+    sent = [request.payload.get("replaces") for request in ca.asked("POST /new-order")]
+    assert sent == ["aki.serial", None]
+    assert order.url == f"{ca.base}/order/1"
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_an_order_refused_for_another_reason_is_not_sent_again(ca: FaultyCA, session: Session, refusals: int) -> None:
+    with_renewal_info(ca)
+    already = [problem(409, "alreadyReplaced")] * (refusals - 1)
+    ca.script("POST /new-order", *already, problem(400, "rejectedIdentifier", "no certificates for a.example.com"))
+
+    with pytest.raises(CARefused, match="rejectedIdentifier"):
+        orders.new_order(session, [A], profile=None, replaces="aki.serial")
+
+    assert len(ca.asked("POST /new-order")) == refusals
 
 
 def test_a_new_order_without_its_location_is_a_protocol_error(ca: FaultyCA, session: Session) -> None:

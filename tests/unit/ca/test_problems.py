@@ -6,7 +6,7 @@ import pytest
 
 from acmectl.ca import orders
 from acmectl.ca.session import Session
-from acmectl.errors import AccountUnknown, CAProtocolError, CARefused, OrderNotReady, Problem
+from acmectl.errors import AccountKeyReplaced, CAProtocolError, CARefused, OrderNotReady, Problem
 from acmectl.model.names import Identifier
 from tests.servers.faults import FaultyCA, Reply, problem
 
@@ -92,7 +92,9 @@ def test_terms_that_changed_are_named_where_the_ca_says_so(ca: FaultyCA, session
     assert (f"`{url}`" in hint) == (where != "nowhere")
 
 
-@pytest.mark.parametrize(("kind", "error"), [("accountDoesNotExist", AccountUnknown), ("orderNotReady", OrderNotReady)])
+@pytest.mark.parametrize(
+    ("kind", "error"), [("accountDoesNotExist", AccountKeyReplaced), ("orderNotReady", OrderNotReady)]
+)
 def test_types_that_callers_act_upon_have_a_class_of_their_own(
     ca: FaultyCA, session: Session, kind: str, error: type[CARefused]
 ) -> None:

@@ -86,7 +86,26 @@ MISTAKES = [
          " (say which: `account: Office`)"),
          ("config.yaml:4: `accounts.Office`: not the name of an account: use lower-case letters, digits, `.`, `_` and `-`,"
          " a letter or digit first, at most 64"),
-         "config.yaml:4: `accounts.b.key`: unknown key `key`"],
+         "config.yaml:4: `accounts.b.key`: unknown key `key` (known here: `eab`)"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {default: {eab: {kid: 5, hmac_key_file: hmac}}}\n",
+        ["config.yaml:4: `accounts.default.eab.kid`: expected a text, found a number (write it in quotes)"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {default: {eab: {hmac_key_file: hmac}}}\n",
+        [("config.yaml:4: `accounts.default.eab`: give either `kid` (the key identifier) or `kid_file` (a file that holds"
+         " it)")],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {default: {eab: {kid: a, kid_file: b}}}\n",
+        ["config.yaml:4: `accounts.default.eab`: the key `hmac_key_file` is missing"],
+    ),
+    (
+        FOLLOWER + "  www: {names: [a.example.com]}\n"
+        "accounts: {default: {eab: {kid: a, hmac_key_file: zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W}}}\n",
+        [("config.yaml:4: `accounts.default.eab.hmac_key_file`: there is no file of that name"
+         " (if this is the key itself, write it to a file of mode 0600, and name that file here)")],
     ),
     (
         FOLLOWER + "  www: {names: [a.example.com]}\naccounts: {}\n",
@@ -270,6 +289,27 @@ MISTAKES = [
          " generation is called"),
          ('config.yaml:6: `certificates."../x"`: not a label of a certificate: use letters, digits, `.`, `_` and `-`,'
          " a letter or digit first, at most 64")],
+    ),
+    (
+        FOLLOWER + "  a: {names: [a.example.com], key: [ecdsa-p256, ecdsa-p384]}\n  b: {names: [b.example.com], key: []}\n"
+        "  c: {names: [c.example.com], key: [rsa-2048, rsa]}\n  d: {names: [d.example.com], key: 2048}\n",
+        [("config.yaml:3: `certificates.a.key`: two types of one family: a server uses one certificate of each"
+          " (list one ECDSA and one RSA type, such as `[ecdsa-p256, rsa-2048]`)"),
+         "config.yaml:4: `certificates.b.key`: must not be empty",
+         ("config.yaml:5: `certificates.c.key`: expected one of `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072`,"
+          " `rsa-4096`"),
+         ("config.yaml:6: `certificates.d.key`: expected one of `ecdsa-p256`, `ecdsa-p384`, `rsa-2048`, `rsa-3072`,"
+          " `rsa-4096`")],
+    ),
+    (
+        FOLLOWER + "  a: {names: [a.example.com], key_file: a.key, csr_file: a.csr}\n"
+        "  b: {names: [b.example.com], key_file: b.key, key: rsa-2048}\n"
+        "  c: {names: [c.example.com], csr_file: c.csr, reuse_key: false, prepare_key: true}\n",
+        ["config.yaml:3: `certificates.a`: give either `key_file` (your key) or `csr_file` (your CSR), not both",
+         ("config.yaml:4: `certificates.b`: `key` would be about keys that acmectl makes, and the key is the one of"
+          " `key_file`"),
+         ("config.yaml:5: `certificates.c`: `prepare_key`, `reuse_key` would be about keys that acmectl makes, and the"
+          " key is the one of `csr_file`")],
     ),
     (
         FOLLOWER + "  a:\n  b: []\n  c: {}\n  d: {names: []}\n  e: {names: d.example.com}\n  f: {names: }\n",

@@ -42,7 +42,7 @@ def as_nobody() -> Iterator[None]:
 def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
     assert only_problem(load(tmp_path / "config.yaml")) == (
         f"{tmp_path}/config.yaml: there is no such file"
-        " (name yours with `--config FILE` or `ACMECTL_CONFIG`, or begin with one of the examples of acmectl)"
+        " (name yours with `--config FILE` or `ACMECTL_CONFIG`, or begin with `acmectl init`)"
     )
 
 
@@ -115,7 +115,8 @@ def test_problems_of_conf_d_have_its_places(complaints: Complain) -> None:
         ),
         (
             "conf.d/more.yaml:5: `certificates.mail.what`: unknown key `what`"
-            " (known here: `names`, `key`, `account`, `profile`, `solver`, `deploy`)"
+            " (known here: `names`, `key`, `reuse_key`, `prepare_key`, `key_file`, `csr_file`, `preferred_chain`,"
+            " `account`, `profile`, `solver`, `deploy`)"
         ),
     ]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acmectl.config import Authority, Authorize, Follower, Loaded
+from acmectl.config import Authority, Authorize, ExternalAccount, Follower, Loaded
 from acmectl.errors import ConfigurationError, Place
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.certificates import CertificateSpec, KeyType
@@ -86,6 +86,33 @@ def test_a_certificate_has_its_own_profile_key_and_account(loaded: Load) -> None
     mail, short = certificates["mail"].spec, certificates["short"].spec
     assert (mail.profile, mail.key_type, mail.account) == ("classic", KeyType.RSA_3072, "default")
     assert (short.profile, short.key_type, short.account) == ("shortlived", KeyType.ECDSA_P256, "customer")
+
+
+def test_two_kinds_of_keys_make_two_certificates_with_one_label(loaded: Load) -> None:
+    text = SMALL.replace("www.example.com]", "www.example.com], key: [rsa-2048, ecdsa-p384], reuse_key: true")
+    wanted = loaded({"config.yaml": text}).require().certificates["www"]
+    assert [(s.label, s.key_type, s.reuse_key) for s in wanted.specs] == [
+        ("www", KeyType.RSA_2048, True),
+        ("www+ecdsa-p384", KeyType.ECDSA_P384, True),
+    ]
+    assert [spec.configured_label for spec in wanted.specs] == ["www", "www"]
+
+
+def test_a_certificate_says_where_its_key_comes_from_and_which_chain_it_wants(loaded: Load, tmp_path: Path) -> None:
+    text = """\
+authority: letsencrypt
+certificates:
+  a: {names: [a.example.com], prepare_key: true, preferred_chain: ISRG Root X1}
+  b:
+    names: [b.example.com]
+    key_file: b.key
+  c: {names: [c.example.com], csr_file: /etc/c.csr}
+"""
+    certificates = loaded({"config.yaml": text}).require().certificates
+    a, b, c = (certificates[label] for label in "abc")
+    assert (a.spec.prepare_key, a.spec.preferred_chain, a.key_place) == (True, "ISRG Root X1", None)
+    assert (b.spec.key_file, b.key_place) == (str(tmp_path / "b.key"), Place(tmp_path / "config.yaml", 6))
+    assert (c.spec.csr_file, c.spec.key_file) == ("/etc/c.csr", None)
 
 
 def test_sections_keep_what_belongs_to_others(loaded: Load, tmp_path: Path) -> None:
@@ -213,3 +240,25 @@ def test_problems_of_other_rooms_take_their_place_in_the_order(loaded: Load) -> 
     assert both.problems == (found, *answer.problems)
     assert both.config is None
     assert answer.with_problems(()) is answer
+
+
+def test_an_account_can_be_bound_to_one_of_the_ca_s_web_site(loaded: Load, tmp_path: Path) -> None:
+    text = """\
+accounts:
+  default: {eab: {kid: kid-1, hmac_key_file: hmac}}
+  mail: {eab: {kid_file: kid, hmac_key_file: /etc/removed/after/registration}}
+  web: {}
+"""
+    config = loaded({"config.yaml": SMALL + text, "hmac": "c2VjcmV0"}).require()
+    assert config.external_accounts == {
+        "default": ExternalAccount("kid-1", None, tmp_path / "hmac"),
+        "mail": ExternalAccount(None, tmp_path / "kid", Path("/etc/removed/after/registration")),
+    }
+
+
+def test_an_hmac_key_that_others_can_read_is_refused(loaded: Load, tmp_path: Path) -> None:
+    files = {"config.yaml": SMALL + "accounts: {default: {eab: {kid: a, hmac_key_file: hmac}}}\n", "hmac": "c2VjcmV0"}
+    assert loaded(files).config
+    (tmp_path / "hmac").chmod(0o644)
+    (problem,) = loaded(files).problems
+    assert "can be read or written by others (mode 0644)" in str(problem)

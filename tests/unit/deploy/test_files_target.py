@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from acmectl.deploy import registry
 from acmectl.deploy.files import FilesOptions, FilesTarget
 from acmectl.errors import DeployError
+from acmectl.model.certificates import CertificateSpec, KeyType
 from acmectl.options import Options
 
 PARTS = ("privkey", "cert", "chain", "fullchain")
@@ -194,3 +195,39 @@ def test_the_registry_knows_its_types_and_builds_them() -> None:
     for type_, given in (("file", options(directory="/a")), ("files", Options())):
         with pytest.raises(DeployError, match="there is no deploy target"):
             registry.build(type_, given)
+
+
+def test_a_further_kind_of_a_certificate_lies_beside_the_first_under_names_of_its_own(
+    tmp_path: Path, generation: Path
+) -> None:
+    names = {"privkey": "tls.key", "fullchain": "chain"}
+    given = options(directory=str(tmp_path / "ssl"), files=names, key_mode="0640")
+    first = CertificateSpec("xmpp", frozenset(), "default", None)
+    further = CertificateSpec("xmpp+rsa-2048", frozenset(), "default", None, KeyType.RSA_2048)
+    for spec in (first, further):
+        registry.build("files", registry.options_for(given, spec)).install(generation)
+    assert {path.name: mode_of(path) for path in (tmp_path / "ssl").iterdir()} == {
+        "tls.key": 0o640,
+        "chain": 0o644,
+        "tls-rsa.key": 0o640,
+        "chain-rsa": 0o644,
+    }
+
+
+def test_the_key_of_a_csr_is_not_copied_and_a_key_that_lies_there_is_left_alone(
+    tmp_path: Path, generation: Path
+) -> None:
+    (generation / "privkey.pem").rename(generation / "csr.pem")
+    (tmp_path / "ssl").mkdir()
+    (tmp_path / "ssl" / "privkey.pem").write_bytes(b"the admin's")
+    FilesTarget(options(directory=str(tmp_path / "ssl"))).install(generation)
+    assert (tmp_path / "ssl" / "privkey.pem").read_bytes() == b"the admin's"
+    assert (tmp_path / "ssl" / "fullchain.pem").read_bytes() == b"new fullchain"
+    assert not (tmp_path / "ssl" / "csr.pem").exists()
+
+
+def test_a_target_for_the_key_alone_cannot_have_that_of_a_csr(tmp_path: Path, generation: Path) -> None:
+    (generation / "privkey.pem").rename(generation / "csr.pem")
+    target = FilesTarget(options(directory=str(tmp_path / "ssl"), files={"privkey": "tls.key"}))
+    with pytest.raises(DeployError, match="whose key is not on this host"):
+        target.install(generation)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from acmectl.errors import Problem
 from acmectl.model.certificates import CertificateSpec
 from acmectl.model.memory import Release, RememberedOrder
 from acmectl.model.names import Identifier
@@ -152,3 +153,19 @@ def test_the_ca_is_not_asked_before_the_next_look_unless_a_clock_jumped() -> Non
     assert not order_flow.may_look(held, NOW)
     assert order_flow.may_look(held, at)
     assert order_flow.may_look(held, NOW - timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (None, False),
+        (Problem("serverInternal", "Error finalizing order"), False),
+        (Problem("caa", "CAA record for a.test prevents issuance"), True),
+        (Problem("rejectedIdentifier", "no"), True),
+        (Problem("badCSR", "no"), True),
+    ],
+)
+def test_an_order_invalid_after_finalize_was_refused_or_lost_to_another_host(
+    error: Problem | None, *, refused: bool
+) -> None:
+    assert order_flow.is_refusal(error) is refused

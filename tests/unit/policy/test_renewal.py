@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from acmectl.model.certificates import CertificateSpec, Installed, Issuance, KeyType
+from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed, Issuance, KeyType
 from acmectl.model.names import Identifier
+from acmectl.model.renewals import Reason, RenewalInfo, Revocation, Rollback
 from acmectl.policy import renewal
 from acmectl.policy.renewal import Due, NotDue
 
@@ -102,3 +103,130 @@ def test_a_name_more_is_no_reason_where_it_is_not_known_what_was_asked_for() -> 
 
 def test_a_certificate_is_due_when_a_person_asks() -> None:
     assert due(SPEC, FRESH, forced=True) == Due("asked for")
+
+
+DAY = timedelta(days=1)
+
+
+def advice(start: timedelta, end: timedelta, **more: str) -> RenewalInfo:
+    """The CA's window, from now on."""
+    return RenewalInfo("mail", "ff", "id", NOW, NOW + DAY / 2, NOW + start, NOW + end, **more)
+
+
+def judged(
+    have: Installed = FRESH,
+    *,
+    spec: CertificateSpec = SPEC,
+    info: RenewalInfo | None = None,
+    rollback: Rollback | None = None,
+    revocation: Revocation | None = None,
+    damage: str | None = None,
+    forced: bool = False,
+) -> Due | NotDue:
+    return renewal.due(
+        spec,
+        have,
+        damage,
+        now=NOW,
+        directory_url=URL,
+        issuance=None,
+        advice=info,
+        rollback=rollback,
+        revocation=revocation,
+        forced=forced,
+    )
+
+
+def test_the_cas_window_decides_when_a_certificate_is_due() -> None:
+    later = judged(info=advice(20 * DAY, 22 * DAY))
+    assert isinstance(later, NotDue)
+    assert NOW + 20 * DAY <= later.at < NOW + 22 * DAY
+
+
+def test_a_window_in_the_past_makes_a_certificate_due_at_once_and_says_why_the_ca_asks() -> None:
+    page = "https://ca.test/incident"
+    now = judged(info=advice(-2 * DAY, -1 * DAY, explanation_url=page))
+    assert now == Due(f"the CA asks for renewal, see {page}; expires at 2027-02-19 12:00 UTC")
+    assert judged(info=advice(-2 * DAY, -1 * DAY)) == Due("the CA asks for renewal; expires at 2027-02-19 12:00 UTC")
+
+
+def test_a_certificate_that_is_due_by_its_lifetime_too_says_only_when_it_expires() -> None:
+    assert judged(installed(76 * DAY), info=advice(-3 * DAY, -2 * DAY)) == Due("expires at 2026-12-06 12:00 UTC")
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "left"),
+    [(90 * DAY, 15 * DAY), (45 * DAY, timedelta(days=7, hours=12)), (timedelta(hours=160), timedelta(hours=40))],
+)
+def test_a_window_that_would_leave_no_time_for_an_outage_of_the_master_is_cut(
+    lifetime: timedelta, left: timedelta
+) -> None:
+    have = installed(timedelta(hours=1), lifetime)
+    assert judged(have, info=advice(lifetime - timedelta(hours=2), lifetime)) == NotDue(have.not_after - left)
+
+
+def test_advice_for_an_earlier_certificate_counts_for_nothing() -> None:
+    old = replace(advice(-2 * DAY, -1 * DAY), fingerprint="ee")
+    assert judged(info=old) == NotDue(renewal.renew_at(FRESH))
+
+
+REVOKED = Revocation(1, "0a", "pin", Reason.SUPERSEDED, NOW, distrusts_key=False)
+
+
+def test_another_certificate_with_a_key_that_was_revoked_as_compromised_is_due() -> None:
+    have = replace(FRESH, spki="pin=")
+    for pins, due_ in (({"pin="}, Due("its key was revoked as compromised")), ({"other="}, None)):
+        found = renewal.due(SPEC, have, None, now=NOW, directory_url=URL, issuance=None, distrusted=frozenset(pins))
+        assert found == (due_ or NotDue(renewal.renew_at(have)))
+
+
+def test_a_revoked_certificate_is_due() -> None:
+    assert judged(revocation=REVOKED) == Due("revoked (superseded)")
+
+
+OLD = installed(75 * DAY)
+HELD = Rollback("mail", "ff", renewal.wish(SPEC, None, URL), NOW - DAY, NOW + 6 * DAY)
+
+
+def test_a_certificate_that_was_put_back_into_use_is_not_renewed_away_for_a_while() -> None:
+    assert judged(OLD, rollback=HELD) == NotDue(NOW + 6 * DAY, "rolled back")
+    other = replace(OLD, names=frozenset({A, B}))
+    assert judged(other, rollback=HELD) == NotDue(NOW + 6 * DAY, "rolled back")
+    assert judged(rollback=HELD) == NotDue(renewal.renew_at(FRESH)), "not due anyway"
+
+
+def test_a_rollback_ends_with_its_time_another_certificate_another_wish_or_a_clock_that_jumped() -> None:
+    for over in (
+        replace(HELD, held_until=NOW),
+        replace(HELD, fingerprint="ee"),
+        replace(HELD, wish="something else"),
+        replace(HELD, held_until=NOW + 300 * DAY),
+    ):
+        assert isinstance(judged(OLD, rollback=over), Due)
+    assert isinstance(judged(OLD, spec=replace(SPEC, names=frozenset({A, B})), rollback=HELD), Due)
+
+
+def test_a_rollback_holds_back_neither_damage_nor_revocation_nor_a_person() -> None:
+    assert judged(OLD, rollback=HELD, damage="`cert.pem` is missing") == Due("`cert.pem` is missing")
+    assert judged(OLD, rollback=HELD, revocation=REVOKED) == Due("revoked (superseded)")
+    assert judged(OLD, rollback=HELD, forced=True) == Due("asked for")
+
+
+@pytest.mark.parametrize(("age", "held"), [(10 * DAY, 7 * DAY), (80 * DAY, 5 * DAY), (90 * DAY, DAY), (100 * DAY, DAY)])
+def test_a_certificate_is_held_for_a_week_or_half_of_what_is_left(age: timedelta, held: timedelta) -> None:
+    assert renewal.held_until(installed(age), NOW) == NOW + held
+
+
+def test_a_wish_is_another_one_with_other_names_another_key_profile_account_or_ca() -> None:
+    imposed = ImposedKey("`key.pem`", "pin")
+    wishes = {
+        renewal.wish(SPEC, None, URL),
+        renewal.wish(replace(SPEC, names=frozenset({A, B})), None, URL),
+        renewal.wish(replace(SPEC, key_type=KeyType.RSA_2048), None, URL),
+        renewal.wish(replace(SPEC, profile="short"), None, URL),
+        renewal.wish(replace(SPEC, account="other"), None, URL),
+        renewal.wish(SPEC, imposed, URL),
+        renewal.wish(SPEC, None, "https://other.test/directory"),
+    }
+    assert len(wishes) == 7
+    assert renewal.wish(replace(SPEC, label="other"), None, URL) in wishes

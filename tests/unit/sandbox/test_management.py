@@ -96,6 +96,19 @@ def test_names_are_rejected_paused_and_forbidden_by_caa_until_they_are_not(sandb
     assert client.finalize(order).json["status"] == "valid"
 
 
+def test_the_window_of_renewal_information_is_moved_and_explained(sandbox: Sandbox, client: Client) -> None:
+    client.finalize(client.proven(_NAME))
+    ((name, issued),) = sandbox.authority.state.store.by_ari_id.items()
+    url = f"{client.directory['renewalInfo']}/{name}"
+    usual = client.send("GET", url).json
+    window = {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}
+    _turn(sandbox, client, "renewal", name=_NAME, url="https://ca.test/why", **window)
+    assert client.send("GET", url).json == {"suggestedWindow": window, "explanationURL": "https://ca.test/why"}
+    _turn(sandbox, client, "renewal", name=_NAME, start=None)
+    assert client.send("GET", url).json == usual
+    assert issued.names
+
+
 def test_limits_are_changed_reset_and_switched_off(sandbox: Sandbox, client: Client) -> None:
     assert _show(sandbox, client, "limits")["failed_validations"] == {"count": 5, "per": "1h"}
     _turn(sandbox, client, "limits", new_orders={"count": 1, "per": "3h"})
@@ -142,6 +155,9 @@ def test_the_index_says_what_every_knob_takes(sandbox: Sandbox, client: Client) 
         ("caa", {"name": _NAME, "order": "maybe"}),
         ("caa", {"name": _NAME, "order": []}),
         ("pause", {}),
+        ("renewal", {"name": _NAME}),
+        ("renewal", {"name": _NAME, "start": "2027-02-10T00:00:00Z"}),
+        ("renewal", {"name": _NAME, "start": 5, "end": 6}),
         ("limits", {"unknown": {"count": 1, "per": "1h"}}),
         ("limits", {"new_orders": 5}),
         ("limits", {"new_orders": {"count": -1, "per": "1h"}}),

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from acmectl import keys
@@ -25,6 +26,7 @@ from tests.unit.storage.certificate_maker import make_chain
 KEYS = [keys.generate(KeyType.ECDSA_P256) for _ in range(3)]
 CHAINS = [make_chain(key) for key in KEYS]
 ACCOUNT = StoredAccount("default", "https://d", "https://a/1", None, (), keys.thumbprint(KEYS[0]), keys.to_pem(KEYS[0]))
+ROLLING = dataclasses.replace(ACCOUNT, next_key_pem=keys.to_pem(KEYS[1]))
 ROLLED = dataclasses.replace(ACCOUNT, key_pem=keys.to_pem(KEYS[1]), thumbprint=keys.thumbprint(KEYS[1]))
 _STEPS = {"open", "os.rename", "os.mkdir", "os.symlink", "os.remove", "os.rmdir", "os.chmod", "os.chown"}
 
@@ -116,6 +118,32 @@ def check_replaced_account(directory: Path) -> None:
     assert accounts.load("default") in (ACCOUNT, ROLLED)
 
 
+def check_account_with_two_keys(directory: Path) -> None:
+    """The next key is there from its first day to its last, and the old one until then."""
+    accounts = StateDirectory(directory).accounts
+    assert accounts.names() == ("default",)
+    assert accounts.load("default") in (ACCOUNT, ROLLING, ROLLED)
+
+
+def roll_over(directory: Path) -> None:
+    save(directory, ROLLING)
+    save(directory, ROLLING.rolled_over())
+
+
+def archive(directory: Path) -> None:
+    with StateDirectory(directory).locked():
+        accounts = StateDirectory(directory).accounts
+        if accounts.exists("default"):
+            accounts.archive("default", at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def check_archived_account(directory: Path) -> None:
+    """The account is where it was, or in the archive, as a whole."""
+    here, archived = directory / "accounts/default", directory / "archive/accounts/default-20260101T000000Z"
+    assert here.exists() != archived.exists()
+    assert {path.name for path in (here if here.exists() else archived).iterdir()} == {"key.pem", "account.json"}
+
+
 def check_first_account(directory: Path) -> None:
     """The whole account is there, or none is."""
     accounts = StateDirectory(directory).accounts
@@ -153,6 +181,8 @@ STORIES: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], Callabl
         check_first_account,
     ),
     "replaced-account": (lambda d: save(d, ACCOUNT), lambda d: save(d, ROLLED), check_replaced_account),
+    "rolled-over-account": (lambda d: save(d, ACCOUNT), roll_over, check_account_with_two_keys),
+    "archived-account": (lambda d: save(d, ACCOUNT), archive, check_archived_account),
     "copies": (deploy_first, lambda d: deploy(d, 2), check_copies),
 }
 

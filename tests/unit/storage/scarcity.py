@@ -18,7 +18,7 @@ from pathlib import Path
 from acmectl import keys
 from acmectl.errors import StorageError
 from acmectl.model.memory import Event
-from acmectl.storage.bundle import write_bundle
+from acmectl.storage.bundle import Bundle, write_bundle
 from acmectl.storage.state import StateDirectory
 from tests.unit.storage.interrupting import (
     ACCOUNT,
@@ -100,7 +100,7 @@ def run_out(directory: Path, squeeze: Squeeze) -> None:
     acts: list[tuple[Callable[[], None], Callable[[], None]]] = [
         (lambda: attempt(directory), lambda: check_certificates(directory)),
         (lambda: save(directory, ROLLED), lambda: check_replaced_account(directory)),
-        (lambda: write_bundle(bundle, ACCOUNT), lambda: None if not bundle.exists() else bundle.unlink()),
+        (lambda: write_bundle(bundle, Bundle(ACCOUNT)), lambda: None if not bundle.exists() else bundle.unlink()),
     ]
     for act, check in acts:
         failures = 0
@@ -144,7 +144,7 @@ def read_only(directory: Path) -> None:
         lambda: state.memory.add_event(Event(NOW, "a", "b", "c")),
         lambda: state.certificates.begin("mail", keys.to_pem(KEYS[2])),
         lambda: state.certificates.switch("mail", draft),
-        lambda: write_bundle(directory.parent / "bundle", ACCOUNT),
+        lambda: write_bundle(directory.parent / "bundle", Bundle(ACCOUNT)),
     ]
     for number, act in enumerate(acts):
         try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,88 @@ def test_an_old_account_without_a_successor_is_kept(accounts: Accounts, folder: 
     with pytest.raises(StorageError, match="already"):
         accounts.save(ACCOUNT)
     assert accounts.load("default") == ACCOUNT
+
+
+NEXT = keys.generate(KeyType.ECDSA_P384)
+ROLLING = dataclasses.replace(ACCOUNT, next_key_pem=keys.to_pem(NEXT))
+NOON = datetime(2026, 11, 22, 12, 0, 1, tzinfo=UTC)
+
+
+def test_what_else_is_known_of_an_account_comes_back(accounts: Accounts) -> None:
+    known = dataclasses.replace(ACCOUNT, kid="kid-1", terms="https://ca.example/terms", opens=("a.example",))
+    accounts.save(known)
+    assert accounts.load("default") == known
+
+
+@pytest.mark.parametrize("changes", [{"kid": 5}, {"terms": []}, {"opens": "a.example"}, {"opens": [1]}])
+def test_an_odd_record_is_damage(accounts: Accounts, folder: Path, changes: dict[str, object]) -> None:
+    accounts.save(ACCOUNT)
+    record = folder / "account.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | changes))
+    with pytest.raises(StorageError, match="is damaged"):
+        accounts.load("default")
+
+
+def test_the_next_key_lies_beside_the_key_and_is_private(accounts: Accounts, folder: Path) -> None:
+    accounts.save(ROLLING)
+    assert accounts.load("default") == ROLLING
+    assert stat.S_IMODE((folder / "next-key.pem").stat().st_mode) == 0o600
+    assert "PRIVATE" not in repr(ROLLING)
+
+
+def test_an_account_that_was_rolled_over_has_the_next_key_alone(accounts: Accounts, folder: Path) -> None:
+    accounts.save(ROLLING)
+    accounts.save(accounts.load("default").rolled_over(), replace=True)
+    rolled = accounts.load("default")
+    assert (rolled.key_pem, rolled.next_key_pem) == (ROLLING.next_key_pem, None)
+    assert rolled.thumbprint == keys.thumbprint(NEXT)
+    assert sorted(path.name for path in folder.iterdir()) == ["account.json", "key.pem"]
+
+
+def test_a_next_key_that_others_can_read_is_refused(accounts: Accounts, folder: Path) -> None:
+    accounts.save(ROLLING)
+    (folder / "next-key.pem").chmod(0o644)
+    with pytest.raises(StorageError, match="can be read or written by others"):
+        accounts.load("default")
+
+
+def test_an_archived_account_is_out_of_the_way_and_said_to_be_deactivated(accounts: Accounts, tmp_path: Path) -> None:
+    accounts.save(ACCOUNT)
+    archived = accounts.archive("default", at=NOON)
+    assert archived == tmp_path / "state/archive/accounts/default-20261122T120001Z"
+    assert (archived / "key.pem").read_bytes() == ACCOUNT.key_pem
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (archived.parent.parent, archived.parent, archived)]
+    assert modes == [0o700] * 3
+    assert accounts.names() == ()
+    with pytest.raises(AccountMissing) as raised:
+        accounts.load("default")
+    assert raised.value.message == f"the account `default` was deactivated: what was it lies in `{archived}`"
+    accounts.save(ACCOUNT)
+    assert accounts.load("default") == ACCOUNT
+
+
+def test_an_archived_account_is_not_taken_for_another_of_a_longer_name(accounts: Accounts) -> None:
+    accounts.save(dataclasses.replace(ACCOUNT, name="default-mail"))
+    accounts.archive("default-mail", at=NOON)
+    with pytest.raises(AccountMissing, match=r"^no account `default`"):
+        accounts.load("default")
+
+
+def test_the_key_of_a_registration_is_kept_until_the_account_is_saved(accounts: Accounts, folder: Path) -> None:
+    assert accounts.begun("default") is None
+    accounts.begin("default", ACCOUNT.key_pem)
+    kept = folder.parent / ".default.registering"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert (accounts.begun("default"), accounts.names(), accounts.exists("default")) == (ACCOUNT.key_pem, (), False)
+    accounts.save(ACCOUNT)
+    assert (accounts.begun("default"), accounts.names(), kept.exists()) == (None, ("default",), False)
+
+
+def test_a_registration_that_was_refused_leaves_nothing(accounts: Accounts, folder: Path) -> None:
+    accounts.begin("default", ACCOUNT.key_pem)
+    accounts.abandon("default")
+    assert not folder.parent.exists()
+    accounts.save(dataclasses.replace(ACCOUNT, name="other"))
+    accounts.begin("default", ACCOUNT.key_pem)
+    accounts.abandon("default")
+    assert accounts.names() == ("other",)

@@ -15,22 +15,23 @@ from acmectl import keys
 from acmectl.errors import StorageError
 from acmectl.model.certificates import KeyType
 from acmectl.storage import bundle
-from acmectl.storage.bundle import is_encrypted, read_bundle, write_bundle
+from acmectl.storage.bundle import Bundle, is_encrypted, read_bundle, write_bundle
 from tests.unit.storage.test_accounts import ACCOUNT
 
+BUNDLE = Bundle(ACCOUNT)
 AGAIN = "export the account again on the master, and copy the whole file"
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    write_bundle(tmp_path / "plain", ACCOUNT)
+    write_bundle(tmp_path / "plain", BUNDLE)
     return tmp_path / "plain"
 
 
 @pytest.fixture(scope="module")
 def encrypted_content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("bundle") / "encrypted"
-    write_bundle(path, ACCOUNT, passphrase=b"correct horse")
+    write_bundle(path, BUNDLE, passphrase=b"correct horse")
     return path.read_bytes()
 
 
@@ -55,13 +56,13 @@ def reseal(path: Path, changes: dict[str, Any]) -> None:
 
 
 def test_a_plain_bundle_carries_the_account_and_is_private(plain: Path) -> None:
-    assert read_bundle(plain) == ACCOUNT
+    assert read_bundle(plain) == BUNDLE
     assert stat.S_IMODE(plain.stat().st_mode) == 0o600
     assert not is_encrypted(plain)
 
 
 def test_an_encrypted_bundle_carries_the_account_and_shows_none_of_it(encrypted: Path) -> None:
-    assert read_bundle(encrypted, passphrase=b"correct horse") == ACCOUNT
+    assert read_bundle(encrypted, passphrase=b"correct horse") == BUNDLE
     assert is_encrypted(encrypted)
     content = encrypted.read_bytes()
     payload = base64.b64decode(json.loads(content)["payload"])
@@ -71,7 +72,7 @@ def test_an_encrypted_bundle_carries_the_account_and_shows_none_of_it(encrypted:
 
 
 def test_two_encrypted_bundles_of_one_account_have_nothing_secret_in_common(tmp_path: Path, encrypted: Path) -> None:
-    write_bundle(tmp_path / "other", ACCOUNT, passphrase=b"correct horse")
+    write_bundle(tmp_path / "other", BUNDLE, passphrase=b"correct horse")
     first, second = (json.loads(path.read_text()) for path in (encrypted, tmp_path / "other"))
     assert first["payload"] != second["payload"]
     assert all(first["encryption"][part] != second["encryption"][part] for part in ("salt", "nonce"))
@@ -82,20 +83,20 @@ def test_an_account_with_an_rsa_key_and_no_profile_is_carried(tmp_path: Path) ->
     account = dataclasses.replace(
         ACCOUNT, profile=None, contact=(), key_pem=keys.to_pem(key), thumbprint=keys.thumbprint(key)
     )
-    write_bundle(tmp_path / "b", account)
-    assert read_bundle(tmp_path / "b") == account
+    write_bundle(tmp_path / "b", Bundle(account))
+    assert read_bundle(tmp_path / "b") == Bundle(account)
 
 
 def test_an_existing_file_is_never_overwritten(plain: Path) -> None:
     before = plain.read_bytes()
     with pytest.raises(StorageError, match="exists already"):
-        write_bundle(plain, ACCOUNT)
+        write_bundle(plain, BUNDLE)
     assert plain.read_bytes() == before
 
 
 def test_an_empty_passphrase_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="the passphrase is empty"):
-        write_bundle(tmp_path / "b", ACCOUNT, passphrase=b"")
+        write_bundle(tmp_path / "b", BUNDLE, passphrase=b"")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,7 +128,7 @@ def test_a_plain_bundle_that_others_can_read_is_refused(plain: Path, mode: int) 
 
 def test_an_encrypted_bundle_may_be_readable(encrypted: Path) -> None:
     encrypted.chmod(0o644)
-    assert read_bundle(encrypted, passphrase=b"correct horse") == ACCOUNT
+    assert read_bundle(encrypted, passphrase=b"correct horse") == BUNDLE
 
 
 @pytest.mark.parametrize("length", [0, 1, 20, 60, 200, 700])
@@ -152,12 +153,12 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_bundle_of_a_newer_version_says_what_to_upgrade(plain: Path) -> None:
-    change(plain, version=2)
-    with pytest.raises(StorageError, match=r"was written by a newer acmectl \(bundle version 2, this one knows 1\)"):
+    change(plain, version=3)
+    with pytest.raises(StorageError, match=r"was written by a newer acmectl \(bundle version 3, this one knows 2\)"):
         read_bundle(plain)
 
 
-@pytest.mark.parametrize("version", [0, None, "1", [1], -5])
+@pytest.mark.parametrize("version", [0, None, "1", [1], -5, True, 1.5])
 def test_a_version_that_never_was_is_damage(plain: Path, version: object) -> None:
     change(plain, version=version)
     with pytest.raises(StorageError, match="is damaged"):
@@ -190,7 +191,7 @@ def test_a_changed_bundle_is_damaged(plain: Path, changes: dict[str, object]) ->
 )
 def test_a_plain_bundle_whose_parts_do_not_belong_together_is_damaged(plain: Path, changes: dict[str, Any]) -> None:
     reseal(plain, {})
-    assert read_bundle(plain) == ACCOUNT, "resealing alone changes nothing"
+    assert read_bundle(plain) == BUNDLE, "resealing alone changes nothing"
     reseal(plain, changes)
     with pytest.raises(StorageError, match="is damaged"):
         read_bundle(plain)
@@ -233,3 +234,60 @@ def test_no_change_of_bytes_goes_unnoticed_or_ends_in_a_traceback(
     except StorageError:
         return
     assert json.loads(path.read_bytes()) == json.loads(encrypted_content), "only white space can change"
+
+
+PASSPHRASE = b"correct horse"
+CERTIFICATE_KEY = keys.to_pem(keys.generate(KeyType.RSA_2048))
+WITH_KEYS = Bundle(ACCOUNT, {"mail": CERTIFICATE_KEY})
+
+
+def test_keys_of_certificates_travel_in_an_encrypted_bundle_of_a_newer_version(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "b", WITH_KEYS, passphrase=PASSPHRASE)
+    assert read_bundle(tmp_path / "b", passphrase=PASSPHRASE) == WITH_KEYS
+    assert json.loads((tmp_path / "b").read_text())["version"] == 2
+    assert "PRIVATE" not in repr(WITH_KEYS)
+
+
+def test_keys_of_certificates_never_leave_in_the_clear(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="always encrypted"):
+        write_bundle(tmp_path / "b", WITH_KEYS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_with_an_account_alone_is_one_that_older_versions_read(plain: Path) -> None:
+    assert json.loads(plain.read_text())["version"] == 1
+
+
+def test_a_bundle_of_the_first_version_with_members_that_nobody_knows_is_read(plain: Path) -> None:
+    reseal(plain, {"from the future": [1]})
+    assert read_bundle(plain) == BUNDLE
+
+
+def test_a_bundle_in_the_clear_that_claims_to_carry_keys_of_certificates_is_damaged(plain: Path) -> None:
+    document = json.loads(plain.read_text()) | {"version": 2}
+    header = {key: document[key] for key in ("format", "version")}
+    document["checksum"] = bundle._checksum(header, base64.b64decode(document["payload"]))
+    plain.write_text(json.dumps(document))
+    with pytest.raises(StorageError, match="is damaged"):
+        read_bundle(plain)
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [[], "x", {"mail": 5}, {"mail": "no key"}, {"../mail": CERTIFICATE_KEY.decode()}, {"": CERTIFICATE_KEY.decode()}],
+)
+def test_keys_that_are_none_or_would_be_put_elsewhere_are_damage(plain: Path, carried: object) -> None:
+    reseal(plain, {"certificate_keys": carried})
+    with pytest.raises(StorageError, match="is damaged"):
+        read_bundle(plain)
+
+
+def test_what_the_master_says_about_the_account_travels_too(tmp_path: Path) -> None:
+    told = dataclasses.replace(ACCOUNT, kid="kid-1", terms="https://ca.example/terms", opens=("a.example", "b.example"))
+    write_bundle(tmp_path / "b", Bundle(told))
+    assert read_bundle(tmp_path / "b").account == told
+
+
+def test_the_next_key_of_an_account_stays_at_home(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "b", Bundle(dataclasses.replace(ACCOUNT, next_key_pem=CERTIFICATE_KEY)))
+    assert read_bundle(tmp_path / "b") == BUNDLE

@@ -99,3 +99,9 @@ def test_what_was_remembered_before_any_account_was_is_kept(tmp_path: Path) -> N
     identity.adopt(memory, "default", OLD, certificates=[])
     assert set(memory.failures("account")) == {"default"}
     memory.close()
+
+
+def test_an_account_that_works_again_is_tried_at_once_and_loses_nothing_else(memory: Memory) -> None:
+    identity.renew(memory, "default", certificates=["web"])
+    assert left(memory) == BOTH | {"failures": OTHER["failures"]}
+    assert identity.is_of(memory, "default", OLD)

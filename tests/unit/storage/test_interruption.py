@@ -10,7 +10,15 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("story", "at_least"), [("certificate", 30), ("first-account", 8), ("replaced-account", 14), ("copies", 6)]
+    ("story", "at_least"),
+    [
+        ("certificate", 30),
+        ("first-account", 8),
+        ("replaced-account", 14),
+        ("rolled-over-account", 28),
+        ("archived-account", 4),
+        ("copies", 6),
+    ],
 )
 def test_a_run_killed_at_any_step_leaves_the_old_or_the_new_and_the_next_run_goes_on(
     tmp_path: Path, story: str, at_least: int

@@ -21,9 +21,11 @@ from acmectl.model.certificates import Installed, Issuance, KeyType
 from acmectl.model.memory import Deployment, Event, Failure, Release, RememberedAuthorization, RememberedOrder
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, OrderStatus
+from acmectl.model.renewals import RenewalInfo, Rollback
 from acmectl.storage import memory as room
 from acmectl.storage.database import Database
 from acmectl.storage.memory import Memory
+from acmectl.storage.schema import STEPS
 
 NOW = datetime(2026, 8, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -43,6 +45,7 @@ _BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     Identifier: identifiers,
     frozenset[Identifier]: name_sets,
     int: numbers,
+    bool: st.booleans(),
 }
 
 
@@ -318,6 +321,7 @@ def test_the_file_is_private_from_its_creation_whatever_the_umask(tmp_path: Path
 import os, sys, pathlib
 os.umask(0)
 from acmectl.storage.memory import Memory
+from acmectl.storage.schema import STEPS
 Memory(pathlib.Path(sys.argv[1])).set_fact("a", "b")
 """
     trace, path = tmp_path / "trace", tmp_path / "state.db"
@@ -434,7 +438,9 @@ def test_a_file_of_a_newer_acmectl_is_left_alone(memory: Memory, tmp_path: Path)
     with sqlite3.connect(tmp_path / "state.db") as other:
         other.execute("PRAGMA user_version = 99")
     other.close()
-    with pytest.raises(StorageError, match=r"was written by a newer acmectl \(schema 99, this one knows 2\)"):
+    with pytest.raises(
+        StorageError, match=rf"was written by a newer acmectl \(schema 99, this one knows {len(STEPS)}\)"
+    ):
         memory.events()
 
 
@@ -480,3 +486,23 @@ def test_key_type_and_statuses_are_stored_as_their_words(memory: Memory, tmp_pat
         (words,) = other.execute("SELECT key_type, status FROM certificates, orders").fetchall()
     other.close()
     assert words == ("rsa-2048", "pending")
+
+
+def test_the_cas_advice_is_remembered_for_the_certificate_it_was_given_for(memory: Memory) -> None:
+    assert memory.renewal_info("web") is None
+    empty = RenewalInfo("web", "ff", "", asked_at=NOW, ask_again_at=NOW)
+    memory.save_renewal_info(empty)
+    assert memory.renewal_info("web") == empty
+    full = RenewalInfo("web", "ee", "a.b", NOW, NOW, NOW, NOW, "https://ca.test/why", "the CA is down")
+    memory.save_renewal_info(full)
+    assert memory.renewal_info("web") == full
+    assert memory.renewal_info("mail") is None
+
+
+def test_a_rollback_is_remembered_until_it_is_forgotten(memory: Memory) -> None:
+    rollback = Rollback("web", "ff", "a.test ecdsa-p256", NOW, NOW)
+    memory.save_rollback(rollback)
+    assert memory.rollback("web") == rollback
+    memory.forget_rollback("web")
+    memory.forget_rollback("web")
+    assert memory.rollback("web") is None

@@ -1,0 +1,182 @@
+"""`acmectl account update`, `rollover` and `deactivate`: what changes an account at the CA, and for every host that has it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from acmectl.cli.account.choosing import FILE, chosen, passphrase_in, remember, subject
+from acmectl.cli.account.registering import agrees
+from acmectl.cli.context import Context, lock_wait, pass_context
+from acmectl.cli.render import accounts as words_about
+from acmectl.cli.render import words
+from acmectl.errors import UsageError
+from acmectl.model.certificates import KeyType
+
+if TYPE_CHECKING:
+    from acmectl.app import Host
+    from acmectl.model.memory import Event
+    from acmectl.storage.accounts import StoredAccount
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--agree-tos", is_flag=True, help="Agree to the CA's terms of service, if they changed.")
+@click.option("--no-contact", is_flag=True, help="Take all contacts away, where the configuration has none.")
+@lock_wait
+@pass_context
+def update(
+    context: Context, name: str | None, lock_wait: timedelta | None, *, agree_tos: bool, no_contact: bool
+) -> int:
+    """Give the account the contacts of the configuration.
+
+    NAME is an account of the configuration; the only one is implied. When the CA's terms of service changed since they were
+    agreed to here, that is asked on a terminal.
+    """
+    from acmectl.ca import account_changes
+
+    with context.working(lock_wait) as host:
+        stored = host.account(chosen(host, name))
+        contact = host.config.contact
+        if stored.contact and not contact and not no_contact:
+            raise UsageError(
+                f"the configuration has no `contact`, and the account has {', '.join(stored.contact)}",
+                hint="write it into the configuration, or take it away with `--no-contact`",
+            )
+        with host.session(stored.private_key(), stored.account_url) as session:
+            terms = session.directory.terms_of_service
+            agreed = agree_tos or _agrees_anew(stored, terms)
+            account_changes.update(session, contact=contact, terms_agreed=agreed)
+            words.clock_warning(session.clock_offset)
+        updated = replace(stored, contact=contact, terms=terms if agreed else stored.terms)
+        host.state.accounts.save(updated, replace=True)
+    words_about.account(updated, "updated")
+    if stored.terms not in {None, terms} and not agreed:
+        words_about.terms_changed(terms)
+    return 0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--key",
+    type=click.Choice([k.value for k in KeyType]),
+    default=KeyType.ECDSA_P256.value,
+    show_default=True,
+    help="The kind of the new key.",
+)
+@click.option("--bundle", type=FILE, metavar="FILE", help="Export the account with its new key to FILE.")
+@click.option("--passphrase-file", type=FILE, metavar="FILE", help="Encrypt the bundle with the first line of FILE.")
+@lock_wait
+@pass_context
+def rollover(
+    context: Context,
+    name: str | None,
+    *,
+    key: str,
+    bundle: Path | None,
+    passphrase_file: Path | None,
+    lock_wait: timedelta | None,
+) -> int:
+    """Give the account a new key; the old one stops at once.
+
+    Authorizations and certificates stay. Every other host of the account, master or follower, needs a new copy: import
+    the bundle there with --replace. Interrupted at any point, both keys are kept, and the next command or run finds out
+    which one the CA knows.
+    """
+    from acmectl.cli.account.exporting import write_export
+
+    passphrase = passphrase_in(passphrase_file)
+    _check_bundle(bundle, passphrase_file)
+    with context.working(lock_wait) as host:
+        rolled = _rolled_over(host, chosen(host, name), KeyType(key))
+        void = _void_exports(host, rolled.name)
+        remember(host, rolled.name, "rolled over", f"to the key with the thumbprint {rolled.thumbprint}")
+        if bundle is not None:
+            write_export(host, rolled, bundle, passphrase=passphrase)
+    words_about.account(rolled, "rolled over")
+    words_about.void(rolled, void, bundle, encrypted=passphrase is not None)
+    return 0
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--confirm", metavar="URL", help="The account's URL, as a confirmation; asked on a terminal otherwise.")
+@lock_wait
+@pass_context
+def deactivate(context: Context, name: str | None, confirm: str | None, lock_wait: timedelta | None) -> int:
+    """Give the account up, for good, on every host that has it.
+
+    Nobody can get certificates by it any more, and its authorizations are lost; certificates that are there stay valid.
+    The files of the account are put into the archive of the state directory.
+    """
+    from acmectl.ca import account_changes
+
+    with context.working(lock_wait) as host:
+        name = chosen(host, name)
+        _confirm(host.state.accounts.load(name), confirm)
+        stored = host.account(name)
+        with host.session(stored.private_key(), stored.account_url) as session:
+            account_changes.deactivate(session)
+            words.clock_warning(session.clock_offset)
+        archived = host.state.accounts.archive(name, at=host.clock())
+        remember(host, name, "deactivated", f"{stored.account_url}, archived as {archived}")
+    words_about.deactivated(stored, archived)
+    return 0
+
+
+def _agrees_anew(stored: StoredAccount, terms: str | None) -> bool:
+    """Whether a person agrees to terms that changed; nobody is asked about the same ones, or away from a terminal."""
+    if terms is None or stored.terms in {None, terms} or not sys.stdin.isatty():
+        return False
+    return agrees(terms)
+
+
+def _rolled_over(host: Host, name: str, key_type: KeyType) -> StoredAccount:
+    """The account with a new key; where an earlier command was killed after the CA had changed the key, that one is it."""
+    from acmectl import keys
+    from acmectl.app.rollover import roll_over
+
+    was_unfinished = host.state.accounts.load(name).next_key_pem is not None
+    stored = host.account(name)
+    if was_unfinished and stored.next_key_pem is None:
+        return stored
+    return roll_over(
+        host.state.accounts, stored, host.session, new_key_pem=lambda: keys.to_pem(keys.generate(key_type))
+    )
+
+
+def _check_bundle(bundle: Path | None, passphrase_file: Path | None) -> None:
+    """A bundle that cannot be written is told before the old bundles become void."""
+    if bundle is None:
+        if passphrase_file is not None:
+            raise UsageError("`--passphrase-file` is for `--bundle`", hint="give the bundle a file: `--bundle FILE`")
+        return
+    if bundle.exists() or not bundle.absolute().parent.is_dir():
+        why = "exists already" if bundle.exists() else "would be in a directory that does not exist"
+        raise UsageError(f"`{bundle}` {why}", hint="choose another file for `--bundle`")
+
+
+def _confirm(stored: StoredAccount, url: str | None) -> None:
+    if url is None:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"the account `{stored.name}` is {stored.account_url}, and deactivating it is for good",
+                hint=f"confirm it: `--confirm {stored.account_url}`",
+            )
+        words_about.account(stored, None)
+        url = str(click.prompt("Deactivating is for good. Type the URL of the account to confirm", err=True)).strip()
+    if url != stored.account_url:
+        raise UsageError(f"that is not the URL of the account `{stored.name}`: nothing was done")
+
+
+def _void_exports(host: Host, name: str) -> tuple[Event, ...]:
+    """The exports since the key was last exchanged, as far as this host remembers."""
+    events = host.state.memory.events(subject(name))
+    last = max((at for at, event in enumerate(events) if event.kind == "rolled over"), default=-1)
+    return tuple(event for event in events[last + 1 :] if event.kind == "exported")

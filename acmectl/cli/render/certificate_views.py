@@ -1,0 +1,180 @@
+"""Words about certificates as they are: the list, and everything of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acmectl.cli.render.certificates import certificate_json, status_lines
+from acmectl.cli.render.words import GREEN, RED, YELLOW, iso, moment, table, until
+
+if TYPE_CHECKING:
+    from acmectl.follower import CertificateStatus
+    from acmectl.follower.examining import CertificateView, Generation
+    from acmectl.model.certificates import Installed
+    from acmectl.model.memory import Deployment
+    from acmectl.model.renewals import RenewalInfo
+
+Line = tuple[str, str | None]
+
+
+def listed(statuses: Sequence[CertificateStatus], forgotten: Sequence[Installed], now: datetime) -> None:
+    """One line a certificate; those that the configuration does not name any more come last."""
+    rows = []
+    for status in statuses:
+        names = ", ".join(map(str, sorted(status.spec.names)))
+        rows.append([(status.spec.title, None), *_standing(status, now), (names, None)])
+    for have in forgotten:
+        names = ", ".join(map(str, sorted(have.names)))
+        rows.append([(have.title, None), _validity(have, now), ("not in the configuration", YELLOW), (names, None)])
+    table(rows)
+
+
+def _standing(status: CertificateStatus, now: datetime) -> tuple[Line, Line]:
+    from acmectl.policy.renewal import NotDue
+
+    have = status.installed
+    valid = _validity(have, now) if have else (status.damage or "no certificate yet", RED)
+    if isinstance(status.decision, NotDue):
+        return valid, (f"due {moment(status.decision.at)}", None)
+    if status.waiting_since:
+        return valid, (f"waiting since {moment(status.waiting_since)}", YELLOW)
+    return valid, ("due now", YELLOW)
+
+
+def _validity(have: Installed, now: datetime) -> Line:
+    return f"valid {until(have.not_after, now)}", GREEN if have.not_before <= now < have.not_after else RED
+
+
+def list_json(statuses: Iterable[CertificateStatus], forgotten: Iterable[Installed]) -> dict[str, Any]:
+    """The list for programs."""
+    return {
+        "certificates": [certificate_json(status) for status in statuses],
+        "not_in_configuration": [{"label": have.label, **installed_json(have)} for have in forgotten],
+    }
+
+
+def installed_json(have: Installed) -> dict[str, Any]:
+    """One certificate on the disk."""
+    return {
+        "generation": have.generation,
+        "names": sorted(map(str, have.names)),
+        "serial": have.serial,
+        "fingerprint_sha256": have.fingerprint,
+        "pin_sha256": have.spki,
+        "issuer": have.issuer,
+        "key": have.key_type,
+        "not_before": iso(have.not_before),
+        "not_after": iso(have.not_after),
+    }
+
+
+def view(shown: CertificateView, now: datetime) -> None:
+    """Everything of one certificate."""
+    status = shown.status
+    click.echo(f"certificate {status.spec.title}: {', '.join(map(str, sorted(status.spec.names)))}")
+    for text, colour in (*status_lines(status, now), *_details(shown), *_past(shown, now)):
+        click.echo(f"  {click.style(text, fg=colour) if colour else text}")
+    if shown.events:
+        click.echo("  history")
+        for event in shown.events:
+            click.echo(f"    {event.at:%Y-%m-%d %H:%M:%S UTC}  {event.kind}  {event.text}".rstrip())
+
+
+def _details(shown: CertificateView) -> Iterable[Line]:
+    have = shown.status.installed
+    if have:
+        more = sorted(map(str, have.names - shown.status.spec.names))
+        if more:
+            yield f"also valid for {', '.join(more)}", None
+        yield f"fingerprint sha256 {have.fingerprint}", None
+    for link, above in zip(shown.chain, shown.chain[1:], strict=False):
+        yield f"chain: {link.issuer}, until {moment(above.not_after)}", None
+    if shown.chain:
+        yield f"chain: signed by {shown.chain[-1].issuer}", None
+    if have:
+        where = "" if have.has_key else ", not on this host"
+        yield f"pin sha256 {have.spki} (key in use{where})", None
+    if shown.next_pin:
+        yield f"pin sha256 {shown.next_pin} (key made ahead)", None
+    if shown.advice:
+        yield from _advice(shown.advice)
+
+
+def _advice(advice: RenewalInfo) -> Iterable[Line]:
+    """What the CA wants; a question that failed is no worry, so it is not red."""
+    if advice.start_at is not None:
+        why = f", see {advice.explanation_url}" if advice.explanation_url else ""
+        yield f"the CA wants it renewed between {moment(advice.start_at)} and {moment(advice.end_at)}{why}", None
+    if advice.error:
+        yield f"the CA was asked in vain when to renew it: {advice.error}", None
+    yield f"the CA is asked again after {moment(advice.ask_again_at)}", None
+
+
+def _past(shown: CertificateView, now: datetime) -> Iterable[Line]:
+    if shown.rollback:
+        yield f"rolled back {moment(shown.rollback.at)}, kept in use until {moment(shown.rollback.held_until)}", YELLOW
+    for generation in reversed(shown.generations):
+        yield _generation(generation, now)
+    for old in shown.archived:
+        yield f"generation {old.generation}: revoked ({old.reason}) {moment(old.at)}, archived", None
+    for deployment in shown.status.deployments:
+        yield _deployment(deployment)
+
+
+def _generation(generation: Generation, now: datetime) -> Line:
+    have, revocation = generation.installed, generation.revocation
+    words = f"valid {until(have.not_after, now)}, serial {have.serial}" if have else "damaged"
+    in_use = ", in use" if generation.is_in_use else ""
+    if revocation:
+        return f"generation {generation.number}: revoked ({revocation.reason}) {moment(revocation.at)}{in_use}", RED
+    return f"generation {generation.number}: {words}{in_use}", None if have else RED
+
+
+def _deployment(deployment: Deployment) -> Line:
+    if deployment.error:
+        return f"{deployment.target}: failed {deployment.attempts} times, {deployment.error}", RED
+    return f"{deployment.target}: deployed {moment(deployment.deployed_at)}", None
+
+
+def view_json(shown: CertificateView) -> dict[str, Any]:
+    """Everything of one certificate, for programs."""
+    advice, rollback, have = shown.advice, shown.rollback, shown.status.installed
+    return certificate_json(shown.status) | {
+        "pin_sha256": have.spki if have else None,
+        "next_pin_sha256": shown.next_pin,
+        "chain": [{"issuer": link.issuer, "fingerprint_sha256": link.fingerprint} for link in shown.chain],
+        "renewal_info": advice
+        and {
+            "start": iso(advice.start_at),
+            "end": iso(advice.end_at),
+            "explanation_url": advice.explanation_url,
+            "asked": iso(advice.asked_at),
+            "ask_again": iso(advice.ask_again_at),
+            "error": advice.error,
+        },
+        "rollback": rollback and {"at": iso(rollback.at), "held_until": iso(rollback.held_until)},
+        "generations": [_generation_json(generation) for generation in shown.generations],
+        "archived": [
+            {"generation": old.generation, "serial": old.serial, "reason": old.reason, "revoked": iso(old.at)}
+            for old in shown.archived
+        ],
+        "deployments": [
+            {"target": d.target, "deployed": iso(d.deployed_at), "error": d.error, "retry": iso(d.retry_at)}
+            for d in shown.status.deployments
+        ],
+        "history": [{"at": iso(e.at), "kind": e.kind, "text": e.text} for e in shown.events],
+    }
+
+
+def _generation_json(generation: Generation) -> dict[str, Any]:
+    revocation = generation.revocation
+    return {
+        "number": generation.number,
+        "in_use": generation.is_in_use,
+        "certificate": installed_json(generation.installed) if generation.installed else None,
+        "revoked": revocation and {"at": iso(revocation.at), "reason": revocation.reason},
+    }

@@ -1,0 +1,108 @@
+"""Putting an older generation back into use, because a person found something wrong with the newer one.
+
+It holds for a while: the next runs neither renew it away nor fight it, however old it is or whatever it lacks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.errors import KeyMaterialError, StorageError, UsageError
+from acmectl.model.renewals import Rollback
+from acmectl.policy import renewal
+
+if TYPE_CHECKING:
+    from acmectl.follower.means import Means
+    from acmectl.model.certificates import CertificateSpec, Installed
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A generation is in use instead of `before` (None: there was none).
+
+    It is held for a while, unless it is the newest that can be used: then everything is as usual again.
+    """
+
+    installed: Installed
+    before: int | None
+    is_newest: bool
+
+
+def roll_back(means: Means, spec: CertificateSpec, *, to: int | None, expired: bool) -> RolledBack:
+    """Put generation `to` into use, or the newest one before that in use that can be used.
+
+    `expired` allows one that has expired. What is known of the rollback is remembered before the switch: killed between both, a run
+    finds the old certificate in use, and nothing changed. Raises UsageError, and StorageError.
+    """
+    before = means.certificates.in_use(spec.label)
+    number = _previous(means, spec, before) if to is None else _chosen(means, spec, to, before)
+    installed = _usable(means, spec, number, expired=expired)
+    newer = [n for n in means.certificates.generations(spec.label) if n > number]
+    is_newest = all(_objection(means, spec, n) for n in newer)
+    if not is_newest:
+        means.memory.save_rollback(_hold(means, spec, installed))
+    means.certificates.switch(spec.label, number)
+    if is_newest:
+        means.memory.forget_rollback(spec.label)
+    means.memory.forget_parsed(spec.label, means.revocations.archive(spec.label, in_use=number))
+    means.log(spec.label, "rolled back", f"generation {before or 'none'} -> {number}")
+    return RolledBack(installed, before, is_newest)
+
+
+def _hold(means: Means, spec: CertificateSpec, installed: Installed) -> Rollback:
+    now = means.clock()
+    try:
+        imposed = means.certificates.keys.imposed(spec)
+    except (KeyMaterialError, StorageError):  # a broken key file may be why a person goes back
+        imposed = None
+    wish = renewal.wish(spec, imposed, means.directory_url)
+    return Rollback(spec.label, installed.fingerprint, wish, now, renewal.held_until(installed, now))
+
+
+def _previous(means: Means, spec: CertificateSpec, before: int | None) -> int:
+    """The newest generation before the one in use that nothing speaks against but its age."""
+    older = [n for n in means.certificates.generations(spec.label) if before is None or n < before]
+    for number in reversed(older):
+        if _objection(means, spec, number) is None:
+            return number
+    raise UsageError(
+        f"there is no generation of `{spec.title}` to go back to",
+        hint=f"`acmectl cert show {spec.configured_label}` shows which there are",
+    )
+
+
+def _chosen(means: Means, spec: CertificateSpec, to: int, before: int | None) -> int:
+    there = means.certificates.generations(spec.label)
+    if to not in there:
+        raise UsageError(
+            f"there is no generation {to} of `{spec.title}`", hint=f"there are {', '.join(map(str, there)) or 'none'}"
+        )
+    if to == before:
+        raise UsageError(f"generation {to} of `{spec.title}` is in use already")
+    if objection := _objection(means, spec, to):
+        raise UsageError(f"generation {to} of `{spec.title}` cannot be used: {objection}")
+    return to
+
+
+def _objection(means: Means, spec: CertificateSpec, number: int) -> str | None:
+    """Why a generation is never put back into use."""
+    if revocation := means.revocations.of(spec.label, number):
+        return f"it was revoked ({revocation.reason})"
+    installed = means.certificates.installed(spec.label, number)
+    if installed is None:
+        return "its files are damaged"
+    if installed.spki in means.certificates.keys.distrusted():
+        return "its key was revoked as compromised"
+    return None
+
+
+def _usable(means: Means, spec: CertificateSpec, number: int, *, expired: bool) -> Installed:
+    installed = means.certificates.installed(spec.label, number)
+    assert installed is not None  # noqa: S101  # there is no objection to it
+    if installed.not_after <= means.clock() and not expired:
+        raise UsageError(
+            f"generation {number} of `{spec.title}` expired at {installed.not_after:%Y-%m-%d %H:%M} UTC",
+            hint="add `--expired` if it is to be used in spite of that",
+        )
+    return installed

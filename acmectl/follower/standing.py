@@ -1,0 +1,142 @@
+"""How each certificate stands, from what is remembered and what lies on the disk; nobody is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError, KeyMaterialError, StorageError
+from acmectl.follower import deploying
+from acmectl.model.orders import AuthorizationStatus
+from acmectl.policy import health, order_flow, renewal
+from acmectl.policy.health import ExitStatus
+from acmectl.policy.renewal import Due, NotDue
+
+if TYPE_CHECKING:
+    from acmectl.follower.means import Means
+    from acmectl.follower.results import Wish
+    from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed
+    from acmectl.model.memory import Deployment, Failure, RememberedOrder
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """What is remembered of one certificate, without asking anybody.
+
+    `behind` are targets that do not hold it; `next_look_at` is when a plain run will ask the CA again, None for at once.
+    `key_error` says why the key or CSR that a person gave it cannot be used.
+    """
+
+    spec: CertificateSpec
+    installed: Installed | None
+    damage: str | None
+    decision: Due | NotDue
+    waiting_since: datetime | None
+    failure: Failure | None
+    behind: tuple[str, ...]
+    deployments: tuple[Deployment, ...]
+    running_out: bool
+    next_look_at: datetime | None = None
+    key_error: AcmectlError | None = None
+
+    def health(self, now: datetime) -> ExitStatus:
+        """What monitoring should make of it."""
+        if self.key_error is not None:
+            return ExitStatus.RUNNING_OUT if self.running_out else ExitStatus.FAILED
+        return health.of_certificate(
+            self.installed,
+            self.failure,
+            self.behind,
+            waiting=self.waiting_since is not None and self.damage is None,
+            running_out=self.running_out,
+            now=now,
+        )
+
+
+class Standing:
+    """Judges certificates by the policy."""
+
+    def __init__(self, means: Means) -> None:
+        """Whatever a follower has."""
+        self._means = means
+
+    def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
+        """How one certificate stands, and whether a run would issue it now. Raises StorageError."""
+        means, label = self._means, wish.spec.label
+        damage = means.certificates.damage(label)
+        installed = means.certificates.current(label) if damage is None else None
+        imposed, key_error = self._imposed(wish.spec)
+        decision = self._decision(wish.spec, installed, damage, imposed, forced=forced)
+        order = means.memory.follower_order(label)
+        failure = means.memory.failures("certificate").get(label)
+        since = (order.waiting_since if order else None) or (failure.first_at if failure else None)
+        behind = deploying.behind(means.memory, installed, wish.targets) if installed else ()
+        return CertificateStatus(
+            spec=wish.spec,
+            installed=installed,
+            damage=damage,
+            decision=decision,
+            waiting_since=order.waiting_since if order else None,
+            failure=failure,
+            behind=tuple(placed.name for placed, _ in behind),
+            deployments=means.memory.deployments(label),
+            running_out=isinstance(decision, Due) and self.is_running_out(installed, since),
+            next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
+            key_error=key_error,
+        )
+
+    def is_running_out(self, installed: Installed | None, since: datetime | None) -> bool:
+        """Whether a certificate that waits, or fails, since `since` has waited too long."""
+        settings = self._means.settings
+        return health.is_running_out(
+            installed,
+            since,
+            now=self._means.clock(),
+            alarm_at=settings.alarm_at,
+            no_certificate_alarm=settings.no_certificate_alarm,
+        )
+
+    def _imposed(self, spec: CertificateSpec) -> tuple[ImposedKey | None, AcmectlError | None]:
+        """The key that the certificate must have; one that cannot be used is told with the certificate, and stops no other."""
+        try:
+            return self._means.certificates.keys.imposed(spec), None
+        except (KeyMaterialError, StorageError) as error:
+            return None, error
+
+    def _decision(
+        self,
+        spec: CertificateSpec,
+        installed: Installed | None,
+        damage: str | None,
+        imposed: ImposedKey | None,
+        *,
+        forced: bool,
+    ) -> Due | NotDue:
+        memory = self._means.memory
+        return renewal.due(
+            spec,
+            installed,
+            damage,
+            now=self._means.clock(),
+            directory_url=self._means.directory_url,
+            issuance=memory.issuance(installed) if installed else None,
+            imposed=imposed,
+            advice=memory.renewal_info(spec.label),
+            rollback=memory.rollback(spec.label),
+            revocation=self._means.revocations.of(spec.label, installed.generation) if installed else None,
+            distrusted=self._means.certificates.keys.distrusted(),
+            forced=forced,
+        )
+
+    def _next_look_at(self, spec: CertificateSpec, order: RememberedOrder) -> datetime | None:
+        """When to ask the CA again for an order that waits; None for at once."""
+        now = self._means.clock()
+        if order_flow.first_step(order, spec) is not order_flow.Step.ORDER or order_flow.may_look(order, now):
+            return None
+        proven = {  # by this host itself, in the meantime
+            a.identifier
+            for a in self._means.memory.authorizations(spec.account)
+            if a.status is AuthorizationStatus.VALID and a.expires_at is not None and a.expires_at > now
+        }
+        return None if order.missing and order.missing <= proven else order.next_look_at

@@ -1,0 +1,91 @@
+"""Which private key a certificate gets: one that a person imposes, the one in use, the one made ahead, or a new one.
+
+A key that was revoked as compromised is never taken again, wherever it comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed, KeyType
+
+
+class Source(StrEnum):
+    """Where the key of the next generation comes from."""
+
+    IMPOSED = "imposed"
+    IN_USE = "in use"
+    PREPARED = "prepared"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAtHand:
+    """A key that is there: its pin (as `Installed.spki`) and type, None for a type that acmectl would not make."""
+
+    spki: str
+    key_type: KeyType | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysAtHand:
+    """What there is to choose from; `distrusted` are pins of keys that were revoked as compromised."""
+
+    imposed: ImposedKey | None = None
+    in_use: KeyAtHand | None = None
+    prepared: KeyAtHand | None = None
+    distrusted: frozenset[str] = frozenset()
+
+
+def choose(spec: CertificateSpec, at_hand: KeysAtHand) -> Source:
+    """Where the key of the next generation comes from."""
+    if at_hand.imposed is not None:
+        return Source.IMPOSED
+    if spec.reuse_key and _serves(at_hand.in_use, spec, at_hand):
+        return Source.IN_USE
+    if spec.prepare_key and is_prepared(spec, at_hand):
+        return Source.PREPARED
+    return Source.NEW
+
+
+def is_prepared(spec: CertificateSpec, at_hand: KeysAtHand) -> bool:
+    """Whether the key made ahead is one for the next key change: not so once it became the one in use."""
+    return _serves(at_hand.prepared, spec, at_hand) and not _same(at_hand.prepared, at_hand.in_use)
+
+
+def fits(spec: CertificateSpec, draft: KeyAtHand, at_hand: KeysAtHand) -> bool:
+    """Whether the key of an interrupted run is one that would be chosen now."""
+    if draft.spki in at_hand.distrusted:
+        return False
+    match choose(spec, at_hand):
+        case Source.IMPOSED:
+            return at_hand.imposed is not None and draft.spki == at_hand.imposed.spki
+        case Source.IN_USE:
+            return _same(draft, at_hand.in_use)
+        case Source.PREPARED:
+            return _same(draft, at_hand.prepared)
+        case Source.NEW:
+            return draft.key_type is spec.key_type and not _same(draft, at_hand.in_use)
+        case unreachable:
+            assert_never(unreachable)
+
+
+def key_changed(spec: CertificateSpec, installed: Installed, imposed: ImposedKey | None) -> str | None:
+    """Why the key of the installed certificate is not the wanted one; None if it is."""
+    if imposed is not None:
+        return None if installed.spki == imposed.spki else f"the key was replaced: {imposed.origin}"
+    if not installed.has_key:
+        return "the key changed: the configuration names no CSR any more, and the key is not on this host"
+    if installed.key_type is not spec.key_type:
+        return f"key type changed: {installed.key_type or 'unknown'} -> {spec.key_type}"
+    return None
+
+
+def _serves(key: KeyAtHand | None, spec: CertificateSpec, at_hand: KeysAtHand) -> bool:
+    return key is not None and key.key_type is spec.key_type and key.spki not in at_hand.distrusted
+
+
+def _same(one: KeyAtHand | None, other: KeyAtHand | None) -> bool:
+    return one is not None and other is not None and one.spki == other.spki

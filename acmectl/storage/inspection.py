@@ -1,0 +1,85 @@
+"""What lies in the folder of a generation: whole or damaged, and what its certificate says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from acmectl import files, keys
+from acmectl.errors import KeyMaterialError, StorageError
+from acmectl.model.certificates import Installed
+from acmectl.storage import folders
+
+KEY, CSR, LEAF, CHAIN, FULLCHAIN = "privkey.pem", "csr.pem", "cert.pem", "chain.pem", "fullchain.pem"
+CURRENT = "current"
+PARTS = (KEY, LEAF, CHAIN, FULLCHAIN)
+KEYLESS = (CSR, LEAF, CHAIN, FULLCHAIN)
+"""The files of a generation that was issued for a person's CSR: the private key is not on this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Why a generation cannot be used."""
+
+    reason: str
+
+
+def stamp_of(directory: Path) -> str | Damage:
+    """Sizes and times of the files of a generation, which change with their content; or what is missing."""
+    stamps = []
+    for name in _parts(directory):
+        try:
+            status = (directory / name).stat()
+        except FileNotFoundError:
+            return Damage(f"`{directory / name}` is missing")
+        except OSError as cause:
+            raise StorageError(
+                f"cannot read `{directory}`: {files.reason(cause)}", hint=files.hint_for(cause)
+            ) from cause
+        if not status.st_size and name != CHAIN:  # a CA without an intermediate has no chain
+            return Damage(f"`{directory / name}` is empty")
+        stamps.append(f"{status.st_size}@{status.st_mtime_ns}")
+    return " ".join(stamps)
+
+
+def parse(label: str, generation: int, directory: Path) -> Installed | Damage:
+    """Parse a generation and compare its key (or the CSR it was issued for) with both its certificate files."""
+    leaf_file, chain_file = directory / LEAF, directory / FULLCHAIN
+    has_key = _parts(directory) is PARTS
+    try:
+        leaf_pem = files.read(leaf_file, what="the certificate")
+        leaf = keys.read_chain(leaf_pem, what=f"`{leaf_file}`")
+        full = keys.read_chain(files.read(chain_file, what="the certificate"), what=f"`{chain_file}`")
+        spki = _pin(directory, has_key=has_key)
+    except (KeyMaterialError, StorageError) as cause:
+        return Damage(cause.message)
+    if leaf.spki != spki or leaf.fingerprint != full.fingerprint:
+        return Damage(f"key and certificates in `{directory}` do not belong together")
+    return Installed(
+        label=label,
+        generation=generation,
+        names=leaf.names,
+        key_type=leaf.key_type,
+        serial=leaf.serial,
+        fingerprint=leaf.fingerprint,
+        issuer=leaf.issuer,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        spki=leaf.spki,
+        has_key=has_key,
+    )
+
+
+def _parts(directory: Path) -> tuple[str, ...]:
+    with folders.translated(f"read `{directory}`"):
+        if not folders.exists(directory / KEY) and folders.exists(directory / CSR):
+            return KEYLESS
+        return PARTS
+
+
+def _pin(directory: Path, *, has_key: bool) -> str:
+    if has_key:
+        key_file = directory / KEY
+        return keys.pin(keys.from_pem(files.read(key_file, what="the private key"), what=f"`{key_file}`"))
+    csr_file = directory / CSR
+    return keys.read_csr(files.read(csr_file, what="the CSR"), what=f"`{csr_file}`").spki

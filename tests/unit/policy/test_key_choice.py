@@ -1,0 +1,96 @@
+"""Which key a certificate gets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed, KeyType
+from acmectl.model.names import Identifier
+from acmectl.policy import key_choice
+from acmectl.policy.key_choice import KeyAtHand, KeysAtHand, Source
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+NEW = CertificateSpec("mail", frozenset({Identifier("a.test")}), "default", None)
+REUSING, PREPARING = replace(NEW, reuse_key=True), replace(NEW, prepare_key=True)
+BOTH = replace(NEW, reuse_key=True, prepare_key=True)
+OLD, NEXT, RSA = (
+    KeyAtHand("old", KeyType.ECDSA_P256),
+    KeyAtHand("next", KeyType.ECDSA_P256),
+    KeyAtHand("rsa", KeyType.RSA_2048),
+)
+ADMINS = ImposedKey("`/etc/key.pem`", "admin's")
+
+
+@pytest.mark.parametrize(
+    ("spec", "at_hand", "source"),
+    [
+        (NEW, KeysAtHand(in_use=OLD, prepared=NEXT), Source.NEW),
+        (REUSING, KeysAtHand(in_use=OLD), Source.IN_USE),
+        (REUSING, KeysAtHand(), Source.NEW),
+        (REUSING, KeysAtHand(in_use=RSA), Source.NEW),
+        (REUSING, KeysAtHand(in_use=OLD, distrusted=frozenset({"old"})), Source.NEW),
+        (PREPARING, KeysAtHand(in_use=OLD, prepared=NEXT), Source.PREPARED),
+        (PREPARING, KeysAtHand(prepared=NEXT), Source.PREPARED),
+        (PREPARING, KeysAtHand(in_use=OLD), Source.NEW),
+        (PREPARING, KeysAtHand(in_use=OLD, prepared=OLD), Source.NEW),
+        (PREPARING, KeysAtHand(in_use=OLD, prepared=RSA), Source.NEW),
+        (PREPARING, KeysAtHand(prepared=NEXT, distrusted=frozenset({"next"})), Source.NEW),
+        (BOTH, KeysAtHand(in_use=OLD, prepared=NEXT), Source.IN_USE),
+        (BOTH, KeysAtHand(in_use=OLD, prepared=NEXT, distrusted=frozenset({"old"})), Source.PREPARED),
+        (BOTH, KeysAtHand(imposed=ADMINS, in_use=OLD, prepared=NEXT), Source.IMPOSED),
+    ],
+)
+def test_the_next_key_is_imposed_or_reused_or_the_one_made_ahead_or_new(
+    spec: CertificateSpec, at_hand: KeysAtHand, source: Source
+) -> None:
+    assert key_choice.choose(spec, at_hand) is source
+
+
+@pytest.mark.parametrize(
+    ("spec", "draft", "at_hand", "fits"),
+    [
+        (NEW, NEXT, KeysAtHand(in_use=OLD), True),
+        (NEW, RSA, KeysAtHand(in_use=OLD), False),
+        (NEW, OLD, KeysAtHand(in_use=OLD), False),
+        (NEW, NEXT, KeysAtHand(distrusted=frozenset({"next"})), False),
+        (REUSING, OLD, KeysAtHand(in_use=OLD), True),
+        (REUSING, NEXT, KeysAtHand(in_use=OLD), False),
+        (PREPARING, NEXT, KeysAtHand(in_use=OLD, prepared=NEXT), True),
+        (PREPARING, KeyAtHand("other", KeyType.ECDSA_P256), KeysAtHand(in_use=OLD, prepared=NEXT), False),
+        (NEW, KeyAtHand("admin's", None), KeysAtHand(imposed=ADMINS), True),
+        (NEW, NEXT, KeysAtHand(imposed=ADMINS), False),
+    ],
+)
+def test_the_key_of_an_interrupted_run_is_kept_only_while_it_would_be_chosen(
+    spec: CertificateSpec, draft: KeyAtHand, at_hand: KeysAtHand, *, fits: bool
+) -> None:
+    assert key_choice.fits(spec, draft, at_hand) is fits
+
+
+INSTALLED = Installed(
+    "mail", 1, NEW.names, KeyType.ECDSA_P256, "0a", "ff", "CA", NOW, NOW + timedelta(days=90), spki="old"
+)
+
+
+@pytest.mark.parametrize(
+    ("installed", "imposed", "reason"),
+    [
+        (INSTALLED, None, None),
+        (replace(INSTALLED, key_type=KeyType.RSA_2048), None, "key type changed: rsa-2048 -> ecdsa-p256"),
+        (replace(INSTALLED, key_type=None), None, "key type changed: unknown -> ecdsa-p256"),
+        (INSTALLED, ADMINS, "the key was replaced: `/etc/key.pem`"),
+        (replace(INSTALLED, spki="admin's", key_type=None), ADMINS, None),
+        (
+            replace(INSTALLED, has_key=False),
+            None,
+            "the key changed: the configuration names no CSR any more, and the key is not on this host",
+        ),
+    ],
+)
+def test_a_certificate_for_another_key_than_the_wanted_one_is_due(
+    installed: Installed, imposed: ImposedKey | None, reason: str | None
+) -> None:
+    assert key_choice.key_changed(NEW, installed, imposed) == reason
