@@ -26,7 +26,7 @@ from pydantic import model_validator
 from acmectl.errors import SolverError
 from acmectl.options import Argv, InvalidOption
 from acmectl.programs import run
-from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.base import CONTRACT, DNS_01, HTTP_01, Capabilities, Failures, Response
 from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions
 from acmectl.solvers.failures import one_by_one
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
@@ -103,4 +103,10 @@ def _environment(action: str, response: Response) -> dict[str, str]:
     return environment | own
 
 
-SOLVER_TYPE = SolverType(CommandOptions, CommandSolver)
+SOLVER_TYPE = SolverType(
+    CommandOptions,
+    CommandSolver,
+    contract=CONTRACT,
+    summary="dns-01 or http-01 by a program of your own, or by a hook that was written for certbot, dehydrated or lego",
+    capabilities=Capabilities((DNS_01, HTTP_01), wildcard=True),
+)

@@ -19,7 +19,7 @@ from acmectl.dns.endpoints import Endpoint, is_address
 from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_file
 from acmectl.errors import AcmectlError, DNSError
 from acmectl.options import Duration, InvalidOption, Options, Port, SecretFile
-from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record
 from acmectl.solvers.failures import solver_error
 from acmectl.solvers.option_types import DomainName, Host, TimeLimit, between
@@ -190,4 +190,10 @@ def _addresses(host: str, port: int) -> tuple[Endpoint, ...]:
     return tuple(dict.fromkeys(Endpoint(str(address[0]), port) for *_, address in found))
 
 
-SOLVER_TYPE = SolverType(Rfc2136Options, Rfc2136Solver)
+SOLVER_TYPE = SolverType(
+    Rfc2136Options,
+    Rfc2136Solver,
+    contract=CONTRACT,
+    summary="dns-01 by dynamic update of the zone's primary server (BIND, Knot, PowerDNS)",
+    capabilities=Rfc2136Solver.capabilities,
+)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import SolverError
-from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
 from acmectl.solvers.option_types import HttpEndpoint
 from acmectl.solvers.registry import SolverType
@@ -60,4 +60,10 @@ def _own_address(listen: Endpoint | None) -> Endpoint:
     return Endpoint(_LOOPBACK.get(listen.host, listen.host), listen.port)
 
 
-SOLVER_TYPE = SolverType(StandaloneOptions, StandaloneSolver)
+SOLVER_TYPE = SolverType(
+    StandaloneOptions,
+    StandaloneSolver,
+    contract=CONTRACT,
+    summary="http-01 by a web server of our own, which listens only while something is published",
+    capabilities=StandaloneSolver.capabilities,
+)
