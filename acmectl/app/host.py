@@ -121,7 +121,7 @@ class Host:
         if self.config.master is None:
             return ()
         return tuple(
-            Wanted(name, entry.account, self.config.profile, entry.solver)
+            Wanted(name, entry.account, self.config.profile, entry.solvers[0], entry.solvers[1:])
             for entry in self.config.master.authorize
             for name in entry.names
         )
@@ -180,11 +180,11 @@ class Host:
         follower = self.follower()
         found: dict[tuple[str, str | None, Identifier], Wanted] = {}
         for wish in wishes:
-            solver = self.config.certificates[wish.spec.label].solver
-            if solver is None or not self._is_tried_now(follower.status(wish)):
+            solvers_ = self.config.certificates[wish.spec.label].solvers
+            if not solvers_ or not self._is_tried_now(follower.status(wish)):
                 continue
             for name in sorted(wish.spec.names):
-                wanted = Wanted(name, wish.spec.account, wish.spec.profile, solver)
+                wanted = Wanted(name, wish.spec.account, wish.spec.profile, solvers_[0], solvers_[1:])
                 if wanted.key not in kept:
                     found.setdefault(wanted.key, wanted)
         return tuple(found.values())

@@ -40,7 +40,7 @@ def _authority(schema: AuthoritySchema) -> Authority:
 
 def _master(schema: MasterSchema, parts: Outline) -> Master:
     authorize = tuple(
-        Authorize(entry.names.identifiers, str(one.solver), entry.account, entry.place)
+        Authorize(entry.names.identifiers, tuple(map(str, one.solver)), entry.account, entry.place)
         for one, entry in zip(schema.authorize, parts.authorize, strict=True)
     )
     return Master(authorize, schema.every, schema.refresh == "early", schema.new_orders, schema.workers)
@@ -56,4 +56,4 @@ def _certificate(
         profile=schema.profile or whole.profile,
         key_type=schema.key,
     )
-    return Certificate(spec, str(schema.solver) if schema.solver else None, deploy, entry.place)
+    return Certificate(spec, tuple(map(str, schema.solver or ())), deploy, entry.place)

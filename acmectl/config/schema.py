@@ -26,6 +26,7 @@ from acmectl.config.fields import (
     PositiveDuration,
     Profile,
     SolverName,
+    SolverNames,
     SomeText,
 )
 from acmectl.model.certificates import KeyType
@@ -65,7 +66,7 @@ class AuthorizeSchema(Options):
 
     names: Names = ()
     names_file: ConfigPath | None = None
-    solver: SomeText
+    solver: SolverNames
     account: SomeText | None = None
 
     @model_validator(mode="after")
@@ -92,7 +93,7 @@ class CertificateSchema(Options):
     key: Key = KeyType.ECDSA_P256
     account: SomeText | None = None
     profile: Profile | None = None
-    solver: SomeText | None = None
+    solver: SolverNames | None = None
     deploy: tuple[SectionSchema, ...] = ()
 
 

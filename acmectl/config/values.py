@@ -27,10 +27,10 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class Authorize:
-    """Names that a master keeps authorized for one account by one solver. No name twice for an account."""
+    """Names that a master keeps authorized for one account by the first solver that can. No name twice for an account."""
 
     names: tuple[Identifier, ...]
-    solver: str
+    solvers: tuple[str, ...]
     account: str
     place: Place
 
@@ -54,11 +54,12 @@ class Master:
 class Certificate:
     """A certificate as wanted, and the targets that it is handed to.
 
-    `solver` proves its names just before it is issued; None where a master, here or elsewhere, keeps them authorized.
+    The first of `solvers` that can proves its names just before it is issued; none where a master, here or elsewhere, keeps them
+    authorized.
     """
 
     spec: CertificateSpec
-    solver: str | None
+    solvers: tuple[str, ...]
     deploy: tuple[Section, ...]
     place: Place
 

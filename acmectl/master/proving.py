@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from acmectl import workers
 from acmectl.errors import AcmectlError, CAError, Problem, SolverError
+from acmectl.master.choosing import Choosing
 from acmectl.model.orders import Authorization, AuthorizationStatus, Challenge, ChallengeStatus, Order, OrderStatus
 from acmectl.policy.refresh import Wanted
 from acmectl.solvers.base import Response, Solver
@@ -51,6 +52,7 @@ class _Attempt:
     """One pending authorization on its way."""
 
     wanted: Wanted
+    solver: str
     authorization: Authorization
     challenge: Challenge
     response: Response
@@ -67,13 +69,18 @@ class Prover:
         workers: int,
         books: Books,
         timeout: timedelta = ORDER_TIMEOUT,
+        choosing: Choosing | None = None,
     ) -> None:
-        """`solver` gives a solver by name; `books` note what lies in the world; the CA may take `timeout` for one order."""
+        """`solver` gives a solver by name; `books` note what lies in the world; the CA may take `timeout` for one order.
+
+        `choosing` is the run's, which knows what a preflight has found out.
+        """
         self._session = session
         self._solver = solver
         self._workers = workers
         self._books = books
         self._timeout = timeout
+        self._choosing = choosing or Choosing(solver, books, now=session.ca_now)
         self._trails: dict[Wanted, str] = {}
         self._unpublished: set[Response] = set()
 
@@ -103,16 +110,35 @@ class Prover:
         errors: dict[Wanted, AcmectlError],
     ) -> tuple[dict[Wanted, Proven], dict[Wanted, AcmectlError]]:
         proven = {w: _seen(a) for w, a in authorizations.items() if a.status is AuthorizationStatus.VALID}
-        attempts = self._attempts(authorizations, errors)
-        self._note_choices(attempts)
-        published: list[_Attempt] = []
+        attempts: list[_Attempt] = []
         try:
-            published = self._publish(attempts, errors)
+            published = self._published(authorizations, attempts, errors)
             answered = self._answer(published, errors)
             proven |= self._wait(orders, answered, errors)
         finally:
             self._remove(attempts)
         return proven, errors
+
+    def _published(
+        self,
+        authorizations: Mapping[Wanted, Authorization],
+        attempts: list[_Attempt],
+        errors: dict[Wanted, AcmectlError],
+    ) -> list[_Attempt]:
+        """Publish and see, by the next solver of a name where one fails; what is tried is noted in `attempts` before."""
+        seen: list[_Attempt] = []
+        tried: dict[Wanted, dict[str, AcmectlError]] = {}
+        pending = dict(authorizations)
+        while begun := self._attempts(pending, tried, errors):
+            self._note_choices(begun)
+            attempts += begun
+            failed = self._publish(begun)
+            seen += [a for a in begun if a not in failed]
+            for attempt, reason in failed.items():
+                tried.setdefault(attempt.wanted, {})[attempt.solver] = reason
+                self._choosing.failed(attempt.wanted, attempt.solver, reason)
+            pending = {a.wanted: a.authorization for a in failed}
+        return seen
 
     def _fetch(
         self, orders: list[tuple[Order, tuple[Wanted, ...]]]
@@ -151,36 +177,41 @@ class Prover:
             self._trails.setdefault(attempt.wanted, f"authorization {authorization.url}")
             self._trails[attempt.wanted] = f"challenge {kind} of {self._trails[attempt.wanted]}"
             offered = ", ".join(sorted(c.type for c in authorization.challenges))
-            text = f"{kind}, the first of what solver `{attempt.wanted.solver}` can do; the CA offers {offered}"
+            text = f"{kind}, the first of what solver `{attempt.solver}` can do; the CA offers {offered}"
             chosen.append((attempt.wanted.identifier, "challenge", text))
         self._books.say(chosen, self._session.ca_now())
 
     def _attempts(
-        self, authorizations: Mapping[Wanted, Authorization], errors: dict[Wanted, AcmectlError]
+        self,
+        authorizations: Mapping[Wanted, Authorization],
+        tried: Mapping[Wanted, Mapping[str, AcmectlError]],
+        errors: dict[Wanted, AcmectlError],
     ) -> list[_Attempt]:
         attempts = []
         for wanted, authorization in authorizations.items():
             if authorization.status is AuthorizationStatus.VALID:
                 continue
             try:
-                attempts.append(self._attempt(wanted, authorization))
+                attempts.append(self._attempt(wanted, authorization, tried.get(wanted, {})))
             except AcmectlError as error:
                 errors[wanted] = error
         return attempts
 
-    def _attempt(self, wanted: Wanted, authorization: Authorization) -> _Attempt:
+    def _attempt(self, wanted: Wanted, authorization: Authorization, tried: Mapping[str, AcmectlError]) -> _Attempt:
         from acmectl.ca.proving import key_authorization
 
         if authorization.status is not AuthorizationStatus.PENDING:
             raise judged(authorization)
-        challenge = _choose(authorization, self._solver(wanted.solver), wanted)
+        offered = {c.type: c for c in authorization.challenges}
+        choice = self._choosing.first(wanted, offered, tried)
+        challenge = offered[choice.type]
         response = Response(
             wanted.identifier, challenge.type, challenge.token, key_authorization(self._session, challenge)
         )
-        return _Attempt(wanted, authorization, challenge, response)
+        return _Attempt(wanted, choice.solver, authorization, challenge, response)
 
-    def _publish(self, attempts: list[_Attempt], errors: dict[Wanted, AcmectlError]) -> list[_Attempt]:
-        """Publish and see; returns the attempts that may be answered."""
+    def _publish(self, attempts: list[_Attempt]) -> dict[_Attempt, AcmectlError]:
+        """Publish and see; returns why which attempts may not be answered."""
         groups = _by_solver(attempts)
 
         def publish(name: str) -> dict[Response, SolverError]:
@@ -191,14 +222,8 @@ class Prover:
             return failures | dict(solver.seen([r for r in responses if r not in failures]))
 
         failed, broken = workers.each(groups, publish, workers=self._workers)
-        seen = []
-        for attempt in attempts:
-            reason = broken.get(attempt.wanted.solver) or failed[attempt.wanted.solver].get(attempt.response)
-            if reason is None:
-                seen.append(attempt)
-            else:
-                errors[attempt.wanted] = reason
-        return seen
+        reasons = {a: broken.get(a.solver) or failed[a.solver].get(a.response) for a in attempts}
+        return {attempt: reason for attempt, reason in reasons.items() if reason is not None}
 
     def _answer(self, attempts: list[_Attempt], errors: dict[Wanted, AcmectlError]) -> dict[_Attempt, datetime]:
         """Answer what was seen; returns when (by the CA's clock), just before each answer."""
@@ -338,20 +363,8 @@ def _seen(authorization: Authorization, *, fresh: bool = False) -> Proven:
     return Proven(authorization, expires_at, lifetime, types[0] if types else None, fresh=fresh)
 
 
-def _choose(authorization: Authorization, solver: Solver, wanted: Wanted) -> Challenge:
-    offered = {c.type: c for c in authorization.challenges}
-    for kind in solver.capabilities.challenge_types:
-        if kind in offered:
-            return offered[kind]
-    raise SolverError(
-        f"solver `{wanted.solver}` proves by {', '.join(solver.capabilities.challenge_types)}, "
-        f"but the CA offers {', '.join(sorted(offered)) or 'nothing'}",
-        hint="a wildcard needs a solver for dns-01" if wanted.identifier.is_wildcard else None,
-    )
-
-
 def _by_solver(attempts: Iterable[_Attempt]) -> dict[str, list[_Attempt]]:
     groups: dict[str, list[_Attempt]] = {}
     for attempt in attempts:
-        groups.setdefault(attempt.wanted.solver, []).append(attempt)
+        groups.setdefault(attempt.solver, []).append(attempt)
     return groups
