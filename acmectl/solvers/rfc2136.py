@@ -58,8 +58,13 @@ class TsigKeyOptions(Options):
     """A TSIG key in parts; `secret_file` has the secret in base64, alone."""
 
     name: DomainName
+    """What the server calls the key."""
+
     algorithm: Annotated[str, AfterValidator(_algorithm)] = "hmac-sha256"
+    """As in the server's configuration."""
+
     secret_file: SecretFile
+    """A file with the secret in base64, alone."""
 
     @model_validator(mode="after")
     def _check_secret(self) -> Self:
@@ -75,11 +80,22 @@ class Rfc2136Options(DnsCheckOptions):
     """`server` is the primary server of the zones; without it, the one that the zone's SOA record names."""
 
     server: Host | None = None
+    """The primary server; without it the one that the zone's SOA record names."""
+
     port: Port = 53
+    """Its port."""
+
     tsig_key_file: Annotated[SecretFile, AfterValidator(_key_file)] | None = None
+    """The TSIG key as `tsig-keygen` writes it."""
+
     tsig_key: TsigKeyOptions | None = None
+    """The TSIG key in parts, in place of `tsig_key_file`."""
+
     ttl: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=1))] = timedelta(seconds=60)
+    """The time to live of the records."""
+
     timeout: TimeLimit = timedelta(seconds=20)
+    """How long one update may take."""
 
     @model_validator(mode="after")
     def _check_key(self) -> Self:

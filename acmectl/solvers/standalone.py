@@ -18,6 +18,7 @@ class StandaloneOptions(HttpCheckOptions):
     """`listen` is an address and a port (80); without it, port 80 of every address, IPv6 and IPv4."""
 
     listen: HttpEndpoint | None = None
+    """The address and port to listen on; without it port 80 of every address, IPv6 and IPv4."""
 
 
 class StandaloneSolver:

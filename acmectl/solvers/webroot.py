@@ -35,7 +35,10 @@ class WebrootOptions(HttpCheckOptions):
     """`path` is the document root, or several (each gets every file)."""
 
     path: Annotated[tuple[ConfigPath, ...], BeforeValidator(one_or_more)]
+    """The document root, or several, of which each gets every file."""
+
     mode: Mode = 0o644
+    """The permissions of the files."""
 
 
 class WebrootSolver:
