@@ -126,16 +126,48 @@ class Host:
             for name in entry.names
         )
 
+    @property
+    def provable(self) -> tuple[Wanted, ...]:
+        """Each name that this host proves, once for each list of solvers: of the master's part, and of certificates with a `solver`."""
+        of_certificates = (
+            Wanted(name, c.spec.account, c.spec.profile, c.solvers[0], c.solvers[1:])
+            for c in self.config.certificates.values()
+            if c.solvers
+            for name in sorted(c.spec.names)
+        )
+        found: dict[tuple[Identifier, tuple[str, ...]], Wanted] = {}
+        for wanted in (*self.wanted, *of_certificates):
+            found.setdefault((wanted.identifier, wanted.solvers), wanted)
+        return tuple(found.values())
+
+    def tried_names(self, texts: Iterable[str]) -> tuple[Wanted, ...]:
+        """Those of `provable` that a person names, or all; raises UsageError for one that is not configured, and for none."""
+        provable = self.provable
+        if not provable:
+            hint = "list names under `master.authorize`, or give a certificate a `solver`"
+            raise UsageError("this host proves no names", hint=hint)
+        known = {w.identifier for w in provable}
+        chosen = self._parsed(texts)
+        for name in sorted(chosen - known):
+            raise UsageError(
+                f"`{name}` is not among the names that this host proves", hint=nearest(name.value, map(str, known))
+            )
+        return tuple(w for w in provable if not chosen or w.identifier in chosen)
+
     def chosen_names(self, texts: Iterable[str]) -> frozenset[Identifier]:
         """The identifiers that a person names on the command line; raises UsageError for one that is not configured."""
         known = {w.identifier for w in self.wanted}
-        try:
-            chosen = frozenset(Identifier.parse(text) for text in texts)
-        except InvalidName as error:
-            raise UsageError(error.message, hint=error.hint) from error
+        chosen = self._parsed(texts)
         for name in sorted(chosen - known):
             raise UsageError(f"`{name}` is not among the names of `master`", hint=nearest(name.value, map(str, known)))
         return chosen
+
+    @staticmethod
+    def _parsed(texts: Iterable[str]) -> frozenset[Identifier]:
+        try:
+            return frozenset(Identifier.parse(text) for text in texts)
+        except InvalidName as error:
+            raise UsageError(error.message, hint=error.hint) from error
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
         """The certificates of the follower's part, or those that a person names; raises UsageError for an unknown one."""

@@ -30,6 +30,7 @@ _COMMANDS = {
     "forecast": "acmectl.cli.forecast:forecast_command",
     "master": "acmectl.cli.master:master",
     "follower": "acmectl.cli.follower:follower",
+    "solvers": "acmectl.cli.solvers:solvers",
     "account": "acmectl.cli.account:account",
     "log": "acmectl.cli.log:log",
     "sandbox": "acmectl.cli.sandbox:sandbox",

@@ -68,7 +68,7 @@ def find(type: str) -> SolverType[Any]:  # noqa: A002  # the key's name in the c
         return found
     points = [point for point in plug_ins() if point.name == type]
     if not points:
-        raise SolverError(f"there is no solver type `{type}`", hint=_known(type))
+        raise SolverError(f"there is no solver type `{type}`", hint=hint_for(type))
     if len(points) > 1:
         listed = " and ".join(origin(point) for point in points)
         raise SolverError(f"several plug-ins offer solver type `{type}`: {listed}", hint="uninstall all but one")
@@ -102,6 +102,12 @@ def guard(type: str) -> AbstractContextManager[None]:  # noqa: A002  # the key's
     return nullcontext() if is_built_in(type) else others_code(_named(type))
 
 
+def hint_for(type: str) -> str:  # noqa: A002  # the key's name in the configuration
+    """What to do about a type that nobody knows."""
+    types = known_types()
+    return nearest(type, types) or f"the types are {', '.join(types)}; others are plug-ins that have to be installed"
+
+
 def origin(point: EntryPoint) -> str:
     """Where a plug-in comes from, for people."""
     package = f"{point.dist.name} {point.dist.version}, " if point.dist else ""
@@ -129,8 +135,3 @@ def _load(point: EntryPoint) -> SolverType[Any]:
 
 def _named(type: str) -> str:  # noqa: A002  # the key's name in the configuration
     return f"the plug-in for solver type `{type}`"
-
-
-def _known(type: str) -> str:  # noqa: A002  # the key's name in the configuration
-    types = known_types()
-    return nearest(type, types) or f"the types are {', '.join(types)}; others are plug-ins that have to be installed"
