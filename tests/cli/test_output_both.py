@@ -99,7 +99,8 @@ NAME = {
     "action": "str",
     "failure": "NoneType",
 }
-DECISION = dict.fromkeys(("name", "account", "profile", "solver", "action", "reason", "at"), "str")
+DECISION: dict[str, Any] = dict.fromkeys(("name", "account", "profile", "solver", "action", "reason", "at"), "str")
+DECISION |= {"fallbacks": []}
 ACCOUNT = dict.fromkeys(("name", "directory", "url", "thumbprint", "profile"), "str")
 
 
