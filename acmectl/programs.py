@@ -37,16 +37,18 @@ def run(
     stdin: bytes = b"",
     error: type[AcmectlError] = ProgramFailed,
     stop: Callable[[], bool] = lambda: False,
+    heard: bytearray | None = None,
 ) -> bytes:
     """Run `argv` in its own process group and return its standard output.
 
     The program gets PATH, HOME, LANG and `environment`, nothing else of ours. Raises `error` when it cannot be started, exits
     with another status than 0, or runs longer than `timeout` (the whole group is then ended); the message quotes
     the end of what it printed. `stop` is asked now and then: when it says so, the program is ended, and Interrupted raised.
+    `heard` has its standard output afterwards, also where an error is raised.
     """
     shown = shlex.join(argv)
     process = _start(argv, environment or {}, error)
-    output, complaints = bytearray(), bytearray()
+    output, complaints = bytearray() if heard is None else heard, bytearray()
     try:
         _converse(process, stdin, output, complaints, _Patience(time.monotonic() + timeout.total_seconds(), stop))
     except TimeoutError as cause:

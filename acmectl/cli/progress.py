@@ -33,7 +33,7 @@ def watching(names: int, *, shown: bool) -> Iterator[Watcher]:
         of_solver = {}
 
         def progress(solver: str, step: Step, count: int) -> None:
-            if step == "published":
+            if solver not in of_solver:
                 of_solver[solver] = bars.add_task(solver, total=3 * count)
             bars.update(of_solver[solver], advance=count, description=f"{solver}: {count} {step}, {_AFTER[step]}")
             if step == "removed":

@@ -98,7 +98,10 @@ def no_solver(reasons: Mapping[str, AcmectlError]) -> AcmectlError:
     """Why a name cannot be proven: the reason of its only solver as it is, or those of all."""
     if len(reasons) == 1:
         return next(iter(reasons.values()))
-    told = "; ".join(f"`{name}`: {reason.message}" for name, reason in reasons.items())
+    told = "; ".join(
+        reason.message if f"`{name}`" in reason.message else f"`{name}`: {reason.message}"
+        for name, reason in reasons.items()
+    )
     hint = next((reason.hint for reason in reasons.values() if reason.hint), None)
     return SolverError(f"no solver works: {told}", hint=hint)
 

@@ -109,30 +109,50 @@ class Preflight:
         for wanted, choice in candidates:
             if (wanted, choice) not in outcomes:
                 by_solver.setdefault(choice.solver, {})[_probe(wanted, choice.type)] = (wanted, choice)
-        done, broken = workers.each(by_solver, lambda name: self._try(name, tuple(by_solver[name])), workers=self._pool)
-        for name, (failures, left) in done.items():
-            outcomes |= {c: Probed(failures.get(r), left.get(r)) for r, c in by_solver[name].items()}
-        for name, defect in broken.items():
-            outcomes |= dict.fromkeys(by_solver[name].values(), Probed(defect))
+        left: dict[Response, AcmectlError] = {}
+        try:
+            failed = self._each(by_solver, self._publish)
+        finally:  # also when the run is interrupted, and not in a worker, whose waits have ended by then
+            left = self._each(by_solver, self._remove)
+        outcomes |= {c: _probed(failed.get(r), left.get(r)) for made in by_solver.values() for r, c in made.items()}
         for (wanted, choice), outcome in outcomes.items():
             if outcome.error is not None:
                 self._choosing.failed(wanted, choice.solver, outcome.error)
         return outcomes
 
-    def _try(self, name: str, responses: Sequence[Response]) -> tuple[Failures, Failures]:
-        """Why each could not be published or seen, and why it is left."""
+    def _each(
+        self, by_solver: Mapping[str, Mapping[Response, Candidate]], act: Callable[[str, Sequence[Response]], Failures]
+    ) -> dict[Response, AcmectlError]:
+        """Let all solvers do something at the same time; the failures of all, and for one that broke those of its batch."""
+        done, broken = workers.each(by_solver, lambda name: act(name, tuple(by_solver[name])), workers=self._pool)
+        found: dict[Response, AcmectlError] = {}
+        for failures in done.values():
+            found |= failures
+        for name, defect in broken.items():
+            found |= dict.fromkeys(by_solver[name], defect)
+        return found
+
+    def _publish(self, name: str, responses: Sequence[Response]) -> Failures:
+        """Why each could not be published or seen."""
         solver = self._solver(name)
         self._books.publishing(name, responses)
-        try:
-            failures = dict(solver.publish(responses))
-            self._progress(name, "published", len(responses))
-            failures |= solver.seen([r for r in responses if r not in failures])
-            self._progress(name, "seen", len(responses))
-        finally:
-            left = solver.remove(responses)
-            self._books.removed(name, [r for r in responses if r not in left])
+        failures = dict(solver.publish(responses))
+        self._progress(name, "published", len(responses))
+        failures |= solver.seen([r for r in responses if r not in failures])
+        self._progress(name, "seen", len(responses))
+        return failures
+
+    def _remove(self, name: str, responses: Sequence[Response]) -> Failures:
+        """Why each is left."""
+        left = self._solver(name).remove(responses)
+        self._books.removed(name, [r for r in responses if r not in left])
         self._progress(name, "removed", len(responses))
-        return failures, left
+        return left
+
+
+def _probed(error: AcmectlError | None, left: AcmectlError | None) -> Probed:
+    """A solver that is broken says the same twice."""
+    return Probed(error, None if error and left and error.message == left.message else left)
 
 
 def _probe(wanted: Wanted, kind: str) -> Response:

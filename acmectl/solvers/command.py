@@ -134,7 +134,7 @@ class CommandSolver:
 
     def publish(self, responses: Sequence[Response]) -> Failures:
         """Call the program for each."""
-        return self._call_all(self._calls("publish", responses), self._keep)
+        return self._call_all(self._calls("publish", responses), self._keep, stop=is_abandoned)
 
     def seen(self, responses: Sequence[Response]) -> Failures:
         """Wait until the CA can see each."""
@@ -142,7 +142,7 @@ class CommandSolver:
 
     def remove(self, responses: Sequence[Response]) -> Failures:
         """Call the program for each, also for those that could not be published."""
-        return self._call_all(self._calls("remove", responses), lambda *_: None)
+        return self._call_all(self._calls("remove", responses), lambda *_: None, stop=lambda: False)
 
     def _calls(self, action: Action, responses: Sequence[Response]) -> Iterable[Call]:
         options = self._options
@@ -159,7 +159,9 @@ class CommandSolver:
             case "lego":
                 return hook_styles.lego(action, program, responses, raw=options.raw)
 
-    def _call_all(self, calls: Iterable[Call], keep: Callable[[Call, bytes], None]) -> Failures:
+    def _call_all(
+        self, calls: Iterable[Call], keep: Callable[[Call, bytearray], None], stop: Callable[[], bool]
+    ) -> Failures:
         """One after another; a program that keeps hanging is not called for the rest, so that the time is bounded."""
         failures: dict[Response, SolverError] = {}
         hung = 0
@@ -168,23 +170,33 @@ class CommandSolver:
                 words = f"`{call.argv[0]}` was not called: it ran out of time for {_HUNG} others just before"
                 failures |= dict.fromkeys(call.responses, SolverError(words))
                 continue
+            heard = bytearray()
             try:
-                keep(call, self._run(call))
+                self._run(call, heard, stop)
                 hung = 0
             except Interrupted:
                 raise
             except AcmectlError as error:
                 failures |= dict.fromkeys(call.responses, solver_error(error))
                 hung = hung + 1 if isinstance(error.__cause__, TimeoutError) else 0
+            finally:
+                keep(call, heard)
         return failures
 
-    def _run(self, call: Call) -> bytes:
-        environment: Mapping[str, str] = self._options.environment | dict(call.environment)
-        return run(
-            call.argv, timeout=self._options.timeout, environment=environment, error=SolverError, stop=is_abandoned
+    def _run(self, call: Call, heard: bytearray, stop: Callable[[], bool]) -> None:
+        options = self._options
+        environment: Mapping[str, str] = options.environment | dict(call.environment)
+        run(
+            call.argv,
+            timeout=options.timeout,
+            environment=environment,
+            error=SolverError,
+            stop=stop,
+            heard=heard,
         )
 
-    def _keep(self, call: Call, output: bytes) -> None:
+    def _keep(self, call: Call, output: bytearray) -> None:
+        """What an auth hook printed, also one that failed: certbot does the same."""
         if self._options.style != "certbot":
             return
         text = output[:_MAX_OUTPUT].decode("utf-8", "replace").replace("\0", "").strip()

@@ -132,6 +132,58 @@ esac
 
 
 @pytest.fixture
+def certbot_hook(root: Path, tmp_path: Path) -> Iterator[World]:
+    """A pair of hooks as for certbot; the second one knows only from the first one's output what to remove."""
+    auth, cleanup = tmp_path / "auth", tmp_path / "cleanup"
+    auth.write_text(f"""#!/bin/sh -e
+file={root}/.well-known/acme-challenge/$CERTBOT_TOKEN
+mkdir -p "${{file%/*}}"; printf %s "$CERTBOT_VALIDATION" >"$file"; echo "$file"
+""")
+    cleanup.write_text('#!/bin/sh -e\n[ -z "$CERTBOT_AUTH_OUTPUT" ] || rm -f "$CERTBOT_AUTH_OUTPUT"\n')
+    auth.chmod(0o755)
+    cleanup.chmod(0o755)
+    with running_web(files_below(root)) as web:
+        check = {"check_address": web.endpoint, "check_timeout": "1s", "challenge": "http-01", "style": "certbot"}
+        yield http_world(root, build("command", publish=[str(auth)], remove=[str(cleanup)], **check))
+
+
+@pytest.fixture
+def dehydrated_hook(root: Path, tmp_path: Path) -> Iterator[World]:
+    """A chained hook as for dehydrated."""
+    hook = tmp_path / "hook"
+    hook.write_text(f"""#!/bin/sh -e
+action=$1; shift
+while [ $# -gt 0 ]; do
+    file={root}/.well-known/acme-challenge/$2
+    case $action in
+        deploy_challenge) mkdir -p "${{file%/*}}"; printf %s "$3" >"$file" ;;
+        clean_challenge) rm -f "$file" ;;
+    esac
+    shift 3
+done
+""")
+    hook.chmod(0o755)
+    with running_web(files_below(root)) as web:
+        check = {"check_address": web.endpoint, "check_timeout": "1s", "challenge": "http-01", "style": "dehydrated"}
+        yield http_world(root, build("command", hook=[str(hook)], chain=True, **check))
+
+
+@pytest.fixture
+def lego_hook(bind: Bind, tmp_path: Path) -> World:
+    """A hook as for lego's provider `exec`, with nsupdate."""
+    hook = tmp_path / "hook"
+    hook.write_text(f"""#!/bin/sh -e
+name=$2
+[ "$name" != _acme-challenge.two.example.test. ] || name=two.acme.test.
+[ "$1" = present ] && change="add $name 60" || change="delete $name"
+printf 'server {bind.address} {bind.port}\\nupdate %s TXT "%s"\\nsend\\n' "$change" "$3" |
+    nsupdate -k {bind.key_file("acmectl")}
+""")
+    hook.chmod(0o755)
+    return dns_world(bind, build("command", challenge="dns-01", style="lego", hook=[str(hook)], **dns_check(bind)))
+
+
+@pytest.fixture
 def standalone() -> World:
     """Its server is its own, and no stranger can publish there."""
     import http.client
@@ -156,7 +208,16 @@ def standalone() -> World:
     )
 
 
-WORLDS = ("rfc2136", "webroot", "standalone", "command_dns", "command_http")
+WORLDS = (
+    "rfc2136",
+    "webroot",
+    "standalone",
+    "command_dns",
+    "command_http",
+    "certbot_hook",
+    "dehydrated_hook",
+    "lego_hook",
+)
 
 
 class TestOurSolvers(SolverContract):
