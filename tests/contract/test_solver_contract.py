@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from acmectl.solvers.testing import SolverContract, World
 from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
 from tests.servers.static_web import files_below, running_web
 
+HOOKS = Path(__file__).parents[2] / "examples" / "hooks"
 CHALLENGES = Path(".well-known", "acme-challenge")
 
 
@@ -208,6 +210,33 @@ def standalone() -> World:
     )
 
 
+@pytest.fixture
+def example_nsupdate(bind: Bind) -> World:
+    """`examples/hooks/nsupdate`, which knows nothing of CNAMEs: no name of its world has one."""
+    argv = [str(HOOKS / "nsupdate")]
+    told = {
+        "NSUPDATE_SERVER": bind.address,
+        "NSUPDATE_PORT": str(bind.port),
+        "NSUPDATE_KEY": str(bind.key_file("acmectl")),
+    }
+    make = build("command", challenge="dns-01", publish=argv, remove=argv, environment=told, **dns_check(bind))
+    return replace(dns_world(bind, make), names=("a.example.test", "b.example.test", "c.example.test"))
+
+
+@pytest.fixture
+def example_ssh_webroot(root: Path, tmp_path: Path) -> Iterator[World]:
+    """`examples/hooks/ssh-webroot`; for `ssh` stands in a program that lets a shell of this host do what it is told."""
+    (tmp_path / "bin").mkdir()
+    stand_in = tmp_path / "bin" / "ssh"
+    stand_in.write_text('#!/bin/sh\n[ "$5" = "acme@web.test" ] && exec sh -c "$6"\n')
+    stand_in.chmod(0o755)
+    argv = [str(HOOKS / "ssh-webroot")]
+    told = {"SSH_TARGET": "acme@web.test", "WEBROOT": str(root), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    with running_web(files_below(root)) as web:
+        check = {"check_address": web.endpoint, "check_timeout": "1s", "challenge": "http-01"}
+        yield http_world(root, build("command", publish=argv, remove=argv, environment=told, **check))
+
+
 WORLDS = (
     "rfc2136",
     "webroot",
@@ -217,6 +246,8 @@ WORLDS = (
     "certbot_hook",
     "dehydrated_hook",
     "lego_hook",
+    "example_nsupdate",
+    "example_ssh_webroot",
 )
 
 
