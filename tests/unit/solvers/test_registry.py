@@ -69,6 +69,7 @@ print(*sorted(set({HEAVY!r}) & sys.modules.keys()))
 
 
 PLUG_IN = """
+from acmectl.errors import SolverError
 from acmectl.options import Options
 from acmectl.solvers.base import Capabilities
 from acmectl.solvers.registry import SolverType
@@ -93,6 +94,8 @@ class PigeonSolver:
         return None if self.mood == "silent" else {}
 
     def seen(self, responses):
+        if self.mood == "stray":
+            return {"a response that nobody asked for": SolverError("lost")}
         return {"pigeon": "seen"} if self.mood == "silent" else {}
 
     remove = seen
@@ -199,6 +202,7 @@ attempt("blank", "publish")
 attempt("wild", "publish")
 attempt("silent", "publish")
 attempt("silent", "seen")
+attempt("stray", "remove")
 """
     lines = python(code, plug_in).splitlines()
     assert lines[::2] == [
@@ -207,5 +211,6 @@ attempt("silent", "seen")
         "the plug-in for solver type `pigeon` failed in `publish`: ZeroDivisionError: no  roof",
         "the plug-in for solver type `pigeon` returned from `publish` what is no mapping of failures",
         "the plug-in for solver type `pigeon` returned from `seen` what is no mapping of failures",
+        "the plug-in for solver type `pigeon` returned from `remove` what is no mapping of failures",
     ]
     assert set(lines[1::2]) == {"a defect of the plug-in: tell its authors, with the output of `acmectl -vv`"}
