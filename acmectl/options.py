@@ -166,27 +166,34 @@ def _argv(value: Any) -> tuple[str, ...]:
     return tuple(str(word) for word in words)
 
 
+# `x-kind` is what a person calls the type; JSON Schema lets programs pass over keywords that they do not know.
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration),
     PlainSerializer(format_duration, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?[smhdw])+$"}),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?[smhdw])+$", "x-kind": "duration"}),
 ]
 """A length of time as `parse_duration` reads it."""
 
-ConfigPath = Annotated[Path, BeforeValidator(parse_path), WithJsonSchema({"type": "string", "minLength": 1})]
+ConfigPath = Annotated[
+    Path, BeforeValidator(parse_path), WithJsonSchema({"type": "string", "minLength": 1, "x-kind": "path"})
+]
 """A path; a relative one is relative to the file of the configuration that names it."""
 
-SecretFile = Annotated[Path, BeforeValidator(_secret_file), WithJsonSchema({"type": "string", "minLength": 1})]
+SecretFile = Annotated[
+    Path, BeforeValidator(_secret_file), WithJsonSchema({"type": "string", "minLength": 1, "x-kind": "secret file"})
+]
 """The path of a file that holds a secret: a regular file that we can read and others cannot (`files.exposure`)."""
 
-Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$"})]
+Mode = Annotated[
+    int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "x-kind": "file mode"})
+]
 """Permission bits, written as a quoted octal number."""
 
 Argv = Annotated[
     tuple[str, ...],
     BeforeValidator(_argv),
-    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1}),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}, "minItems": 1, "x-kind": "command"}),
 ]
 """A command: a list of words, run without a shell."""
 

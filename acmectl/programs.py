@@ -14,11 +14,12 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import IO, cast
 
-from acmectl.errors import AcmectlError, ProgramFailed
+from acmectl.errors import AcmectlError, Interrupted, ProgramFailed
 
 _KEPT = 2000  # characters of output that a message quotes
 _MAX_OUTPUT = 16 * 1024 * 1024  # bytes of each stream that are kept, the last ones
@@ -35,20 +36,25 @@ def run(
     environment: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     error: type[AcmectlError] = ProgramFailed,
+    stop: Callable[[], bool] = lambda: False,
+    heard: bytearray | None = None,
 ) -> bytes:
     """Run `argv` in its own process group and return its standard output.
 
     The program gets PATH, HOME, LANG and `environment`, nothing else of ours. Raises `error` when it cannot be started, exits
     with another status than 0, or runs longer than `timeout` (the whole group is then ended); the message quotes
-    the end of what it printed.
+    the end of what it printed. `stop` is asked now and then: when it says so, the program is ended, and Interrupted raised.
+    `heard` has its standard output afterwards, also where an error is raised.
     """
     shown = shlex.join(argv)
     process = _start(argv, environment or {}, error)
+    output, complaints = bytearray() if heard is None else heard, bytearray()
     try:
-        output, complaints = _converse(process, stdin, time.monotonic() + timeout.total_seconds())
+        _converse(process, stdin, output, complaints, _Patience(time.monotonic() + timeout.total_seconds(), stop))
     except TimeoutError as cause:
         _end(process)
-        raise error(f"`{shown}` did not finish within {timeout.total_seconds():g} s and was stopped") from cause
+        said = _quote(complaints or output)
+        raise error(f"`{shown}` did not finish within {timeout.total_seconds():g} s and was stopped{said}") from cause
     except BaseException:
         _end(process)
         raise
@@ -58,7 +64,24 @@ def run(
                 pipe.close()
     if process.returncode:
         raise error(f"`{shown}` {_ending(process.returncode)}{_quote(complaints or output)}")
-    return output
+    return bytes(output)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    """Until when to wait (monotonic), and who may cut it short."""
+
+    deadline: float
+    stop: Callable[[], bool]
+
+    def left(self, at_most: float) -> float:
+        """Seconds, `at_most` so many. Raises TimeoutError, and Interrupted."""
+        if self.stop():
+            raise Interrupted("interrupted")
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return min(left, at_most)
 
 
 def _start(argv: Sequence[str], environment: Mapping[str, str], error: type[AcmectlError]) -> subprocess.Popen[bytes]:
@@ -79,24 +102,24 @@ def _start(argv: Sequence[str], environment: Mapping[str, str], error: type[Acme
         raise error(f"cannot run `{shlex.join(argv)}`: {reason[:1].lower()}{reason[1:]}", hint=hint) from cause
 
 
-def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> tuple[bytes, bytes]:
-    """Feed and read the program until it exits; what it had printed by then. Raises TimeoutError."""
+def _converse(
+    process: subprocess.Popen[bytes], stdin: bytes, output: bytearray, complaints: bytearray, patience: _Patience
+) -> None:
+    """Feed and read the program until it exits; what it prints goes into the two arrays. Raises as `_Patience.left`."""
     assert process.stdin  # noqa: S101 - all three are pipes
     assert process.stdout  # noqa: S101
     assert process.stderr  # noqa: S101
-    output, complaints = bytearray(), bytearray()
     with selectors.DefaultSelector() as open_pipes:
         open_pipes.register(process.stdout, selectors.EVENT_READ, output)
         open_pipes.register(process.stderr, selectors.EVENT_READ, complaints)
         open_pipes.register(process.stdin, selectors.EVENT_WRITE, bytearray(stdin))
         while process.poll() is None and open_pipes.get_map():
-            _serve(open_pipes, _left(deadline, _LOOK_SECONDS))
+            _serve(open_pipes, patience.left(_LOOK_SECONDS))
         drained_by = time.monotonic() + _DRAIN_SECONDS
         while process.poll() is not None and open_pipes.get_map() and time.monotonic() < drained_by:
             if not _serve(open_pipes, 0):
                 break  # only somebody whom it started still holds a pipe
-    _wait(process, deadline)
-    return bytes(output), bytes(complaints)
+    _wait(process, patience)
 
 
 def _serve(open_pipes: selectors.BaseSelector, seconds: float) -> bool:
@@ -110,17 +133,10 @@ def _serve(open_pipes: selectors.BaseSelector, seconds: float) -> bool:
     return bool(ready)
 
 
-def _left(deadline: float, at_most: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return min(left, at_most)
-
-
-def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
+def _wait(process: subprocess.Popen[bytes], patience: _Patience) -> None:
     while process.poll() is None:  # it closed its pipes, and goes on
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_left(deadline, 1))
+            process.wait(patience.left(1))
 
 
 def _read(pipe: IO[bytes], kept: bytearray) -> bool:
@@ -155,7 +171,7 @@ def _ending(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"failed with exit status {status}"
 
 
-def _quote(output: bytes) -> str:
+def _quote(output: bytes | bytearray) -> str:
     text = output.decode("utf-8", "backslashreplace").strip()
     text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)[-_KEPT:]
     return f": {text}" if text else ""

@@ -121,21 +121,53 @@ class Host:
         if self.config.master is None:
             return ()
         return tuple(
-            Wanted(name, entry.account, self.config.profile, entry.solver)
+            Wanted(name, entry.account, self.config.profile, entry.solvers[0], entry.solvers[1:])
             for entry in self.config.master.authorize
             for name in entry.names
         )
 
+    @property
+    def provable(self) -> tuple[Wanted, ...]:
+        """Each name that this host proves, once for each list of solvers: of the master's part, and of certificates with a `solver`."""
+        of_certificates = (
+            Wanted(name, c.spec.account, c.spec.profile, c.solvers[0], c.solvers[1:])
+            for c in self.config.certificates.values()
+            if c.solvers
+            for name in sorted(c.spec.names)
+        )
+        found: dict[tuple[Identifier, tuple[str, ...]], Wanted] = {}
+        for wanted in (*self.wanted, *of_certificates):
+            found.setdefault((wanted.identifier, wanted.solvers), wanted)
+        return tuple(found.values())
+
+    def tried_names(self, texts: Iterable[str]) -> tuple[Wanted, ...]:
+        """Those of `provable` that a person names, or all; raises UsageError for one that is not configured, and for none."""
+        provable = self.provable
+        if not provable:
+            hint = "list names under `master.authorize`, or give a certificate a `solver`"
+            raise UsageError("this host proves no names", hint=hint)
+        known = {w.identifier for w in provable}
+        chosen = self._parsed(texts)
+        for name in sorted(chosen - known):
+            raise UsageError(
+                f"`{name}` is not among the names that this host proves", hint=nearest(name.value, map(str, known))
+            )
+        return tuple(w for w in provable if not chosen or w.identifier in chosen)
+
     def chosen_names(self, texts: Iterable[str]) -> frozenset[Identifier]:
         """The identifiers that a person names on the command line; raises UsageError for one that is not configured."""
         known = {w.identifier for w in self.wanted}
-        try:
-            chosen = frozenset(Identifier.parse(text) for text in texts)
-        except InvalidName as error:
-            raise UsageError(error.message, hint=error.hint) from error
+        chosen = self._parsed(texts)
         for name in sorted(chosen - known):
             raise UsageError(f"`{name}` is not among the names of `master`", hint=nearest(name.value, map(str, known)))
         return chosen
+
+    @staticmethod
+    def _parsed(texts: Iterable[str]) -> frozenset[Identifier]:
+        try:
+            return frozenset(Identifier.parse(text) for text in texts)
+        except InvalidName as error:
+            raise UsageError(error.message, hint=error.hint) from error
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
         """The certificates of the follower's part, or those that a person names, in all their kinds of keys.
@@ -184,11 +216,11 @@ class Host:
         follower = self.follower()
         found: dict[tuple[str, str | None, Identifier], Wanted] = {}
         for wish in wishes:
-            solver = self.config.certificates[wish.spec.configured_label].solver
-            if solver is None or not self._is_tried_now(follower.status(wish, forced=forced), at_once=at_once):
+            solvers_ = self.config.certificates[wish.spec.configured_label].solvers
+            if not solvers_ or not self._is_tried_now(follower.status(wish, forced=forced), at_once=at_once):
                 continue
             for name in sorted(wish.spec.names):
-                wanted = Wanted(name, wish.spec.account, wish.spec.profile, solver)
+                wanted = Wanted(name, wish.spec.account, wish.spec.profile, solvers_[0], solvers_[1:])
                 if wanted.key not in kept:
                     found.setdefault(wanted.key, wanted)
         return tuple(found.values())

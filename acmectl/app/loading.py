@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from acmectl import config as configuration
 from acmectl.config import Config, Section
 from acmectl.deploy import registry as targets
 from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError
+from acmectl.model.names import Identifier
 from acmectl.options import Options, nearest
 from acmectl.solvers import registry as solvers
+from acmectl.solvers.base import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +34,19 @@ def read(path: Path) -> tuple[Config, Parts]:
     checked_solvers = {
         name: (section.type, options)
         for name, section in sections.solvers.items()
-        if (options := _check(section, solvers.options_model, solvers.known_types(), problems))
+        if (options := _check(section, solvers.options_model, solvers.known_types, problems, guard=solvers.guard))
     }
     checked_targets = {
         label: tuple(
             (section.type, options)
             for section in listed
-            if (options := _check(section, targets.options_model, targets.known_types(), problems))
+            if (options := _check(section, targets.options_model, targets.known_types, problems))
         )
         for label, listed in sections.deploy.items()
     }
+    capable = _capabilities(sections.solvers, checked_solvers, problems)
     if loaded.config is not None:
-        problems += _beyond_capability(loaded.config, checked_solvers)
+        problems += _beyond_capability(loaded.config, capable)
     if loaded.config is not None and not problems:
         places = [
             pair
@@ -59,16 +63,20 @@ def read(path: Path) -> tuple[Config, Parts]:
 def _check(
     section: Section,
     model: Callable[[str], type[Options] | None],
-    known: tuple[str, ...],
+    known_types: Callable[[], tuple[str, ...]],
     problems: list[ConfigurationProblem],
+    guard: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> Options | None:
+    """The options as their owner reads them; `guard` is what an owner that is not ours is run in."""
     try:
         options = model(section.type)
         if options is None:
+            known = known_types()
             hint = nearest(section.type, known) or f"the types are {', '.join(known)}"
             problems.append(section.problem(f"unknown type `{section.type}`", key="type", hint=hint))
             return None
-        return section.check(options)
+        with guard(section.type):
+            return section.check(options)
     except ConfigurationError as error:
         problems.extend(error.problems)
     except SolverError as error:
@@ -76,27 +84,44 @@ def _check(
     return None
 
 
-def _beyond_capability(config: Config, checked: Mapping[str, tuple[str, Options]]) -> Iterable[ConfigurationProblem]:
-    """Wildcards whose solver cannot prove any: only dns-01 can (RFC 8555 section 7.1.3, CA/Browser Forum)."""
+def _capabilities(
+    sections: Mapping[str, Section], checked: Mapping[str, tuple[str, Options]], problems: list[ConfigurationProblem]
+) -> dict[str, Capabilities]:
+    """What each solver can do; one that cannot be made of its options is a problem of its section."""
+    found = {}
+    for name, (type_, options) in checked.items():
+        try:
+            found[name] = solvers.build(type_, options).capabilities
+        except SolverError as error:
+            problems.append(sections[name].problem(error.message, hint=error.hint))
+    return found
+
+
+def _beyond_capability(config: Config, capable: Mapping[str, Capabilities]) -> Iterable[ConfigurationProblem]:
+    """Names that none of their solvers can prove: only dns-01 proves wildcards, and it proves no addresses."""
     listed = [
-        (f"master.authorize[{index}]", entry.place, entry.solver, entry.names)
+        (f"master.authorize[{index}]", entry.place, entry.solvers, entry.names)
         for index, entry in enumerate(config.master.authorize if config.master else ())
     ] + [
-        (f"certificates.{label}", wanted.place, wanted.solver, tuple(sorted(wanted.spec.names)))
+        (f"certificates.{label}", wanted.place, wanted.solvers, tuple(sorted(wanted.spec.names)))
         for label, wanted in config.certificates.items()
-        if wanted.solver
+        if wanted.solvers
     ]
-    for path, place, solver, names in listed:
-        if solver not in checked or solvers.build(*checked[solver]).capabilities.wildcard:
+    for path, place, listed_solvers, names in listed:
+        if any(solver not in capable for solver in listed_solvers):
             continue
         for name in names:
-            if name.is_wildcard:
-                yield ConfigurationProblem(
-                    place,
-                    path,
-                    f"solver `{solver}` cannot prove the wildcard `{name}`",
-                    "a wildcard needs a solver for dns-01, such as one of type `rfc2136`",
-                )
+            if not any(capable[solver].types_for(name) for solver in listed_solvers):
+                yield ConfigurationProblem(place, path, *_unprovable(name, listed_solvers))
+
+
+def _unprovable(name: Identifier, listed: tuple[str, ...]) -> tuple[str, str]:
+    """A message and a hint: no solver of a name can prove it."""
+    solvers_ = " nor ".join(f"`{solver}`" for solver in listed)
+    subject = f"solver {solvers_} cannot prove" if len(listed) == 1 else f"neither solver {solvers_} can prove"
+    if name.is_wildcard:
+        return f"{subject} the wildcard `{name}`", "a wildcard needs a solver for dns-01, such as one of type `rfc2136`"
+    return f"{subject} the address `{name}`", "an address needs a solver for http-01 or tls-alpn-01"
 
 
 def _in_each_others_way(

@@ -32,6 +32,7 @@ _COMMANDS = {
     "master": "acmectl.cli.master:master",
     "follower": "acmectl.cli.follower:follower",
     "cert": "acmectl.cli.cert:cert",
+    "solvers": "acmectl.cli.solvers:solvers",
     "account": "acmectl.cli.account:account",
     "log": "acmectl.cli.log:log",
     "sandbox": "acmectl.cli.sandbox:sandbox",

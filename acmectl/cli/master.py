@@ -7,7 +7,8 @@ from datetime import timedelta
 import click
 
 from acmectl.cli.context import Context, as_json, lock_wait, pass_context
-from acmectl.cli.render import lookups, words
+from acmectl.cli.progress import watching
+from acmectl.cli.render import lookups, solvers, words
 from acmectl.cli.render import names as names_
 from acmectl.errors import UsageError
 from acmectl.model.names import Identifier
@@ -48,6 +49,30 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
     names_.master_report(report, talks=context.talks, asked=bool(names))
     is_refused = bool(names) and any(result.is_firm for result in report.results)
     return ExitStatus.FAILED if report.failed or is_refused else ExitStatus.AS_WANTED
+
+
+@master.command("try")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@click.option("--all", "every", is_flag=True, help="Try each name by every solver listed for it.")
+@as_json
+@lock_wait
+@pass_context
+def try_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, *, every: bool, json: bool) -> int:
+    """Find out whether names could be proven, without asking the CA.
+
+    Publishes a probe for each name through its solver, sees it wherever the CA will look, and removes it: the same as before
+    an authorization is replaced. All names of the configuration, or NAMEs; the solvers work at the same time. Of several solvers
+    for a name the first that works is taken, as in a run.
+    """
+    with context.working(lock_wait) as host:
+        chosen = host.tried_names(names)
+        with watching(len(chosen), shown=not json) as progress:
+            trials = host.prover().try_names(chosen, every=every, progress=progress)
+    if json:
+        words.json_out({"tried": solvers.trials_json(trials)})
+    else:
+        solvers.trials(trials)
+    return ExitStatus.FAILED if solvers.failed(trials) else ExitStatus.AS_WANTED
 
 
 @master.command("forget")

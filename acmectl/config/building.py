@@ -53,7 +53,7 @@ def _external_accounts(schema: Schema) -> dict[str, ExternalAccount]:
 
 def _master(schema: MasterSchema, parts: Outline) -> Master:
     authorize = tuple(
-        Authorize(entry.names.identifiers, str(one.solver), entry.account, entry.place)
+        Authorize(entry.names.identifiers, tuple(map(str, one.solver)), entry.account, entry.place)
         for one, entry in zip(schema.authorize, parts.authorize, strict=True)
     )
     return Master(authorize, schema.every, schema.refresh == "early", schema.new_orders, schema.workers)
@@ -77,8 +77,8 @@ def _certificate(
         )
         for index, kind in enumerate(schema.key)
     )
-    solver = str(schema.solver) if schema.solver else None
-    return Certificate(first, solver, deploy, entry.place, tuple(others), _key_place(entry))
+    solvers = tuple(map(str, schema.solver or ()))
+    return Certificate(first, solvers, deploy, entry.place, tuple(others), _key_place(entry))
 
 
 def _key_place(entry: Entry) -> Place | None:

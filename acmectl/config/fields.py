@@ -52,6 +52,23 @@ def _some_text(text: str) -> str:
     return text
 
 
+def _solvers(value: Any) -> Any:
+    """One solver, or several in order of preference."""
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple):
+        hint = "the name of a solver, or several in order of preference: `[office-dns, web]`"
+        raise InvalidOption(f"expected a text or a list, found {describe(value)}", hint=hint)
+    return tuple(value)
+
+
+def _once_each(names: tuple[str, ...]) -> tuple[str, ...]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"`{name}` is listed twice")
+    return names
+
+
 def _profile(text: str) -> str:
     if not _PROFILE.match(text):
         raise ValueError("not the name of a profile: it has neither spaces nor letters beyond ASCII")
@@ -161,6 +178,14 @@ Account = Annotated[str, AfterValidator(_account)]
 SomeText = Annotated[str, AfterValidator(_some_text)]
 Profile = Annotated[str, AfterValidator(_profile)]
 Names = Annotated[tuple[SkipValidation[str], ...], Field(min_length=1)]  # each is read by `names`, with its own place
+SolverNames = Annotated[
+    tuple[SomeText, ...],
+    BeforeValidator(_solvers, json_schema_input_type=str | tuple[str, ...]),
+    Field(min_length=1),
+    AfterValidator(_once_each),
+]
+"""One solver, or several: the first that can prove a name is used."""
+
 SolverName = Annotated[str, AfterValidator(_solver_name)]
 Label = Annotated[str, AfterValidator(_label)]
 Keys = Annotated[

@@ -86,6 +86,12 @@ class MappingNode:
         value = member.node.value if member and isinstance(member.node, ScalarNode) else None
         return value if isinstance(value, Text) else None
 
+    def texts(self, key: str) -> tuple[Text, ...]:
+        """The text at `key`, or those of the list there."""
+        listed = self.sequence(key)
+        nodes = listed.items if listed else [member.node] if (member := self.members.get(key)) else []
+        return tuple(n.value for n in nodes if isinstance(n, ScalarNode) and isinstance(n.value, Text) and n.value)
+
     def mappings(self) -> Iterator[tuple[str, Member, MappingNode]]:
         """The members that are mappings themselves."""
         for key, member in self.members.items():

@@ -42,7 +42,7 @@ def _is_empty(certificates: Member | None) -> bool:
 
 def _undefined(parts: Outline) -> Iterator[ConfigurationProblem]:
     for entry in (*parts.authorize, *parts.certificates.values()):
-        if solver := entry.node.text("solver"):
+        for solver in entry.node.texts("solver"):
             yield from _unknown(entry, "solver", solver, parts.solvers)
     for entry in (*parts.authorize, *parts.certificates.values()):
         account = entry.node.text("account")

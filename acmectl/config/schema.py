@@ -26,6 +26,7 @@ from acmectl.config.fields import (
     PositiveDuration,
     Profile,
     SolverName,
+    SolverNames,
     SomeText,
     UnexposedFile,
 )
@@ -82,7 +83,7 @@ class AuthorizeSchema(Options):
 
     names: Names = ()
     names_file: ConfigPath | None = None
-    solver: SomeText
+    solver: SolverNames
     account: SomeText | None = None
 
     @model_validator(mode="after")
@@ -114,7 +115,7 @@ class CertificateSchema(Options):
     preferred_chain: SomeText | None = None
     account: SomeText | None = None
     profile: Profile | None = None
-    solver: SomeText | None = None
+    solver: SolverNames | None = None
     deploy: tuple[SectionSchema, ...] = ()
 
     @model_validator(mode="after")

@@ -39,10 +39,10 @@ class ExternalAccount:
 
 @dataclass(frozen=True, slots=True)
 class Authorize:
-    """Names that a master keeps authorized for one account by one solver. No name twice for an account."""
+    """Names that a master keeps authorized for one account by the first solver that can. No name twice for an account."""
 
     names: tuple[Identifier, ...]
-    solver: str
+    solvers: tuple[str, ...]
     account: str
     place: Place
 
@@ -66,12 +66,12 @@ class Master:
 class Certificate:
     """A certificate as wanted, and the targets that it is handed to.
 
-    `solver` proves its names just before it is issued; None where a master, here or elsewhere, keeps them authorized.
-    `others` are its further kinds of keys. `key_place` is where the file with its key or CSR is named, if there is one.
+    The first of `solvers` that can proves its names just before it is issued; none where a master, here or elsewhere, keeps them
+    authorized. `others` are its further kinds of keys. `key_place` is where the file with its key or CSR is named, if there is one.
     """
 
     spec: CertificateSpec
-    solver: str | None
+    solvers: tuple[str, ...]
     deploy: tuple[Section, ...]
     place: Place
     others: tuple[CertificateSpec, ...] = ()

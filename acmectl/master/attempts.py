@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.errors import CAError, Problem, SolverError
+from acmectl.errors import AcmectlError, CAError, Problem
 from acmectl.model.orders import Authorization, AuthorizationStatus, Challenge, ChallengeStatus
 from acmectl.policy.refresh import Wanted
-from acmectl.solvers.base import Response, Solver
+from acmectl.solvers.base import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from acmectl.ca.session import Session
+    from acmectl.master.choosing import Choosing
 
 ORDER_TIMEOUT = timedelta(minutes=3)  # Boulder retries a validation for about a minute and a half
 
@@ -40,25 +41,32 @@ class Deactivated(CAError):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A pending authorization, the challenge of it that was chosen, and what is published for that."""
+    """A pending authorization, the solver and the challenge that were chosen for it, and what is published for that."""
 
     wanted: Wanted
+    solver: str
     authorization: Authorization
     challenge: Challenge
     response: Response
 
 
 def prepared(
-    session: Session, wanted: Wanted, authorization: Authorization, solver: Callable[[str], Solver]
+    session: Session,
+    wanted: Wanted,
+    authorization: Authorization,
+    choosing: Choosing,
+    tried: Mapping[str, AcmectlError],
 ) -> Attempt:
-    """How to prove an authorization; raises the reason why it cannot be: Deactivated, CAError, SolverError."""
+    """How to prove an authorization, by no solver that was `tried`; raises why it cannot be: Deactivated, CAError, SolverError."""
     from acmectl.ca.proving import key_authorization
 
     if authorization.status is not AuthorizationStatus.PENDING:
         raise judged(authorization)
-    challenge = _choose(authorization, solver(wanted.solver), wanted)
-    key = key_authorization(session, challenge)
-    return Attempt(wanted, authorization, challenge, Response(wanted.identifier, challenge.type, challenge.token, key))
+    offered = {c.type: c for c in authorization.challenges}
+    choice = choosing.first(wanted, offered, tried)
+    challenge = offered[choice.type]
+    response = Response(wanted.identifier, challenge.type, challenge.token, key_authorization(session, challenge))
+    return Attempt(wanted, choice.solver, authorization, challenge, response)
 
 
 def judged(authorization: Authorization) -> CAError:
@@ -94,21 +102,9 @@ def seen(authorization: Authorization, *, answered_at: datetime | None = None) -
     )
 
 
-def _choose(authorization: Authorization, solver: Solver, wanted: Wanted) -> Challenge:
-    offered = {c.type: c for c in authorization.challenges}
-    for kind in solver.capabilities.challenge_types:
-        if kind in offered:
-            return offered[kind]
-    raise SolverError(
-        f"solver `{wanted.solver}` proves by {', '.join(solver.capabilities.challenge_types)}, "
-        f"but the CA offers {', '.join(sorted(offered)) or 'nothing'}",
-        hint="a wildcard needs a solver for dns-01" if wanted.identifier.is_wildcard else None,
-    )
-
-
 def by_solver(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
     """The attempts of each solver."""
     groups: dict[str, list[Attempt]] = {}
     for one in attempts:
-        groups.setdefault(one.wanted.solver, []).append(one)
+        groups.setdefault(one.solver, []).append(one)
     return groups

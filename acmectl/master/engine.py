@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING
 from acmectl.errors import AcmectlError
 from acmectl.master import looking
 from acmectl.master.books import Books
+from acmectl.master.choosing import Choosing
+from acmectl.master.preflight import Preflight, Step, silent
+from acmectl.master.receipts import RememberedReceipts
 from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameResult, Note, Outcome, Settings
 from acmectl.master.reuse import Reuse
+from acmectl.master.trying import Trial, attempt
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import health, refresh
 from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
-from acmectl.solvers.base import Response, Solver
+from acmectl.solvers.base import KeepsReceipts, Response, Solver
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
@@ -119,6 +123,20 @@ class Master:
             self._probe(wanted)
         notes = (*self._notes(wanted), *self._abandoned())
         return MasterReport(tuple(results[w.key] for w in wanted), self._requests, self._offset, looked, notes)
+
+    def try_names(
+        self, wanted: Sequence[Wanted], *, every: bool = False, progress: Callable[[str, Step, int], None] = silent
+    ) -> tuple[Trial, ...]:
+        """Publish a probe for each name, see it, and remove it, as before a refresh; the CA is not asked.
+
+        Each name by its solvers up to the first that works, with `every` by all. `progress` is told solver, step and how many.
+        """
+        self._remove_leftovers()
+        choosing = Choosing(self._solver, self._books, now=lambda: self.now)
+        preflight = Preflight(
+            self._solver, self._books, pool=self._settings.workers, choosing=choosing, progress=progress
+        )
+        return attempt(wanted, choosing, preflight, every=every)
 
     def remembered(self, names: Iterable[Identifier]) -> frozenset[Identifier]:
         """Those of `names` of which an authorization is remembered."""
@@ -258,7 +276,10 @@ class Master:
 
     def _solver(self, name: str) -> Solver:
         if name not in self._solvers:
-            self._solvers[name] = self._factories[name]()
+            solver = self._factories[name]()
+            if isinstance(solver, KeepsReceipts):
+                solver.keep_receipts_in(RememberedReceipts(name, self._memory, self._books))
+            self._solvers[name] = solver
         return self._solvers[name]
 
     def _remove_leftovers(self) -> None:

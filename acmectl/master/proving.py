@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from acmectl import workers
 from acmectl.errors import AcmectlError, CAError
 from acmectl.master.attempts import ORDER_TIMEOUT, Attempt, Proven, judged, prepared, seen
+from acmectl.master.choosing import Choosing
 from acmectl.master.judging import Judge
 from acmectl.master.publishing import Publisher
 from acmectl.model.orders import Authorization, AuthorizationStatus, ChallengeStatus, Order
@@ -38,14 +39,18 @@ class Prover:
         workers: int,
         books: Books,
         timeout: timedelta = ORDER_TIMEOUT,
+        choosing: Choosing | None = None,
     ) -> None:
-        """`solver` gives a solver by name; `books` note what lies in the world; the CA may take `timeout` for one order."""
+        """`solver` gives a solver by name; `books` note what lies in the world; the CA may take `timeout` for one order.
+
+        `choosing` is the run's, which knows what a preflight has found out.
+        """
         self._session = session
-        self._solver = solver
         self._workers = workers
         self._books = books
         self._publisher = Publisher(solver, books, pool=workers)
         self._judge = Judge(session, pool=workers, timeout=timeout)
+        self._choosing = choosing or Choosing(solver, books, now=session.ca_now)
         self._trails: dict[Wanted, str] = {}
 
     def trail(self, wanted: Wanted) -> str:
@@ -76,10 +81,9 @@ class Prover:
         since: datetime,
     ) -> tuple[dict[Wanted, Proven], dict[Wanted, AcmectlError]]:
         proven = {w: seen(a) for w, a in authorizations.items() if a.status is AuthorizationStatus.VALID}
-        attempts = self._attempts(authorizations, errors)
-        self._note_choices(attempts)
+        attempts: list[Attempt] = []
         try:
-            answered = self._answer(self._publisher.publish(attempts, errors), errors, since)
+            answered = self._answer(self._published(authorizations, attempts, errors), errors, since)
             for wanted, result in self._judge.wait(orders, answered, errors).items():
                 if isinstance(result, Proven):
                     proven[wanted] = result
@@ -88,6 +92,27 @@ class Prover:
         finally:
             self._publisher.remove(attempts)
         return proven, errors
+
+    def _published(
+        self,
+        authorizations: Mapping[Wanted, Authorization],
+        attempts: list[Attempt],
+        errors: dict[Wanted, AcmectlError],
+    ) -> list[Attempt]:
+        """Publish and see, by the next solver of a name where one fails; what is tried is noted in `attempts` before."""
+        seen: list[Attempt] = []
+        tried: dict[Wanted, dict[str, AcmectlError]] = {}
+        pending = dict(authorizations)
+        while begun := self._attempts(pending, tried, errors):
+            self._note_choices(begun)
+            attempts += begun
+            failed = self._publisher.publish(begun)
+            seen += [a for a in begun if a not in failed]
+            for attempt, reason in failed.items():
+                tried.setdefault(attempt.wanted, {})[attempt.solver] = reason
+                self._choosing.failed(attempt.wanted, attempt.solver, reason)
+            pending = {a.wanted: a.authorization for a in failed}
+        return seen
 
     def _fetch(
         self, orders: list[tuple[Order, tuple[Wanted, ...]]]
@@ -126,19 +151,22 @@ class Prover:
             self._trails.setdefault(attempt.wanted, f"authorization {authorization.url}")
             self._trails[attempt.wanted] = f"challenge {kind} of {self._trails[attempt.wanted]}"
             offered = ", ".join(sorted(c.type for c in authorization.challenges))
-            text = f"{kind}, the first of what solver `{attempt.wanted.solver}` can do; the CA offers {offered}"
+            text = f"{kind}, the first of what solver `{attempt.solver}` can do; the CA offers {offered}"
             chosen.append((attempt.wanted.identifier, "challenge", text))
         self._books.say(chosen, self._session.ca_now())
 
     def _attempts(
-        self, authorizations: Mapping[Wanted, Authorization], errors: dict[Wanted, AcmectlError]
+        self,
+        authorizations: Mapping[Wanted, Authorization],
+        tried: Mapping[Wanted, Mapping[str, AcmectlError]],
+        errors: dict[Wanted, AcmectlError],
     ) -> list[Attempt]:
         attempts = []
         for wanted, authorization in authorizations.items():
             if authorization.status is AuthorizationStatus.VALID:
                 continue
             try:
-                attempts.append(prepared(self._session, wanted, authorization, self._solver))
+                attempts.append(prepared(self._session, wanted, authorization, self._choosing, tried.get(wanted, {})))
             except AcmectlError as error:
                 errors[wanted] = error
         return attempts

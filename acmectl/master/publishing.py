@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from acmectl import workers
 from acmectl.errors import AcmectlError, SolverError
 from acmectl.master.attempts import Attempt, by_solver
-from acmectl.policy.refresh import Wanted
 from acmectl.solvers.base import Response, Solver
 
 if TYPE_CHECKING:
@@ -28,8 +27,8 @@ class Publisher:
         self._pool = pool
         self._unpublished: set[Response] = set()
 
-    def publish(self, attempts: list[Attempt], errors: dict[Wanted, AcmectlError]) -> list[Attempt]:
-        """Publish and see; returns the attempts that may be answered."""
+    def publish(self, attempts: list[Attempt]) -> dict[Attempt, AcmectlError]:
+        """Publish and see; returns why which attempts may not be answered."""
         groups = by_solver(attempts)
 
         def publish(name: str) -> dict[Response, SolverError]:
@@ -40,14 +39,8 @@ class Publisher:
             return failures | dict(solver.seen([r for r in responses if r not in failures]))
 
         failed, broken = workers.each(groups, publish, workers=self._pool)
-        seen = []
-        for attempt in attempts:
-            reason = broken.get(attempt.wanted.solver) or failed[attempt.wanted.solver].get(attempt.response)
-            if reason is None:
-                seen.append(attempt)
-            else:
-                errors[attempt.wanted] = reason
-        return seen
+        reasons = {a: broken.get(a.solver) or failed[a.solver].get(a.response) for a in attempts}
+        return {attempt: reason for attempt, reason in reasons.items() if reason is not None}
 
     def remove(self, attempts: Iterable[Attempt]) -> None:
         """Take away what was published; what cannot be is warned of, and noted for the next run."""

@@ -15,6 +15,7 @@ from acmectl.errors import AcmectlError, CARefused, CAUnreachable
 from acmectl.master import beside
 from acmectl.master.attempts import Deactivated, Proven
 from acmectl.master.books import Books, remembered
+from acmectl.master.choosing import Choosing
 from acmectl.master.ordering import Batch, Unordered, open_orders
 from acmectl.master.preflight import Preflight
 from acmectl.master.proving import Prover
@@ -68,8 +69,9 @@ class AccountRun:
         self._knowledge = knowledge
         self._max_names = max_names
         self._clock = clock
-        self._preflight = Preflight(solver, books, pool=settings.workers)
-        self._prover = Prover(session, solver, workers=settings.workers, books=books)
+        choosing = Choosing(solver, books, now=lambda: self.now)
+        self._preflight = Preflight(solver, books, pool=settings.workers, choosing=choosing)
+        self._prover = Prover(session, solver, workers=settings.workers, books=books, choosing=choosing)
         self._reuse = reuse
         self._given_up: set[str] = set()
         self._retrying = Retrying(self.prove, budget=self._budget, pause=session.clocks.pause)

@@ -41,6 +41,11 @@ class Identifier:
         return self.value.startswith("*.")
 
     @property
+    def is_address(self) -> bool:
+        """Whether this is an IP address (RFC 8738) and not a name."""
+        return bool(_ADDRESS.match(self.value))
+
+    @property
     def base(self) -> str:
         """The name that authorizations of this identifier carry: without `*.` (RFC 8555 section 7.1.4)."""
         return self.value.removeprefix("*.")

@@ -33,12 +33,21 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A name that the configuration asks to keep authorized, for one account under one profile, by one solver."""
+    """A name that the configuration asks to keep authorized, for one account under one profile.
+
+    `solver` is the one to prove it by; where it cannot, `fallbacks` are tried in their order.
+    """
 
     identifier: Identifier
     account: str
     profile: str | None
     solver: str
+    fallbacks: tuple[str, ...] = ()
+
+    @property
+    def solvers(self) -> tuple[str, ...]:
+        """All that may prove it, the preferred one first."""
+        return (self.solver, *self.fallbacks)
 
     @property
     def key(self) -> tuple[str, str | None, Identifier]:

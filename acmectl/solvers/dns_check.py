@@ -25,8 +25,13 @@ class PropagationOptions(Options):
     """Which servers must answer (without `servers`: all in the zone's NS records), and how long to wait for them."""
 
     servers: DnsEndpoints | None = None
+    """The servers that must answer; without them all authoritative ones of the zone."""
+
     timeout: TimeLimit = timedelta(minutes=2)
+    """How long to wait for them."""
+
     interval: TimeLimit = timedelta(seconds=2)
+    """How long to pause before a server is asked again."""
 
 
 class DnsCheckOptions(Options):
@@ -36,8 +41,13 @@ class DnsCheckOptions(Options):
     """
 
     resolvers: DnsEndpoints | None = None
+    """Whom to ask for CNAME, SOA and NS records, in place of the system's resolvers."""
+
     zone: DomainName | None = None
+    """The zone around the records, where looking it up would give another."""
+
     propagation: PropagationOptions = PropagationOptions()
+    """When a record counts as seen."""
 
 
 class DnsCheck:

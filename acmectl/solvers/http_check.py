@@ -28,8 +28,13 @@ class HttpCheckOptions(Options):
     """How a solver for http-01 looks at its own answers before the CA does."""
 
     check: bool = True
+    """Whether the URL is asked before the CA is told to; without that a mistake counts as a failed validation."""
+
     check_address: HttpEndpoint | None = None
+    """Where to ask instead of at the name itself, for hosts that cannot reach their own public address."""
+
     check_timeout: TimeLimit = timedelta(seconds=10)
+    """How long to wait until the URL answers."""
 
 
 class HttpCheck:

@@ -66,22 +66,24 @@ def one_or_more(value: Any) -> Any:
     return (value,)
 
 
-_TEXT = WithJsonSchema({"type": "string", "minLength": 1})
+_ADDRESS, _HOST, _DOMAIN = (
+    WithJsonSchema({"type": "string", "minLength": 1, "x-kind": kind}) for kind in ("address", "host", "domain name")
+)
 
-DnsEndpoint = Annotated[Endpoint, _endpoint(53), _TEXT]
+DnsEndpoint = Annotated[Endpoint, _endpoint(53), _ADDRESS]
 """The address of a name server, and its port where it is not 53."""
 
-HttpEndpoint = Annotated[Endpoint, _endpoint(80), _TEXT]
+HttpEndpoint = Annotated[Endpoint, _endpoint(80), _ADDRESS]
 """The address of a web server, and its port where it is not 80."""
 
 DnsEndpoints = Annotated[tuple[DnsEndpoint, ...], AfterValidator(_some)]
 """Some name servers, one at least."""
 
-Host = Annotated[str, BeforeValidator(_host), _TEXT]
+Host = Annotated[str, BeforeValidator(_host), _HOST]
 """An address or a host name."""
 
 TimeLimit = Annotated[Duration, between(timedelta(seconds=1), timedelta(hours=1))]
 """How long something may take."""
 
-DomainName = Annotated[str, BeforeValidator(_domain), _TEXT]
+DomainName = Annotated[str, BeforeValidator(_domain), _DOMAIN]
 """The name of a zone or key, in lower case and without a dot at the end; labels may have underscores."""

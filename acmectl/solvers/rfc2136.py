@@ -19,7 +19,7 @@ from acmectl.dns.endpoints import Endpoint, is_address
 from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_file
 from acmectl.errors import AcmectlError, DNSError
 from acmectl.options import Duration, InvalidOption, Options, Port, SecretFile
-from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record
 from acmectl.solvers.failures import solver_error
 from acmectl.solvers.option_types import DomainName, Host, TimeLimit, between
@@ -58,8 +58,13 @@ class TsigKeyOptions(Options):
     """A TSIG key in parts; `secret_file` has the secret in base64, alone."""
 
     name: DomainName
+    """What the server calls the key."""
+
     algorithm: Annotated[str, AfterValidator(_algorithm)] = "hmac-sha256"
+    """As in the server's configuration."""
+
     secret_file: SecretFile
+    """A file with the secret in base64, alone."""
 
     @model_validator(mode="after")
     def _check_secret(self) -> Self:
@@ -75,11 +80,22 @@ class Rfc2136Options(DnsCheckOptions):
     """`server` is the primary server of the zones; without it, the one that the zone's SOA record names."""
 
     server: Host | None = None
+    """The primary server; without it the one that the zone's SOA record names."""
+
     port: Port = 53
+    """Its port."""
+
     tsig_key_file: Annotated[SecretFile, AfterValidator(_key_file)] | None = None
+    """The TSIG key as `tsig-keygen` writes it."""
+
     tsig_key: TsigKeyOptions | None = None
+    """The TSIG key in parts, in place of `tsig_key_file`."""
+
     ttl: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=1))] = timedelta(seconds=60)
+    """The time to live of the records."""
+
     timeout: TimeLimit = timedelta(seconds=20)
+    """How long one update may take."""
 
     @model_validator(mode="after")
     def _check_key(self) -> Self:
@@ -190,4 +206,10 @@ def _addresses(host: str, port: int) -> tuple[Endpoint, ...]:
     return tuple(dict.fromkeys(Endpoint(str(address[0]), port) for *_, address in found))
 
 
-SOLVER_TYPE = SolverType(Rfc2136Options, Rfc2136Solver)
+SOLVER_TYPE = SolverType(
+    Rfc2136Options,
+    Rfc2136Solver,
+    contract=CONTRACT,
+    summary="dns-01 by dynamic update of the zone's primary server (BIND, Knot, PowerDNS)",
+    capabilities=Rfc2136Solver.capabilities,
+)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import SolverError
-from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
 from acmectl.solvers.option_types import HttpEndpoint
 from acmectl.solvers.registry import SolverType
@@ -18,6 +18,7 @@ class StandaloneOptions(HttpCheckOptions):
     """`listen` is an address and a port (80); without it, port 80 of every address, IPv6 and IPv4."""
 
     listen: HttpEndpoint | None = None
+    """The address and port to listen on; without it port 80 of every address, IPv6 and IPv4."""
 
 
 class StandaloneSolver:
@@ -60,4 +61,10 @@ def _own_address(listen: Endpoint | None) -> Endpoint:
     return Endpoint(_LOOPBACK.get(listen.host, listen.host), listen.port)
 
 
-SOLVER_TYPE = SolverType(StandaloneOptions, StandaloneSolver)
+SOLVER_TYPE = SolverType(
+    StandaloneOptions,
+    StandaloneSolver,
+    contract=CONTRACT,
+    summary="http-01 by a web server of our own, which listens only while something is published",
+    capabilities=StandaloneSolver.capabilities,
+)

@@ -20,7 +20,7 @@ from pydantic import BeforeValidator
 from acmectl.errors import SolverError
 from acmectl.files import hint_for, is_leftover, read, write_atomically
 from acmectl.options import ConfigPath, Mode
-from acmectl.solvers.base import Capabilities, Failures, Response
+from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.failures import one_by_one
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
 from acmectl.solvers.option_types import one_or_more
@@ -35,7 +35,10 @@ class WebrootOptions(HttpCheckOptions):
     """`path` is the document root, or several (each gets every file)."""
 
     path: Annotated[tuple[ConfigPath, ...], BeforeValidator(one_or_more)]
+    """The document root, or several, of which each gets every file."""
+
     mode: Mode = 0o644
+    """The permissions of the files."""
 
 
 class WebrootSolver:
@@ -153,4 +156,10 @@ def _is_plain(path: Path) -> bool:
     return os.path.lexists(path) and stat.S_ISREG(path.lstat().st_mode)
 
 
-SOLVER_TYPE = SolverType(WebrootOptions, WebrootSolver)
+SOLVER_TYPE = SolverType(
+    WebrootOptions,
+    WebrootSolver,
+    contract=CONTRACT,
+    summary="http-01 by files below the document root of a web server",
+    capabilities=WebrootSolver.capabilities,
+)

@@ -120,7 +120,8 @@ VIEW: dict[str, Any] = {
     "deployments": [],
     "history": [{"at": "str", "kind": "str", "text": "str"}],
 }
-DECISION = dict.fromkeys(("name", "account", "profile", "solver", "action", "reason", "at"), "str")
+DECISION: dict[str, Any] = dict.fromkeys(("name", "account", "profile", "solver", "action", "reason", "at"), "str")
+DECISION |= {"fallbacks": []}
 ACCOUNT = dict.fromkeys(("name", "directory", "url", "thumbprint", "profile"), "str")
 
 

@@ -1,35 +1,23 @@
-"""What `solvers/base.py` promises, held by every solver: one suite, run on all of them against real servers."""
+"""What `solvers/base.py` promises, held by every solver of ours: the suite for plug-ins, run on all of them against real servers."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from acmectl.model.names import Identifier
 from acmectl.solvers import registry
 from acmectl.solvers.base import Response, Solver
+from acmectl.solvers.testing import SolverContract, World
 from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
 from tests.servers.static_web import files_below, running_web
 
+HOOKS = Path(__file__).parents[2] / "examples" / "hooks"
 CHALLENGES = Path(".well-known", "acme-challenge")
-
-
-@dataclass(frozen=True)
-class World:
-    """A solver, and a view of what the CA would see, that is not the solver's own."""
-
-    make: Callable[[], Solver]
-    type: str
-    wildcard: bool
-    is_visible: Callable[[Response], bool]
-    plant: Callable[[Response], None]
-    """A stranger publishes something of their own beside the response."""
-    is_planted: Callable[[Response], bool]
 
 
 def build(name: str, **options: Any) -> Callable[[], Solver]:
@@ -52,7 +40,6 @@ def dns_world(bind: Bind, make: Callable[[], Solver]) -> World:
     return World(
         make,
         "dns-01",
-        wildcard=True,
         is_visible=lambda response: response.txt_value in bind.txt(response.identifier.challenge_record),
         plant=plant,
         is_planted=lambda response: "stranger" in bind.txt(response.identifier.challenge_record),
@@ -110,7 +97,6 @@ def http_world(root: Path, make: Callable[[], Solver]) -> World:
     return World(
         make,
         "http-01",
-        wildcard=False,
         is_visible=lambda r: place(r).is_file() and place(r).read_text() == r.key_authorization,
         plant=plant,
         is_planted=lambda r: place(r).with_name("stranger").read_text() == "stranger",
@@ -148,6 +134,58 @@ esac
 
 
 @pytest.fixture
+def certbot_hook(root: Path, tmp_path: Path) -> Iterator[World]:
+    """A pair of hooks as for certbot; the second one knows only from the first one's output what to remove."""
+    auth, cleanup = tmp_path / "auth", tmp_path / "cleanup"
+    auth.write_text(f"""#!/bin/sh -e
+file={root}/.well-known/acme-challenge/$CERTBOT_TOKEN
+mkdir -p "${{file%/*}}"; printf %s "$CERTBOT_VALIDATION" >"$file"; echo "$file"
+""")
+    cleanup.write_text('#!/bin/sh -e\n[ -z "$CERTBOT_AUTH_OUTPUT" ] || rm -f "$CERTBOT_AUTH_OUTPUT"\n')
+    auth.chmod(0o755)
+    cleanup.chmod(0o755)
+    with running_web(files_below(root)) as web:
+        check = {"check_address": web.endpoint, "check_timeout": "1s", "challenge": "http-01", "style": "certbot"}
+        yield http_world(root, build("command", publish=[str(auth)], remove=[str(cleanup)], **check))
+
+
+@pytest.fixture
+def dehydrated_hook(root: Path, tmp_path: Path) -> Iterator[World]:
+    """A chained hook as for dehydrated."""
+    hook = tmp_path / "hook"
+    hook.write_text(f"""#!/bin/sh -e
+action=$1; shift
+while [ $# -gt 0 ]; do
+    file={root}/.well-known/acme-challenge/$2
+    case $action in
+        deploy_challenge) mkdir -p "${{file%/*}}"; printf %s "$3" >"$file" ;;
+        clean_challenge) rm -f "$file" ;;
+    esac
+    shift 3
+done
+""")
+    hook.chmod(0o755)
+    with running_web(files_below(root)) as web:
+        check = {"check_address": web.endpoint, "check_timeout": "1s", "challenge": "http-01", "style": "dehydrated"}
+        yield http_world(root, build("command", hook=[str(hook)], chain=True, **check))
+
+
+@pytest.fixture
+def lego_hook(bind: Bind, tmp_path: Path) -> World:
+    """A hook as for lego's provider `exec`, with nsupdate."""
+    hook = tmp_path / "hook"
+    hook.write_text(f"""#!/bin/sh -e
+name=$2
+[ "$name" != _acme-challenge.two.example.test. ] || name=two.acme.test.
+[ "$1" = present ] && change="add $name 60" || change="delete $name"
+printf 'server {bind.address} {bind.port}\\nupdate %s TXT "%s"\\nsend\\n' "$change" "$3" |
+    nsupdate -k {bind.key_file("acmectl")}
+""")
+    hook.chmod(0o755)
+    return dns_world(bind, build("command", challenge="dns-01", style="lego", hook=[str(hook)], **dns_check(bind)))
+
+
+@pytest.fixture
 def standalone() -> World:
     """Its server is its own, and no stranger can publish there."""
     import http.client
@@ -167,133 +205,55 @@ def standalone() -> World:
     return World(
         build("standalone", listen=f"127.0.0.1:{port}", check_timeout="1s"),
         "http-01",
-        wildcard=False,
         is_visible=is_visible,
-        plant=lambda _: None,
-        is_planted=lambda _: True,
+        lasts=False,
     )
 
 
-@pytest.fixture(params=["rfc2136", "webroot", "standalone", "command_dns", "command_http"])
-def world(request: pytest.FixtureRequest) -> World:
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, World)
-    return found
+@pytest.fixture
+def example_nsupdate(bind: Bind) -> World:
+    """`examples/hooks/nsupdate`, which knows nothing of CNAMEs: no name of its world has one."""
+    argv = [str(HOOKS / "nsupdate")]
+    told = {
+        "NSUPDATE_SERVER": bind.address,
+        "NSUPDATE_PORT": str(bind.port),
+        "NSUPDATE_KEY": str(bind.key_file("acmectl")),
+    }
+    make = build("command", challenge="dns-01", publish=argv, remove=argv, environment=told, **dns_check(bind))
+    return replace(dns_world(bind, make), names=("a.example.test", "b.example.test", "c.example.test"))
 
 
 @pytest.fixture
-def solver(world: World) -> Iterator[Solver]:
-    """Whatever a test leaves behind is removed, as the master would."""
-    made = world.make()
-    yield made
-    made.remove(batch(world))
+def example_ssh_webroot(root: Path, tmp_path: Path) -> Iterator[World]:
+    """`examples/hooks/ssh-webroot`; for `ssh` stands in a program that lets a shell of this host do what it is told."""
+    (tmp_path / "bin").mkdir()
+    stand_in = tmp_path / "bin" / "ssh"
+    stand_in.write_text('#!/bin/sh\n[ "$5" = "acme@web.test" ] && exec sh -c "$6"\n')
+    stand_in.chmod(0o755)
+    argv = [str(HOOKS / "ssh-webroot")]
+    told = {"SSH_TARGET": "acme@web.test", "WEBROOT": str(root), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    with running_web(files_below(root)) as web:
+        check = {"check_address": web.endpoint, "check_timeout": "1s", "challenge": "http-01"}
+        yield http_world(root, build("command", publish=argv, remove=argv, environment=told, **check))
 
 
-def response(world: World, name: str, token: str = "T0ken_-x") -> Response:
-    return Response(Identifier.parse(name), world.type, token, f"{token}.thumbprint-of-{name.removeprefix('*.')}")
+WORLDS = (
+    "rfc2136",
+    "webroot",
+    "standalone",
+    "command_dns",
+    "command_http",
+    "certbot_hook",
+    "dehydrated_hook",
+    "lego_hook",
+    "example_nsupdate",
+    "example_ssh_webroot",
+)
 
 
-def batch(world: World) -> list[Response]:
-    return [response(world, f"{word}.example.test", word) for word in ("one", "two", "three")]
-
-
-def test_capabilities_are_constant_and_only_dns_proves_wildcards(world: World, solver: Solver) -> None:
-    before = solver.capabilities
-    solver.publish(batch(world))
-    assert solver.capabilities == before == world.make().capabilities
-    assert before.challenge_types == (world.type,)
-    assert before.wildcard is world.wildcard is (world.type == "dns-01")
-
-
-def test_what_is_published_is_visible_and_seen_until_it_is_removed(world: World, solver: Solver) -> None:
-    ours = batch(world)
-    assert solver.publish(ours) == {}
-    assert [world.is_visible(one) for one in ours] == [True, True, True]
-    assert solver.seen(ours) == {}
-    assert solver.remove(ours) == {}
-    assert [world.is_visible(one) for one in ours] == [False, False, False]
-
-
-def test_publishing_twice_is_no_failure_and_removed_once(world: World, solver: Solver) -> None:
-    ours = batch(world)
-    assert solver.publish(ours) == {}
-    assert solver.publish(ours) == {}
-    assert solver.seen(ours) == {}
-    assert solver.remove(ours) == {}
-    assert not any(world.is_visible(one) for one in ours)
-
-
-def test_removing_what_was_never_published_is_no_failure_and_removing_twice_neither(
-    world: World, solver: Solver
-) -> None:
-    ours = batch(world)
-    assert solver.remove(ours) == {}
-    assert solver.publish(ours[:1]) == {}
-    assert solver.remove(ours) == {}
-    assert solver.remove(ours) == {}
-
-
-def test_what_is_not_visible_is_not_seen_and_does_not_hide_what_is(world: World, solver: Solver) -> None:
-    ours = batch(world)
-    assert solver.publish(ours[:1]) == {}
-    failures = solver.seen(ours)
-    assert failures.keys() == set(ours[1:])
-    for error in failures.values():
-        assert error.message
-        assert not error.message.endswith(".")
-
-
-def test_nothing_is_seen_after_it_was_removed(world: World, solver: Solver) -> None:
-    ours = batch(world)
-    assert solver.publish(ours) == {}
-    assert solver.remove(ours) == {}
-    assert solver.seen(ours).keys() == set(ours)
-
-
-def test_responses_are_removed_one_by_one(world: World, solver: Solver) -> None:
-    ours = batch(world)
-    assert solver.publish(ours) == {}
-    assert solver.remove(ours[1:2]) == {}
-    assert [world.is_visible(one) for one in ours] == [True, False, True]
-    assert solver.seen(ours).keys() == {ours[1]}
-
-
-def test_two_responses_for_one_name_do_not_disturb_each_other(world: World, solver: Solver) -> None:
-    """Two orders for one name, or a base name beside its wildcard."""
-    first, second = response(world, "one.example.test", "first"), response(world, "one.example.test", "second")
-    if world.wildcard:
-        second = response(world, "*.one.example.test", "second")
-    assert solver.publish([first]) == {}
-    assert solver.publish([second]) == {}
-    assert solver.seen([first, second]) == {}
-    assert solver.remove([first]) == {}
-    assert (world.is_visible(first), world.is_visible(second)) == (False, True)
-    assert solver.remove([second]) == {}
-    assert not world.is_visible(second)
-
-
-def test_what_strangers_published_is_left_alone(world: World, solver: Solver) -> None:
-    ours = batch(world)
-    for one in ours:
-        world.plant(one)
-    assert solver.publish(ours) == {}
-    assert solver.remove(ours) == {}
-    assert all(world.is_planted(one) for one in ours)
-
-
-def test_a_new_process_removes_what_an_interrupted_one_published(
-    world: World, solver: Solver, request: pytest.FixtureRequest
-) -> None:
-    if "standalone" in request.node.name:
-        assert solver.remove(batch(world)) == {}  # its server ended with its process
-        return
-    ours = batch(world)
-    assert solver.publish(ours) == {}
-    assert world.make().remove(ours) == {}
-    assert not any(world.is_visible(one) for one in ours)
-
-
-def test_an_empty_batch_is_no_failure(solver: Solver) -> None:
-    assert solver.publish([]) == {}
-    assert solver.seen([]) == {}
-    assert solver.remove([]) == {}
+class TestOurSolvers(SolverContract):
+    @pytest.fixture(params=WORLDS)
+    def world(self, request: pytest.FixtureRequest) -> World:
+        found = request.getfixturevalue(request.param)
+        assert isinstance(found, World)
+        return found

@@ -138,6 +138,7 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
         "account": decision.wanted.account,
         "profile": decision.wanted.profile,
         "solver": decision.wanted.solver,
+        "fallbacks": list(decision.wanted.fallbacks),
         "action": decision.action,
         "reason": decision.reason,
         "at": iso(decision.at),

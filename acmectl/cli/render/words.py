@@ -70,6 +70,7 @@ def hint(text: str | None) -> None:
 def table(rows: Sequence[Sequence[tuple[str, str | None]]]) -> None:
     """Columns of (text, colour), as wide as they need to be."""
     widths = [max(len(cell[0]) for cell in column) for column in zip(*rows, strict=True)]
+    widths[-1:] = [0]  # nothing follows, and colour would keep the spaces from being stripped
     for row in rows:
         cells = [(text.ljust(width), colour) for (text, colour), width in zip(row, widths, strict=True)]
         click.echo("  ".join(click.style(text, fg=colour) if colour else text for text, colour in cells).rstrip())

@@ -76,4 +76,4 @@ def test_the_host_on_its_own_proves_every_name_when_it_is_needed_and_keeps_none_
 ) -> None:
     config = example("standalone.yaml").require()
     assert config.master is None
-    assert {certificate.solver for certificate in config.certificates.values()} == {"web"}
+    assert {certificate.solvers for certificate in config.certificates.values()} == {("web",)}

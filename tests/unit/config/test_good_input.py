@@ -76,8 +76,8 @@ def test_everything_that_is_said_is_in_the_values(loaded: Load, tmp_path: Path) 
     office = identifiers("example.com", "*.example.com", "xmpp.example.com")
     customers = identifiers("example.com", "a.example.net", "xn--bcher-kva.example.net")
     assert config.master.authorize == (
-        Authorize(office, "office-dns", "default", Place(file, 13)),
-        Authorize(customers, "web", "customer", Place(file, 14)),
+        Authorize(office, ("office-dns",), "default", Place(file, 13)),
+        Authorize(customers, ("web",), "customer", Place(file, 14)),
     )
 
 

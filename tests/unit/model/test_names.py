@@ -92,3 +92,11 @@ def test_any_text_is_a_stable_identifier_or_refused(text: str) -> None:
     except InvalidName:
         return
     assert Identifier.parse(identifier.value) == identifier
+
+
+@pytest.mark.parametrize(
+    ("value", "is_address"),
+    [("192.0.2.1", True), ("2001:db8::1", True), ("example.com", False), ("*.192.example.com", False)],
+)
+def test_an_address_is_known_by_its_form(value: str, *, is_address: bool) -> None:
+    assert Identifier(value).is_address is is_address

@@ -194,3 +194,9 @@ def test_the_moment_that_a_plan_names_is_the_moment_at_which_it_acts(
         before = decision.at - timedelta(microseconds=1)
         assert decide(known, knowledge={}, schedule=schedule, now=decision.at).action is not Action.KEEP
         assert decide(known, knowledge={}, schedule=schedule, now=before).action is Action.KEEP
+
+
+def test_a_name_has_its_solvers_in_the_order_of_preference() -> None:
+    name = Identifier("example.com")
+    assert Wanted(name, "default", None, "dns").solvers == ("dns",)
+    assert Wanted(name, "default", None, "dns", ("web", "hook")).solvers == ("dns", "web", "hook")

@@ -39,7 +39,9 @@ def test_an_unknown_type_has_no_options_and_cannot_be_built(tmp_path: Path) -> N
     assert registry.options_model("base") is None  # a module beside the solvers is no type
     with pytest.raises(SolverError, match="there is no solver type `carrier-pigeon`") as caught:
         registry.build("carrier-pigeon", WebrootOptions(path=(tmp_path,)))
-    assert caught.value.hint == "the types are rfc2136, webroot, standalone, command"
+    assert caught.value.hint == (
+        "the types are rfc2136, webroot, standalone, command; others are plug-ins that have to be installed"
+    )
 
 
 def test_a_solver_is_built_from_its_options(tmp_path: Path) -> None:
@@ -67,72 +69,148 @@ print(*sorted(set({HEAVY!r}) & sys.modules.keys()))
 
 
 PLUG_IN = """
+from acmectl.errors import SolverError
 from acmectl.options import Options
 from acmectl.solvers.base import Capabilities
 from acmectl.solvers.registry import SolverType
 
 class PigeonOptions(Options):
     coop: str
+    mood: str = "tame"
 
 class PigeonSolver:
     capabilities = Capabilities(("http-01",), wildcard=False)
-    def __init__(self, options):
-        self.coop = options.coop
 
-PIGEON = SolverType(PigeonOptions, PigeonSolver)
+    def __init__(self, options):
+        if options.mood == "lame":
+            raise KeyError("wing")
+        if options.mood == "blank":
+            self.capabilities = None
+        self.mood = options.mood
+
+    def publish(self, responses):
+        if self.mood == "wild":
+            raise ZeroDivisionError("no\\x1b roof")
+        return None if self.mood == "silent" else {}
+
+    def seen(self, responses):
+        if self.mood == "stray":
+            return {"a response that nobody asked for": SolverError("lost")}
+        return {"pigeon": "seen"} if self.mood == "silent" else {}
+
+    remove = seen
+
+def made(options=PigeonOptions, contract=1, capabilities=PigeonSolver.capabilities):
+    return SolverType(options, PigeonSolver, contract=contract, summary="by pigeon", capabilities=capabilities)
+
+PIGEON = made()
+OLD, NEW = made(contract=0), made(contract=2)
+ODD, UNABLE = made(options=dict), made(capabilities=("http-01",))
 NOTHING = None
 """
+
+ENTRY_POINTS = """[acmectl.solvers]
+pigeon = pigeon:PIGEON
+webroot = pigeon:PIGEON
+broken = no_such_module:PIGEON
+empty = pigeon:NOTHING
+missing = pigeon:NO_SUCH_NAME
+old = pigeon:OLD
+new = pigeon:NEW
+odd = pigeon:ODD
+unable = pigeon:UNABLE
+defective = defective:PIGEON
+twice = pigeon:PIGEON
+"""
+
+
+def distribution(directory: Path, name: str, entry_points: str) -> None:
+    """As pip would lay it out."""
+    metadata = directory / f"{name}-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(entry_points)
 
 
 @pytest.fixture
 def plug_in(tmp_path: Path) -> Path:
-    """A distribution with entry points, as pip would lay it out."""
+    """Two distributions with entry points, and a module that cannot be imported for a reason of its own."""
     (tmp_path / "pigeon.py").write_text(PLUG_IN)
-    metadata = tmp_path / "pigeon-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pigeon\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(
-        "[acmectl.solvers]\npigeon = pigeon:PIGEON\nwebroot = pigeon:PIGEON\n"
-        "broken = no_such_module:PIGEON\nempty = pigeon:NOTHING\nmissing = pigeon:NO_SUCH_NAME\n"
-    )
+    (tmp_path / "defective.py").write_text("raise RuntimeError('moulting')\n")
+    distribution(tmp_path, "pigeon", ENTRY_POINTS)
+    distribution(tmp_path, "loft", "[acmectl.solvers]\ntwice = pigeon:PIGEON\n")
     return tmp_path
 
 
-def test_a_plug_in_is_found_by_its_entry_point(plug_in: Path) -> None:
+def test_a_plug_in_is_found_by_its_entry_point_and_never_in_place_of_a_built_in_type(plug_in: Path) -> None:
     code = """
 from acmectl.solvers import registry
 print(*registry.known_types())
-print(registry.build("pigeon", registry.options_model("pigeon")(coop="roof")).coop)
+print(registry.build("pigeon", registry.options_model("pigeon")(coop="roof")).publish([]))
 print(registry.options_model("webroot").__name__)
 """
     assert python(code, plug_in).splitlines() == [
-        "rfc2136 webroot standalone command broken empty missing pigeon",
-        "roof",
+        "rfc2136 webroot standalone command broken defective empty missing new odd old pigeon twice unable",
+        "{}",
         "WebrootOptions",
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (
-            "broken",
-            "the plug-in for solver type `broken` (`no_such_module:PIGEON`) cannot be imported: No module named",
-        ),
-        (
-            "missing",
-            "the plug-in for solver type `missing` (`pigeon:NO_SUCH_NAME`) cannot be imported: module 'pigeon'",
-        ),
-        ("empty", "the plug-in for solver type `empty` (`pigeon:NOTHING`) is no `SolverType`"),
-    ],
-)
-def test_a_plug_in_that_cannot_be_imported_is_an_error_that_names_it(plug_in: Path, name: str, message: str) -> None:
+UNUSABLE = {
+    "broken": "(pigeon 1, `no_such_module:PIGEON`) cannot be imported: ModuleNotFoundError: No module named",
+    "missing": "(pigeon 1, `pigeon:NO_SUCH_NAME`) cannot be imported: AttributeError: module 'pigeon'",
+    "defective": "(pigeon 1, `defective:PIGEON`) cannot be imported: RuntimeError: moulting",
+    "empty": "(pigeon 1, `pigeon:NOTHING`) is no `SolverType`",
+    "old": "(pigeon 1, `pigeon:OLD`) was written for version 0 of the contract, and this acmectl has version 1",
+    "new": "(pigeon 1, `pigeon:NEW`) was written for version 2 of the contract, and this acmectl has version 1",
+    "odd": "(pigeon 1, `pigeon:ODD`) has options that are no subclass of `acmectl.options.Options`",
+    "unable": "(pigeon 1, `pigeon:UNABLE`) has `capabilities` that are none",
+}
+
+
+def test_a_plug_in_that_cannot_be_used_is_an_error_that_names_it(plug_in: Path) -> None:
     code = f"""
 from acmectl.errors import SolverError
 from acmectl.solvers import registry
-try:
-    registry.options_model({name!r})
-except SolverError as error:
-    print(error)
+for name in {[*UNUSABLE, "twice"]!r}:
+    try:
+        registry.options_model(name)
+    except SolverError as error:
+        print(error)
 """
-    assert python(code, plug_in).startswith(message)
+    *told, twice = python(code, plug_in).splitlines()
+    for line, (name, words) in zip(told, UNUSABLE.items(), strict=True):
+        assert line.startswith(f"the plug-in for solver type `{name}` {words}")
+    assert twice == (
+        "several plug-ins offer solver type `twice`: loft 1, `pigeon:PIGEON` and pigeon 1, `pigeon:PIGEON`"
+    )
+
+
+def test_what_a_plug_in_does_against_the_contract_is_told_as_its_defect(plug_in: Path) -> None:
+    code = """
+from acmectl.errors import SolverError
+from acmectl.solvers import registry
+def attempt(mood, call):
+    try:
+        solver = registry.build("pigeon", registry.options_model("pigeon")(coop="roof", mood=mood))
+        getattr(solver, call)([])
+    except SolverError as error:
+        print(error)
+        print(error.hint)
+attempt("lame", "publish")
+attempt("blank", "publish")
+attempt("wild", "publish")
+attempt("silent", "publish")
+attempt("silent", "seen")
+attempt("stray", "remove")
+"""
+    lines = python(code, plug_in).splitlines()
+    assert lines[::2] == [
+        "the plug-in for solver type `pigeon` failed: KeyError: 'wing'",
+        "the plug-in for solver type `pigeon` made a solver without capabilities",
+        "the plug-in for solver type `pigeon` failed in `publish`: ZeroDivisionError: no  roof",
+        "the plug-in for solver type `pigeon` returned from `publish` what is no mapping of failures",
+        "the plug-in for solver type `pigeon` returned from `seen` what is no mapping of failures",
+        "the plug-in for solver type `pigeon` returned from `remove` what is no mapping of failures",
+    ]
+    assert set(lines[1::2]) == {"a defect of the plug-in: tell its authors, with the output of `acmectl -vv`"}

@@ -192,7 +192,28 @@ def test_a_command_for_dns_takes_what_the_check_of_dns_needs(directory: Path) ->
             ("publish",),
             "a command is a list",
         ),
-        ("command", {"challenge": "dns-01", "publish": ["hook"]}, ("remove",), "Field required"),
+        ("command", {"challenge": "dns-01", "publish": ["hook"]}, (), "the key `remove` is missing"),
+        ("command", {"challenge": "dns-01", "style": "certbot"}, (), "the key `publish` is missing"),
+        ("command", {"challenge": "dns-01", "style": "lego", "publish": ["hook"]}, (), "the key `hook` is missing"),
+        (
+            "command",
+            {"challenge": "dns-01", "style": "lego", "hook": ["hook"], "chain": True},
+            (),
+            "`chain` has no meaning for `style: lego`",
+        ),
+        ("command", HOOKS | {"challenge": "dns-01", "raw": True}, (), "`raw` has no meaning for `style: acmectl`"),
+        (
+            "command",
+            {"challenge": "http-01", "style": "lego", "hook": ["hook"]},
+            (),
+            "hooks of lego are for dns-01 only",
+        ),
+        (
+            "command",
+            HOOKS | {"challenge": "dns-01", "environment": {"A=B": "c"}},
+            ("environment",),
+            "not the name of an environment variable",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_at_its_key_without_any_secret(
