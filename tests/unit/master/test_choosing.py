@@ -53,7 +53,7 @@ class Desk:
     def __init__(self, directory: Path, **solvers: Fake) -> None:
         self.solvers = solvers
         self.memory = Memory(directory / "state.db")
-        self.books = Books(self.memory, new_orders=300)
+        self.books = Books(self.memory, new_orders=300, directory_url="https://ca.test/directory")
         self.choosing = Choosing(self.solver, self.books, now=lambda: NOW)
         self.preflight = Preflight(self.solver, self.books, pool=2, choosing=self.choosing)
 
@@ -200,7 +200,7 @@ def test_receipts_outlive_the_process_and_go_when_their_response_is_removed(desk
     receipts.put(ours[0], "record 0")
     receipts.put(ours[1], "record 1")
     memory = Memory(tmp_path / "state.db")
-    later = RememberedReceipts("dns", memory, Books(memory, new_orders=300))
+    later = RememberedReceipts("dns", memory, Books(memory, new_orders=300, directory_url="https://ca.test/directory"))
     assert [later.get(response) for response in ours] == ["record 0", "record 1", None]
     desk.books.removed("dns", ours[:1])
     receipts.put(ours[2], "record 2")

@@ -67,7 +67,9 @@ def judged(ca: FaultyCA, *, says_when: bool) -> list[Proven]:
 def _attempt(wanted: Wanted, url: str) -> Attempt:
     challenge = Challenge("http-01", f"{url}/http", status=ChallengeStatus.PENDING, token="token")
     authorization = Authorization(url, wanted.identifier, AuthorizationStatus.PENDING, None, (challenge,))
-    return Attempt(wanted, authorization, challenge, Response(wanted.identifier, "http-01", "token", "token.key"))
+    return Attempt(
+        wanted, wanted.solver, authorization, challenge, Response(wanted.identifier, "http-01", "token", "token.key")
+    )
 
 
 def test_siblings_get_the_lifetime_that_was_seen(ca: FaultyCA) -> None:
