@@ -203,7 +203,7 @@ def test_a_damaged_database_is_moved_away_without_losing_certificates(ca: Sandbo
         issued.block(issued.acmectl("-v", "follower", "run"))
         == """\
 xmpp: valid until TIME (DAYS left); due TIME
-asked nothing of the CA
+2 requests to the CA: 1 directory, 1 renewalInfo
 -> 0
 """
     )
