@@ -35,6 +35,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--from",
     "source",
+    envvar="ACMECTL_INIT_FROM",
     type=(click.Choice(["acmebot"]), _PATH),
     metavar="acmebot PATH",
     help="Make it from acmebot's configuration: its file, or its folder.",

@@ -53,7 +53,9 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
 
 @master.command("try")
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-@click.option("--all", "every", is_flag=True, help="Try each name by every solver listed for it.")
+@click.option(
+    "--all", "every", envvar="ACMECTL_MASTER_TRY_ALL", is_flag=True, help="Try each name by every solver listed for it."
+)
 @as_json
 @lock_wait
 @pass_context

@@ -29,8 +29,8 @@ REPLICA_PAUSES = (2.0, 4.0, 8.0)  # Boulder answers from replicas that lag behin
 
 def open_order(commission: Commission) -> Order | Waiting:
     """An order that is not pending, or what it waits for. Raises CAError, StorageError."""
-    before, asked_at = commission.order(), commission.clock()
-    order = _new_order(commission, before)
+    held, asked_at = commission.order(), commission.clock()
+    order, before = _new_order(commission, held)
     if order.status is not OrderStatus.PENDING:
         return order
     authorizations = _authorizations(commission, order)
@@ -55,12 +55,14 @@ def open_order(commission: Commission) -> Order | Waiting:
     return replace(waiting, given_up_at=before.first_pending_at + commission.grace)
 
 
-def _new_order(commission: Commission, before: RememberedOrder | None) -> Order:
+def _new_order(commission: Commission, before: RememberedOrder | None) -> tuple[Order, RememberedOrder | None]:
+    """What newOrder answers, and what was known of that order before."""
     spec, session = commission.spec, commission.session
     profile = session.directory.profile_for(spec.profile)
     order = orders.new_order(session, spec.names, profile=profile, replaces=commission.replaces)
     now = commission.clock()
     pending = order.status is OrderStatus.PENDING
+    before = _as_known(commission, before, order)
     same = before if before and before.url == order.url else None
     commission.memory.save_follower_order(
         RememberedOrder(
@@ -74,7 +76,41 @@ def _new_order(commission: Commission, before: RememberedOrder | None) -> Order:
             waiting_since=((before.waiting_since if before else None) or now) if pending else None,
         )
     )
-    return order
+    if pending:
+        _note_pending(commission, order)
+    return order, before
+
+
+def _as_known(commission: Commission, before: RememberedOrder | None, order: Order) -> RememberedOrder | None:
+    """`before`, of the order that the CA hands out again after others in between.
+
+    After a release Boulder makes a new pending order at each look for as long as the released one would have lived; then it hands
+    these out, one after the other, as each becomes the earliest to expire. A run in a day sees none of them twice in a row.
+    """
+    if before is None or before.url == order.url:
+        return before
+    seen = commission.memory.order(order.url)
+    if seen is None or seen.role != "follower" or seen.status is not OrderStatus.PENDING:
+        return before
+    return replace(before, url=order.url, first_seen_at=seen.first_seen_at, first_pending_at=seen.first_seen_at)
+
+
+def _note_pending(commission: Commission, order: Order) -> None:
+    """Remember when this order was first seen, also after another one took its place; a master part's own stays that."""
+    spec, seen = commission.spec, commission.memory.order(order.url)
+    if seen is not None and seen.role != "follower":
+        return
+    commission.memory.remember_order(
+        order.url,
+        account=spec.account,
+        profile=spec.profile,
+        names=spec.names,
+        role="follower",
+        status=order.status,
+        expires_at=order.expires_at,
+        authorization_urls=(),
+        at=commission.clock(),
+    )
 
 
 def _release(commission: Commission, order: Order, releasable: tuple[Authorization, ...]) -> Order | Waiting:
@@ -86,7 +122,7 @@ def _release(commission: Commission, order: Order, releasable: tuple[Authorizati
     orders.deactivate_authorization(commission.session, chosen.url)
     for pause in (*REPLICA_PAUSES, None):
         before, asked_at = commission.order(), commission.clock()
-        fresh = _new_order(commission, before)
+        fresh, _ = _new_order(commission, before)
         if fresh.url != order.url or pause is None:
             break
         commission.pause(pause)

@@ -106,13 +106,13 @@ def while_pending(
     now: datetime,
     grace: timedelta,
 ) -> Verdict:
-    """Wait, or give the stuck order up. `remembered` is what was known before newOrder handed out `order`."""
+    """Wait, or give the stuck order up. `remembered` is what was known of `order` before newOrder handed it out."""
     if remembered is None or remembered.url != order.url or remembered.first_pending_at is None:
         return Verdict(Step.WAIT, "first seen")
     if now - remembered.first_pending_at < grace:
         return Verdict(Step.WAIT, "within the grace period")
-    if _released_enough(remembered, releases, now):
-        return Verdict(Step.WAIT, "released within the last day already")
+    if _released_enough(remembered, releases, now, grace):
+        return Verdict(Step.WAIT, "another was released a short while ago")
     pending = tuple(a for a in authorizations if a.status is AuthorizationStatus.PENDING)
     if any(a.is_processing for a in pending):
         return Verdict(Step.WAIT, "the CA is validating a name of it right now")
@@ -141,6 +141,7 @@ def may_look(remembered: RememberedOrder, now: datetime) -> bool:
     return at is None or not now < at <= now + LONGEST_LOOK
 
 
-def _released_enough(remembered: RememberedOrder, releases: Sequence[Release], now: datetime) -> bool:
+def _released_enough(remembered: RememberedOrder, releases: Sequence[Release], now: datetime, grace: timedelta) -> bool:
     since = remembered.waiting_since or remembered.first_seen_at
-    return now - since >= _DAY and any(now - release.at < _DAY for release in releases)
+    pause = _DAY if now - since >= _DAY else grace
+    return any(now - release.at < pause for release in releases)

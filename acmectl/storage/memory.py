@@ -120,6 +120,10 @@ class Memory:
         query = _ORDERS.select(f"WHERE ?1 IS NULL OR url IN ({carriers}) ORDER BY id")
         return self._database.rows(query, [encode(carrying)], _ORDERS.decode)
 
+    def order(self, url: str) -> SeenOrder | None:
+        """The order at `url`, if this host ever saw it."""
+        return next(iter(self._database.rows(_ORDERS.select("WHERE url = ?"), [encode(url)], _ORDERS.decode)), None)
+
     def has_ordered(self, account: str, profile: str | None, names: frozenset[Identifier]) -> bool:
         """Whether an order for exactly these names was remembered, of this account and profile."""
         query = "SELECT 1 FROM orders WHERE account = ? AND profile IS ? AND names = ? LIMIT 1"

@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 @click.option(
     "--with-key",
     "labels",
+    envvar="ACMECTL_ACCOUNT_EXPORT_WITH_KEY",
     multiple=True,
     metavar="LABEL",
     help="Add the private key of this certificate, for hosts that share it on purpose; needs --passphrase-file.",
 )
 @click.option(
-    "--for", "client", type=click.Choice(CLIENTS), help="FILE is the folder of another client: write its files there."
+    "--for",
+    "client",
+    envvar="ACMECTL_ACCOUNT_EXPORT_FOR",
+    type=click.Choice(CLIENTS),
+    help="FILE is the folder of another client: write its files there.",
 )
 @lock_wait
 @pass_context

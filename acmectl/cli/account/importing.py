@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     "--key", type=FILE, metavar="FILE", help="Instead of a bundle: the account's key alone, in PEM or as a JWK."
 )
 @click.option(
-    "--from", "client", type=click.Choice(CLIENTS), help="FILE is the folder of another client: take over its account."
+    "--from",
+    "client",
+    envvar="ACMECTL_ACCOUNT_IMPORT_FROM",
+    type=click.Choice(CLIENTS),
+    help="FILE is the folder of another client: take over its account.",
 )
 @click.option("--account-id", metavar="ID", help="With --from: which account, where the client has several.")
 @lock_wait
