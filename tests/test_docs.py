@@ -144,6 +144,7 @@ def _keys() -> Iterator[str]:
     definitions = schema["$defs"]
     yield from (set(schema["properties"]) - {"master", "certificates", "follower"})
     for prefix, name in (
+        ("accounts.NAME", "AccountSchema"),
         ("master", "MasterSchema"),
         ("certificates.LABEL", "CertificateSchema"),
         ("follower", "FollowerSchema"),
