@@ -153,7 +153,7 @@ def csr_der(key: PrivateKey, names: Iterable[Identifier]) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    sans = x509.SubjectAlternativeName([x509.DNSName(name.value) for name in sorted(set(names))])
+    sans = x509.SubjectAlternativeName([_general_name(name) for name in sorted(set(names))])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.add_extension(sans, critical=False).sign(key, SHA256()).public_bytes(Encoding.DER)
 
@@ -222,7 +222,20 @@ def _names(leaf: x509.Certificate) -> frozenset[Identifier]:
         sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return frozenset()
-    return frozenset(Identifier(name.lower()) for name in sans.get_values_for_type(x509.DNSName))
+    names = {Identifier(name.lower()) for name in sans.get_values_for_type(x509.DNSName)}
+    addresses = {Identifier(str(address)) for address in sans.get_values_for_type(x509.IPAddress)}
+    return frozenset({name for name in names if not name.is_address} | addresses)  # an address as DNSName: RFC 6125 B.2
+
+
+def _general_name(name: Identifier) -> x509.GeneralName:
+    """How a name stands among a certificate's alternative names (RFC 5280 section 4.2.1.6, RFC 8738 section 3)."""
+    from cryptography import x509
+
+    if not name.is_address:
+        return x509.DNSName(name.value)
+    import ipaddress
+
+    return x509.IPAddress(ipaddress.ip_address(name.value))
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
