@@ -29,6 +29,7 @@ from acmectl.workers import each
 if TYPE_CHECKING:
     from acmectl.dns.records import Record
     from acmectl.dns.update import Primary
+    from acmectl.dns.zones import Nameserver
 
 _WORKERS = 16
 
@@ -124,7 +125,7 @@ class Rfc2136Solver:
 
     def __init__(self, options: Rfc2136Options) -> None:
         self._options = options
-        self._check = DnsCheck(options)
+        self._check = DnsCheck(options, primary=self._servers)
         self._refused: set[Response] = set()
 
     def publish(self, responses: Sequence[Response]) -> Failures:
@@ -175,15 +176,19 @@ class Rfc2136Solver:
     def _primary(self, zone: str, key: TsigKey) -> Primary:
         from acmectl.dns.records import parse_name
         from acmectl.dns.update import Primary
-        from acmectl.dns.zones import primary_servers
 
-        name = parse_name(zone)
-        if self._options.server:
-            endpoints = _addresses(self._options.server, self._options.port)
-        else:
-            servers = primary_servers(name, self._check.resolver(), port=self._options.port)
-            endpoints = tuple(server.endpoint for server in servers)
-        return Primary(name, endpoints, key, self._options.timeout)
+        endpoints = tuple(server.endpoint for server in self._servers(zone))
+        return Primary(parse_name(zone), endpoints, key, self._options.timeout)
+
+    def _servers(self, zone: str) -> tuple[Nameserver, ...]:
+        """The primary server at each of its addresses."""
+        from acmectl.dns.records import parse_name
+        from acmectl.dns.zones import Nameserver, primary_servers
+
+        server, port = self._options.server, self._options.port
+        if server is None:
+            return primary_servers(parse_name(zone), self._check.resolver(), port=port)
+        return tuple(Nameserver(server, endpoint) for endpoint in _addresses(server, port))
 
 
 def _may_be_done(error: AcmectlError) -> bool:
