@@ -147,9 +147,9 @@ def _check(answer: bytes, sent: UpdateMessage, primary: Primary, server: Endpoin
     except (dns.tsig.BadTime, dns.tsig.BadSignature, dns.tsig.BadKey, dns.tsig.BadAlgorithm) as cause:
         raise Unanswered(f"the answer of name server `{server}` is not signed with {named} as it should be") from cause
     except (dns.exception.DNSException, ValueError, EOFError) as cause:
-        raise _unsigned(answer, refused, named) from cause
+        raise _unsigned(answer, refused, zone, named) from cause
     if key and not reply.had_tsig:  # dnspython 2.9 refuses it above; success must never rest on that
-        raise _unsigned(answer, refused, named)
+        raise _unsigned(answer, refused, zone, named)
     if not sent.is_response(reply):
         raise Unanswered(f"name server `{server}` sent an answer that is not for our update")
     if reply.rcode() != dns.rcode.NOERROR:
@@ -162,7 +162,7 @@ def _peer_reason(cause: dns.tsig.PeerError, key: TsigKey | None) -> tuple[str, s
         case dns.tsig.PeerBadKey():
             return (
                 f"it has no TSIG key `{name}` with algorithm `{algorithm}` (BADKEY)",
-                "compare name and algorithm with the `key` statement in the server's configuration",
+                _COMPARE,
             )
         case dns.tsig.PeerBadSignature():
             return (
@@ -175,13 +175,26 @@ def _peer_reason(cause: dns.tsig.PeerError, key: TsigKey | None) -> tuple[str, s
             return f"TSIG error {type(cause).__name__}", "see the log of the name server"
 
 
-def _unsigned(answer: bytes, refused: str, named: str) -> Unanswered:
-    """An answer that is damaged or bears no signature: nothing in it is proven, and its rcode is still the best clue."""
-    rcode = dns.rcode.to_text(dns.rcode.Rcode(answer[3] & 0x0F)) if len(answer) > 3 else "nothing"
-    return Unanswered(
-        f"{refused}: it answers {rcode}, not signed",
-        hint=f"does it know {named}, does it allow updates, and is it the primary server of the zone?",
-    )
+_COMPARE = (
+    "compare name and algorithm with the `key` statement in the server's configuration; "
+    "Knot says so too where no `acl` of the zone lets the key update it"
+)
+
+
+def _unsigned(answer: bytes, refused: str, zone: Name, named: str) -> Unanswered:
+    """An answer that is damaged or bears no signature: nothing in it is proven, and its rcode is still the best clue.
+
+    Knot says NOTAUTH like this for a zone that it does not have, PowerDNS REFUSED for any wrong key, BIND REFUSED for updates at a secondary.
+    """
+    rcode = dns.rcode.Rcode(answer[3] & 0x0F) if len(answer) > 3 else None
+    hints = {
+        dns.rcode.NOTAUTH: f"does it serve zone `{shown(zone)}` as primary? set `server` or `zone` of the solver",
+        dns.rcode.REFUSED: f"does it know {named} with the same algorithm and secret, and does it allow updates with it?",
+        dns.rcode.NOTIMP: "it knows no dynamic updates, or is not the primary server: set `server` of the solver",
+    }
+    whole = f"does it know {named}, does it allow updates, and is it the primary server of the zone?"
+    said = "nothing" if rcode is None else dns.rcode.to_text(rcode)
+    return Unanswered(f"{refused}: it answers {said}, not signed", hint=hints.get(rcode, whole) if rcode else whole)
 
 
 def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str) -> UpdateRefused:

@@ -31,6 +31,7 @@ def running_knot(
     require("knotd", "knot")
 
     def launch(place: Path, port: int) -> Knot:
+        (place / "db").mkdir()
         for zone in () if primary else zones:
             (place / f"{zone.name}.zone").write_text(zone.text(address), "ascii")
         (place / "knot.conf").write_text(_configuration(place, zones, keys, f"{address}@{port}", primary), "ascii")

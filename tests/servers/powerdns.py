@@ -64,7 +64,7 @@ query-cache-ttl=0
 negquery-cache-ttl=0
 zone-cache-refresh-interval=0
 dnsupdate=yes
-allow-dnsupdate-from=127.0.0.0/8
+allow-dnsupdate-from=
 disable-syslog=yes
 security-poll-suffix=
 version-string=anonymous
@@ -93,6 +93,7 @@ def _fill(path: Path, zones: Sequence[Zone], keys: Sequence[Key], address: str) 
                 "INSERT INTO domainmetadata (domain_id, kind, content) VALUES (?, ?, ?)",
                 [
                     (number, "SOA-EDIT-DNSUPDATE", "INCREASE"),
+                    *((number, "ALLOW-DNSUPDATE-FROM", "127.0.0.0/8") for _ in allowed[:1]),
                     *((number, "TSIG-ALLOW-DNSUPDATE", key.name) for key in allowed),
                 ],
             )
