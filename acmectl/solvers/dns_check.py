@@ -83,7 +83,7 @@ class DnsCheckOptions(Options):
     """Whom to ask for CNAME, SOA and NS records, in place of the system's resolvers."""
 
     zone: DomainName | None = None
-    """The zone around the records, where looking it up would give another."""
+    """The zone around the records: where looking it up would give another, and for CNAMEs from names of other solvers into it."""
 
     propagation: PropagationOptions = PropagationOptions()
     """When a record counts as seen."""

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, model_validator
 
 from acmectl.dns.endpoints import Endpoint, is_address
 from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_file
-from acmectl.errors import AcmectlError, DNSError
+from acmectl.errors import AcmectlError, DNSError, SolverError
 from acmectl.options import Duration, InvalidOption, Options, Port, SecretFile
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record
@@ -29,7 +29,7 @@ from acmectl.workers import each
 if TYPE_CHECKING:
     from acmectl.dns.records import Record
     from acmectl.dns.update import Primary
-    from acmectl.dns.zones import Nameserver
+    from acmectl.dns.zones import Location, Nameserver
 
 _WORKERS = 16
 
@@ -160,7 +160,9 @@ class Rfc2136Solver:
         for response, location in located.items():
             of_zone[location.zone.to_text()].append(records[response])
         refused = self._send_all(of_zone, key, send)
-        return dict(failures) | {r: solver_error(refused[record]) for r, record in records.items() if record in refused}
+        return dict(failures) | {
+            r: _with_its_way(refused[record], located[r]) for r, record in records.items() if record in refused
+        }
 
     def _send_all(
         self, of_zone: Mapping[str, Sequence[Record]], key: TsigKey, send: _Send
@@ -189,6 +191,22 @@ class Rfc2136Solver:
         if server is None:
             return primary_servers(parse_name(zone), self._check.resolver(), port=port)
         return tuple(Nameserver(server, endpoint) for endpoint in _addresses(server, port))
+
+
+def _with_its_way(error: AcmectlError, location: Location) -> SolverError:
+    """The error, told with the CNAME that led to a zone which may not be one of this solver at all."""
+    from acmectl.dns.records import shown
+
+    if location.owner == location.asked:
+        return solver_error(error)
+    zone = shown(location.zone)
+    hint = f"has the zone another server or key? give it a solver of its own, with `zone: {zone}`"
+    said = SolverError(
+        f"{error.message} (`{shown(location.asked)}` is a CNAME into `{zone}`)",
+        hint=f"{error.hint}; {hint}" if error.hint else hint,
+    )
+    said.__cause__ = error
+    return said
 
 
 def _may_be_done(error: AcmectlError) -> bool:
