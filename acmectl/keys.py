@@ -153,7 +153,7 @@ def csr_der(key: PrivateKey, names: Iterable[Identifier]) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    sans = x509.SubjectAlternativeName([_general_name(name) for name in sorted(set(names))])
+    sans = x509.SubjectAlternativeName([general_name(name) for name in sorted(set(names))])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.add_extension(sans, critical=False).sign(key, SHA256()).public_bytes(Encoding.DER)
 
@@ -227,7 +227,7 @@ def _names(leaf: x509.Certificate) -> frozenset[Identifier]:
     return frozenset({name for name in names if not name.is_address} | addresses)  # an address as DNSName: RFC 6125 B.2
 
 
-def _general_name(name: Identifier) -> x509.GeneralName:
+def general_name(name: Identifier) -> x509.GeneralName:
     """How a name stands among a certificate's alternative names (RFC 5280 section 4.2.1.6, RFC 8738 section 3)."""
     from cryptography import x509
 

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes, CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from acmectl.keys import general_name
 from acmectl.model.names import Identifier
 
 _YEARS = timedelta(days=30 * 365)  # the sandbox's clock is moved by years
@@ -78,7 +79,7 @@ class Issuer:
         subject = named if common_name and 0 < len(named) <= _LONGEST_CN else None
         not_before = (now - _BACKDATED).replace(microsecond=0)
         not_after = not_before + lifetime - timedelta(seconds=1)
-        alternatives = x509.SubjectAlternativeName([_general_name(name) for name in sorted(ordered)])
+        alternatives = x509.SubjectAlternativeName([general_name(Identifier(name)) for name in sorted(ordered)])
         builder = _leaf(public_key, subject, alternatives, not_before, not_after)
         certificate = (
             builder.issuer_name(self._intermediate.subject)
@@ -169,10 +170,6 @@ def _leaf(
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    return x509.IPAddress(ipaddress.ip_address(name)) if Identifier(name).is_address else x509.DNSName(name)
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:

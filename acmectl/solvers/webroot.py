@@ -44,7 +44,7 @@ class WebrootOptions(HttpCheckOptions):
 class WebrootSolver:
     """Writes and removes the files; the check is shared with the other solvers for http-01."""
 
-    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False)
+    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False, ip=True)
 
     def __init__(self, options: WebrootOptions) -> None:
         self._options = options
