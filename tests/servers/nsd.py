@@ -1,4 +1,4 @@
-"""NSD on a free high port of loopback, as a secondary that is told nothing: it lags by the zone's refresh time."""
+"""NSD on a free high port of loopback, as a secondary that lags: by the zone's refresh time, or until the test tells it of a change."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import dns.flags
+import dns.message
+import dns.opcode
+import dns.query
+import dns.rdatatype
+
 from tests.servers.name_server import NameServer, Zone, require, running, start
 
 
 class Nsd(NameServer):
     """A running `nsd`."""
+
+    def notify(self, zone: str) -> None:
+        """Tell it that the zone has changed (RFC 1996); it transfers the zone soon."""
+        message = dns.message.make_query(zone, dns.rdatatype.SOA, flags=dns.flags.AA)
+        message.set_opcode(dns.opcode.NOTIFY)
+        dns.query.udp(message, self.address, timeout=10, port=self.port)
 
 
 @contextlib.contextmanager
@@ -44,7 +56,7 @@ remote-control:
 """
     source = f"{primary.address}@{primary.port} NOKEY"
     return text + "".join(
-        f"zone:\n    name: {zone.name}\n    zonefile: {zone.name}.zone\n    request-xfr: AXFR {source}\n"
+        f"zone:\n    name: {zone.name}\n    zonefile: {zone.name}.zone\n    request-xfr: AXFR {source}\n    allow-notify: 127.0.0.0/8 NOKEY\n"
         f"    min-refresh-time: {zone.refresh}\n    max-refresh-time: {zone.refresh}\n"
         for zone in zones
     )
