@@ -21,7 +21,7 @@ from acmectl.solvers.base import CONTRACT, Capabilities, Solver
 from acmectl.solvers.foreign import Guarded, others_code
 
 ENTRY_POINT_GROUP = "acmectl.solvers"
-_BUILT_IN = ("rfc2136", "webroot", "standalone", "command", "tls-alpn")
+_BUILT_IN = ("rfc2136", "lexicon", "webroot", "standalone", "command", "tls-alpn")
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 

@@ -27,7 +27,7 @@ def python(code: str, *paths: Path) -> str:
 
 
 def test_every_built_in_type_has_options_and_is_known() -> None:
-    assert {"rfc2136", "webroot", "standalone", "command", "tls-alpn"} <= set(registry.known_types())
+    assert {"rfc2136", "lexicon", "webroot", "standalone", "command", "tls-alpn"} <= set(registry.known_types())
     for name in registry.known_types():
         model = registry.options_model(name)
         assert model
@@ -57,6 +57,7 @@ import sys
 from acmectl.solvers import registry
 options = {{
     "rfc2136": {{"server": "192.0.2.53", "tsig_key_file": {str(key)!r}, "resolvers": ["192.0.2.53"]}},
+    "lexicon": {{"provider": "powerdns", "credentials": {{"auth_token": {str(key)!r}}}}},
     "webroot": {{"path": {str(tmp_path)!r}}},
     "standalone": {{"listen": "127.0.0.1:8080"}},
     "command": {{"challenge": "dns-01", "publish": ["true"], "remove": ["true"]}},
