@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
+import pwd
 import re
 import secrets
 import stat
@@ -221,3 +223,23 @@ def hint_for(cause: OSError) -> str | None:
         errno.EACCES: "run as the user who owns it (mostly root), or choose another directory",
         errno.EPERM: "run as the user who owns it (mostly root), or choose another directory",
     }.get(cause.errno or 0)
+
+
+def user_id(owner: str | None, *, of: str, error: type[AcmectlError] = StorageError) -> int:
+    """The number of a user that is given by name or number, -1 for None (as it is); `of` is whose `owner` it is."""
+    if owner is None or owner.isdecimal():
+        return int(owner or -1)
+    try:
+        return pwd.getpwnam(owner).pw_uid
+    except KeyError as cause:
+        raise error(f"there is no user `{owner}` on this host", hint=f"correct the `owner` of {of}") from cause
+
+
+def group_id(group: str | None, *, of: str, error: type[AcmectlError] = StorageError) -> int:
+    """The number of a group, as `user_id`."""
+    if group is None or group.isdecimal():
+        return int(group or -1)
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError as cause:
+        raise error(f"there is no group `{group}` on this host", hint=f"correct the `group` of {of}") from cause

@@ -9,6 +9,7 @@ quotes a value that could be a secret.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from datetime import timedelta
@@ -25,6 +26,11 @@ from acmectl.model import durations
 parse_duration, format_duration = durations.parse_duration, durations.format_duration
 
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+_-][A-Za-z0-9+/_-]{19,}\Z|.*=\Z")
+
+
+_BY_CREDENTIAL = "credential:"
+_CREDENTIAL = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,255}\Z")
+_CREDENTIAL_STORES = ("/etc/credstore", "/run/credstore", "/usr/lib/credstore")  # systemd.exec(5), LoadCredential=
 
 
 class Text(str):
@@ -123,8 +129,28 @@ def _quotes(value: Any) -> str | None:
     return "write it in quotes" if isinstance(value, int | float) else None
 
 
+def _credential(name: str) -> Path:
+    """Where systemd puts a credential for the service; for a person's shell, where it takes it from."""
+    if not _CREDENTIAL.match(name):
+        raise ValueError("not the name of a credential: letters, digits, `.`, `_` and `-`")
+    if directory := os.environ.get("CREDENTIALS_DIRECTORY"):
+        path = Path(directory, name)
+        if not path.exists():
+            hint = f"`LoadCredential={name}:/path/to/the/file` in the unit"
+            raise InvalidOption(f"systemd gives this service no credential `{name}`", hint=hint)
+        return path
+    for store in _CREDENTIAL_STORES:
+        if (path := Path(store, name)).exists():
+            return path
+    hint = f"put it into /etc/credstore, with `LoadCredential={name}` in the unit; or run the service in its place"
+    raise InvalidOption(f"the credential `{name}` is with systemd, which did not start this process", hint=hint)
+
+
 def _secret_file(value: Any) -> Path:
-    path = parse_path(value)
+    if isinstance(value, str) and value.startswith(_BY_CREDENTIAL):
+        path = _credential(value.removeprefix(_BY_CREDENTIAL))
+    else:
+        path = parse_path(value)
     try:
         if not path.is_file():
             raise _no_file(str(value), path)
@@ -183,7 +209,10 @@ ConfigPath = Annotated[
 SecretFile = Annotated[
     Path, BeforeValidator(_secret_file), WithJsonSchema({"type": "string", "minLength": 1, "x-kind": "secret file"})
 ]
-"""The path of a file that holds a secret: a regular file that we can read and others cannot (`files.exposure`)."""
+"""The path of a file that holds a secret: a regular file that we can read and others cannot (`files.exposure`).
+
+`credential:NAME` is one that systemd hands to the service (`LoadCredential=`, systemd.exec(5)).
+"""
 
 Mode = Annotated[
     int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "x-kind": "file mode"})

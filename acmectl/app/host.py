@@ -23,6 +23,7 @@ from acmectl.policy.lifetimes import Schedule
 from acmectl.policy.refresh import Wanted
 from acmectl.policy.renewal import Due
 from acmectl.solvers import registry as solvers
+from acmectl.solvers.delegation import delegating, zone_of
 from acmectl.storage import identity
 from acmectl.storage.clock import CAClock
 from acmectl.storage.state import StateDirectory
@@ -327,7 +328,13 @@ class Host:
             return None
 
     def _solver(self, name: str) -> Solver:
-        return solvers.build(*self.parts.solvers[name])
+        """The solver `name`; where CNAMEs lead into the zone of another one, that one takes over."""
+        makes = {other: partial(solvers.build, *part) for other, part in self.parts.solvers.items()}
+        others: dict[str, Callable[[], Solver]] = {}
+        for other, (_, options) in self.parts.solvers.items():
+            if other != name and (zone := zone_of(options)):
+                others.setdefault(zone, makes[other])
+        return delegating(makes[name], self.parts.solvers[name][1], others)
 
     def _cutoff(self, profile: str | None, now: datetime) -> timedelta | None:
         rules = self._rules(profile, now)

@@ -42,14 +42,17 @@ class _Members(JSONDeSerializable):
 
 def new_order(identifiers: Iterable[Identifier], *, profile: str | None, replaces: str | None) -> JSONDeSerializable:
     """A new order (RFC 8555 section 7.4); `profile` as in draft-ietf-acme-profiles."""
-    wanted = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=i.value) for i in identifiers]
-    return _NewOrder(identifiers=wanted, profile=profile, replaces=replaces)
+    return _NewOrder(identifiers=[_identifier(i) for i in identifiers], profile=profile, replaces=replaces)
 
 
 def new_authorization(identifier: Identifier) -> JSONDeSerializable:
     """A new authorization outside any order (RFC 8555 section 7.4.1)."""
-    wanted = messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=identifier.value)
-    return messages.NewAuthorization(identifier=wanted)
+    return messages.NewAuthorization(identifier=_identifier(identifier))
+
+
+def _identifier(wanted: Identifier) -> messages.Identifier:
+    kind = messages.IDENTIFIER_IP if wanted.is_address else messages.IDENTIFIER_FQDN
+    return messages.Identifier(typ=kind, value=wanted.value)
 
 
 def finalization(csr_der: bytes) -> JSONDeSerializable:

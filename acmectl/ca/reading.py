@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from acmectl.ca.fields import Fields, is_url, read_object
-from acmectl.errors import CAProtocolError, Problem
+from acmectl.errors import CAProtocolError, InvalidName, Problem
 from acmectl.model.names import Identifier
 from acmectl.model.orders import (
     Authorization,
@@ -94,7 +94,11 @@ def _order_status(fields: Fields) -> OrderStatus:
 
 
 def _identifier(fields: Fields) -> Identifier:
-    return Identifier(fields.text("value").lower().removesuffix("."))
+    value = fields.text("value").lower().removesuffix(".")
+    if fields.optional_text("type") == "ip":
+        with suppress(InvalidName):  # then it is none of ours, as any unknown name
+            return Identifier.parse(value)  # some CAs write addresses in another form than RFC 5952's
+    return Identifier(value)
 
 
 def _challenge(fields: Fields) -> Challenge:

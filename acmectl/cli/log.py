@@ -50,6 +50,6 @@ def _spelled(subject: str | None) -> str | None:
     if subject is None:
         return None
     try:
-        return Identifier.parse(subject).value if "." in subject else subject
+        return Identifier.parse(subject).value if "." in subject or ":" in subject else subject
     except InvalidName:
         return subject

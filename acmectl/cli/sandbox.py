@@ -123,11 +123,18 @@ class LifetimesType(click.ParamType[tuple[str, "Lifetimes"]]):
     "--http-port", type=click.IntRange(1, 65535), default=80, show_default=True, help="Where http-01 is asked."
 )
 @click.option(
+    "--https-port",
+    type=click.IntRange(1, 65535),
+    default=443,
+    show_default=True,
+    help="Where tls-alpn-01 is asked, and redirects to HTTPS lead.",
+)
+@click.option(
     "--http-address",
     default="127.0.0.1",
     show_default=True,
     metavar="ADDRESS",
-    help=f"Where http-01 is asked, for every name; `{_LOOK_UP}`: at the addresses that --resolver knows.",
+    help=f"Where http-01 and tls-alpn-01 are asked, for every name; `{_LOOK_UP}`: at the addresses that --resolver knows.",
 )
 @click.option(
     "--resolver", type=AddressType(), metavar="ADDRESS:PORT", help="The name server that dns-01 asks; none: it cannot."
@@ -187,6 +194,7 @@ def sandbox(
     profiles: tuple[tuple[str, Lifetimes], ...],
     cutoff: timedelta | None,
     http_port: int,
+    https_port: int,
     http_address: str,
     resolver: Address | None,
     failures_limit: int | None,
@@ -224,7 +232,7 @@ def sandbox(
             host=listen[0],
             port=listen[1],
             rules=replace(rules, limits=_limits(rules, failures_limit) if limits else None),
-            http_target=HttpTarget(http_port, _http_address(http_address, resolver)),
+            http_target=HttpTarget(http_port, _http_address(http_address, resolver), https_port),
             resolver=resolver,
             is_trusting=trust,
             external_accounts=_external_account() if require_binding else {},

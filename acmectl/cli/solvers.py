@@ -7,8 +7,11 @@ import click
 from acmectl.cli.context import as_json
 from acmectl.cli.render import solvers as render
 from acmectl.cli.render import words
-from acmectl.errors import UsageError
+from acmectl.errors import SolverError, UsageError
+from acmectl.options import nearest
 from acmectl.policy.health import ExitStatus
+
+_NOT_INSTALLED = "providers of hosted DNS need dns-lexicon: `pip install 'acmectl[lexicon]'`"
 
 
 @click.group()
@@ -37,14 +40,41 @@ def list_(*, json: bool) -> int:
 @click.argument("name")
 @as_json
 def show_(name: str, *, json: bool) -> int:
-    """Show what a solver type can do, and its options."""
+    """Show what a solver type, or a provider of type `lexicon`, takes."""
     from acmectl.solvers import describing, registry
 
+    providers = _providers()
+    if name not in registry.known_types() and name not in providers:
+        hint = nearest(name, (*registry.known_types(), *providers)) or registry.hint_for(name)
+        hint += "" if providers else f"; {_NOT_INSTALLED}"
+        raise UsageError(f"there is no solver type `{name}`", hint=hint)
     if name not in registry.known_types():
-        raise UsageError(f"there is no solver type `{name}`", hint=registry.hint_for(name))
+        provider, options = describing.described_provider(name)
+        if json:
+            words.json_out({"provider": render.provider_json(provider, options)})
+        else:
+            render.type_(provider, options)
+        return ExitStatus.AS_WANTED
     found, options = describing.described(name)
+    its_own = providers if name == "lexicon" else ()
     if json:
-        words.json_out({"solver": render.type_json(found) | {"options": [render.option_json(o) for o in options]}})
+        more = {"providers": list(its_own)} if its_own else {}
+        words.json_out(
+            {"solver": render.type_json(found) | {"options": [render.option_json(o) for o in options]} | more}
+        )
     else:
         render.type_(found, options)
+        render.providers(its_own)
+    if name == "lexicon" and not providers:
+        words.hint(_NOT_INSTALLED)
     return ExitStatus.AS_WANTED
+
+
+def _providers() -> tuple[str, ...]:
+    """Those of lexicon, none where it is not installed."""
+    from acmectl.solvers.lexicon_providers import provider_names
+
+    try:
+        return provider_names()
+    except SolverError:
+        return ()

@@ -104,9 +104,12 @@ def _contact(value: Any) -> str:
     if not at or not _LOCAL_PART.match(local):
         raise ValueError("not an e-mail address, such as `hostmaster@example.com`")
     try:
-        return f"{local}@{Identifier.parse(domain)}"
+        host = Identifier.parse(domain)
     except InvalidName as cause:
         raise InvalidOption(f"not an e-mail address: {cause.message}", hint=cause.hint) from cause
+    if host.is_address:
+        raise ValueError(f"not an e-mail address: `{host}` is an address of a host, not a name")
+    return f"{local}@{host}"
 
 
 def _directory_url(text: str) -> str:

@@ -16,6 +16,7 @@ from acmectl.options import Text, nearest
 
 _LETSENCRYPT = ("letsencrypt", "letsencrypt-staging")
 _LETSENCRYPT_PROFILES = ("classic", "shortlived", "tlsserver")
+_FOR_ADDRESSES = "shortlived"
 
 
 def check_references(root: MappingNode, parts: Outline, *, complete: bool) -> Iterator[ConfigurationProblem]:
@@ -33,6 +34,7 @@ def check_references(root: MappingNode, parts: Outline, *, complete: bool) -> It
         yield from _twice(entry.names.names, "in this certificate")
         yield from _covered(entry)
     yield from _misspelt_profiles(root, parts)
+    yield from _addresses(root, parts)
 
 
 def _is_empty(certificates: Member | None) -> bool:
@@ -90,7 +92,7 @@ def _covered(entry: Entry) -> Iterator[ConfigurationProblem]:
 
 def _misspelt_profiles(root: MappingNode, parts: Outline) -> Iterator[ConfigurationProblem]:
     """Only near misses: Let's Encrypt may offer a new profile any day, and whether it has one is asked of it."""
-    if (root.text("authority") or root.mapping("authority").text("name")) not in _LETSENCRYPT:
+    if not _is_letsencrypt(root):
         return
     for path, node in [((), root), *((entry.path, entry.node) for entry in parts.certificates.values())]:
         profile = node.text("profile")
@@ -99,3 +101,20 @@ def _misspelt_profiles(root: MappingNode, parts: Outline) -> Iterator[Configurat
         if hint := nearest(profile, _LETSENCRYPT_PROFILES, likeness=0.85):
             message = f"there is no profile `{show_key(profile)}` at Let's Encrypt"
             yield problem((*path, "profile"), locate(node, ("profile",))[1], message, hint)
+
+
+def _addresses(root: MappingNode, parts: Outline) -> Iterator[ConfigurationProblem]:
+    """Let's Encrypt certifies IP addresses in its shortest-lived certificates only; another CA is asked when its turn comes."""
+    if not _is_letsencrypt(root):
+        return
+    for entry in (*parts.authorize, *parts.certificates.values()):
+        if (entry.node.text("profile") or root.text("profile")) == _FOR_ADDRESSES:
+            continue
+        for name in entry.names.names:
+            if name.identifier.is_address:
+                message = f"`{name.identifier}` is an address: Let's Encrypt certifies them under one profile only"
+                yield problem(name.path, name.place, message, f"set `profile: {_FOR_ADDRESSES}`")
+
+
+def _is_letsencrypt(root: MappingNode) -> bool:
+    return (root.text("authority") or root.mapping("authority").text("name")) in _LETSENCRYPT

@@ -12,9 +12,7 @@ could point root's pen anywhere. A link to the folder itself is the administrato
 
 from __future__ import annotations
 
-import grp
 import hashlib
-import pwd
 from datetime import timedelta
 from pathlib import Path
 
@@ -122,7 +120,8 @@ class FilesTarget:
         a full disk. Every old copy is then still in place.
         """
         options = self._options
-        uid, gid = _uid(options.owner), _gid(options.group)
+        uid = files.user_id(options.owner, of="the target", error=DeployError)
+        gid = files.group_id(options.group, of="the target", error=DeployError)
         parts = [
             (part, name) for part in _ORDER if (name := getattr(options.files, part)) and _is_there(generation, part)
         ]
@@ -155,25 +154,3 @@ def _stamp(copy: Path) -> str:
 
 def _is_there(generation: Path, part: str) -> bool:
     return part != "privkey" or not (generation / "csr.pem").exists() or (generation / "privkey.pem").exists()
-
-
-def _uid(owner: str | None) -> int:
-    if owner is None or owner.isdecimal():
-        return int(owner or -1)
-    try:
-        return pwd.getpwnam(owner).pw_uid
-    except KeyError as cause:
-        raise DeployError(
-            f"there is no user `{owner}` on this host", hint="correct the `owner` of the target"
-        ) from cause
-
-
-def _gid(group: str | None) -> int:
-    if group is None or group.isdecimal():
-        return int(group or -1)
-    try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError as cause:
-        raise DeployError(
-            f"there is no group `{group}` on this host", hint="correct the `group` of the target"
-        ) from cause

@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import dns.flags
 import dns.rcode
+import dns.rdatatype
 from dns.message import Message
 
 from acmectl.dns.exchange import NoRoute, ask
@@ -48,21 +49,27 @@ class _Task:
 
 
 def wait_until_seen(
-    expected: Mapping[Record, Sequence[Nameserver]], *, patience: Patience, authoritative: bool = True
+    expected: Mapping[Record, Sequence[Nameserver]],
+    *,
+    patience: Patience,
+    authoritative: bool = True,
+    enough: int | None = None,
 ) -> dict[Record, DNSError]:
     """Ask until all servers of each record answer it, or the time is over; returns the reason for each that is not seen.
 
     `authoritative` demands that a server answers for the zone itself (AA), which is what makes a lame one visible; a
-    configured server may also be a resolver. Everybody is asked once at least. A server without an address that this host has a
+    configured server may also be a resolver. A record that `enough` servers answer (each at all its addresses) is seen, although
+    others lag; None is all of them. Everybody is asked once at least. A server without an address that this host has a
     route to is one that is not seen; one of several addresses without a route is left out.
     """
     end = time.monotonic() + patience.timeout.total_seconds()
     pending = [(record, server) for record, servers in expected.items() for server in servers]
     while True:
         reasons = _without_unreachable(_round(pending, authoritative), expected)
+        reasons = _without_enough(reasons, expected, enough)
         pending = list(reasons)
         if not pending or time.monotonic() + patience.interval.total_seconds() > end:
-            return _explain(reasons, patience)
+            return _explain(reasons, patience, enough)
         pause(patience.interval.total_seconds())
 
 
@@ -103,10 +110,15 @@ def _lack(answer: Message, record: Record, *, authoritative: bool) -> str | None
         return f"answers {dns.rcode.to_text(rcode)}"
     if authoritative and not answer.flags & dns.flags.AA:
         return "is lame: it does not answer for the zone"
+    others = 0
     for rrset in answer.answer:
-        if rrset.rdtype == record.rdata.rdtype and record.rdata in rrset:
-            return None
-    return "does not have the record yet"
+        if rrset.rdtype == record.rdata.rdtype:
+            if record.rdata in rrset:
+                return None
+            others += len(rrset)
+        elif rrset.rdtype == dns.rdatatype.CNAME and rrset.name == record.owner:
+            return f"has a CNAME there, to `{shown(rrset[0].target)}`"
+    return "does not have the record yet" + (f", but {others} other{'s'[: others > 1]}" if others else "")
 
 
 def _without_unreachable(reasons: _Reasons, expected: Mapping[Record, Sequence[Nameserver]]) -> _Reasons:
@@ -123,14 +135,26 @@ def _without_unreachable(reasons: _Reasons, expected: Mapping[Record, Sequence[N
     }
 
 
-def _explain(reasons: _Reasons, patience: Patience) -> dict[Record, DNSError]:
+def _without_enough(reasons: _Reasons, expected: Mapping[Record, Sequence[Nameserver]], enough: int | None) -> _Reasons:
+    """Leave out the records that enough servers have. Servers are told apart by name."""
+    if enough is None:
+        return reasons
+    lacking: dict[Record, set[str]] = defaultdict(set)
+    for record, server in reasons:
+        lacking[record].add(server.name)
+    seen = {record for record, names in lacking.items() if len({s.name for s in expected[record]} - names) >= enough}
+    return {(record, server): error for (record, server), error in reasons.items() if record not in seen}
+
+
+def _explain(reasons: _Reasons, patience: Patience, enough: int | None) -> dict[Record, DNSError]:
     said: dict[Record, list[str]] = defaultdict(list)
     for (record, server), error in reasons.items():
         said[record].append(f"{server}: {error.message}")
     after = format_duration(patience.timeout)
+    servers = "all name servers" if enough is None else f"{enough} name server{'s'[: enough > 1]}"
     return {
         record: DNSError(
-            f"{record.rdata.rdtype.name} of `{shown(record.owner)}` is not on all name servers after {after}: "
+            f"{record.rdata.rdtype.name} of `{shown(record.owner)}` is not on {servers} after {after}: "
             + "; ".join(texts),
             hint=_HINT,
         )

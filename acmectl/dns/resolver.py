@@ -7,6 +7,7 @@ tell neither which CNAME of a chain is broken nor which server said so.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -53,7 +54,10 @@ class Resolver:
             if answer.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
                 return answer
             said[endpoint] = f"resolver `{endpoint}` answers {dns.rcode.to_text(answer.rcode())}"
-        raise DNSError(f"cannot look up {rdtype.name} of `{shown(name)}`: {'; '.join(said.values())}", hint=_HINT)
+            if answer.rcode() == dns.rcode.SERVFAIL and _answers_unchecked(name, rdtype, endpoint, rest):
+                said[endpoint] += ", but has an answer for who does not check DNSSEC"
+                raise DNSError(_cannot(name, rdtype, said), hint=_BOGUS.format(shown(name)))
+        raise DNSError(_cannot(name, rdtype, said), hint=_HINT)
 
     def addresses(self, name: Name) -> tuple[str, ...]:
         """The IPv4 and IPv6 addresses of a host, none if it has none; DNSError if that cannot be known."""
@@ -64,6 +68,21 @@ class Resolver:
         return tuple(found)
 
 
+def _cannot(name: Name, rdtype: RdataType, said: Mapping[Endpoint, str]) -> str:
+    return f"cannot look up {rdtype.name} of `{shown(name)}`: {'; '.join(said.values())}"
+
+
+def _answers_unchecked(name: Name, rdtype: RdataType, endpoint: Endpoint, seconds: float) -> bool:
+    """Whether a resolver that failed answers the same question with checking disabled (CD, RFC 4035 section 3.2.2)."""
+    unchecked = question(name, rdtype, recurse=True)
+    unchecked.flags |= dns.flags.CD
+    try:
+        return ask(unchecked, endpoint, seconds=min(_TRY_SECONDS, seconds)).rcode() != dns.rcode.SERVFAIL
+    except DNSError:
+        return False
+
+
+_BOGUS = "the zone's DNSSEC signatures are broken or expired, and CAs refuse it too: `delv {}`"
 _HINT = "look at it with `dig`; other resolvers can be set with `resolvers` of the solver"
 
 

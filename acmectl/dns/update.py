@@ -3,6 +3,9 @@
 A message is done as a whole or not at all, so one name that the server's policy refuses would take its neighbours with it: a refused
 message is divided, and the names that are refused for themselves are found. Adding what is there and
 removing what is gone are no failures (RFC 2136 sections 3.4.2.2 and 3.4.2.4), which makes both calls repeatable.
+
+Adding beside a CNAME is dropped by the server, which answers NOERROR all the same (section 3.4.2.2). So each name to be added to bears the
+prerequisite that no CNAME is there: a CNAME that our resolver does not show yet, or not to us, is then told by the primary itself.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from datetime import timedelta
 import dns.exception
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.tsig
 import dns.update
 from dns.name import Name
@@ -27,7 +31,7 @@ from acmectl.dns.tsig import TsigKey
 from acmectl.errors import DNSError
 
 _MAX_RECORDS = 500  # a message; servers limit the time that one may take
-_MAX_OCTETS = 48_000  # a message, of the 65535 that fit, before compression
+_MAX_OCTETS = 64_000  # a message, of the 65535 that fit: the rest is for header, zone and signature; before compression
 _MAX_DIVISIONS = 40  # refused messages that are divided: enough for four bad names among a thousand
 
 
@@ -56,7 +60,12 @@ class Primary:
 def add(records: Sequence[Record], *, primary: Primary, ttl: timedelta) -> dict[Record, DNSError]:
     """Add every record to its set, beside what is there; returns the reason for each that was not added."""
     seconds = int(ttl.total_seconds())
-    return _update(records, primary, lambda message, record: message.add(record.owner, seconds, record.rdata))
+
+    def change(message: UpdateMessage, record: Record) -> None:
+        message.absent(record.owner, dns.rdatatype.CNAME)
+        message.add(record.owner, seconds, record.rdata)
+
+    return _update(records, primary, change)
 
 
 def remove(records: Sequence[Record], *, primary: Primary) -> dict[Record, DNSError]:
@@ -90,7 +99,8 @@ def _messages(records: list[Record]) -> list[list[Record]]:
     batches: list[list[Record]] = []
     room = 0
     for record in records:
-        size = len(record.owner.to_wire() or b"") + len(record.rdata.to_wire() or b"") + 10
+        owner = len(record.owner.to_wire() or b"") + 10
+        size = 2 * owner + len(record.rdata.to_wire() or b"")  # the prerequisite, and the record
         if not batches or len(batches[-1]) == _MAX_RECORDS or size > room:
             batches.append([])
             room = _MAX_OCTETS
@@ -137,9 +147,9 @@ def _check(answer: bytes, sent: UpdateMessage, primary: Primary, server: Endpoin
     except (dns.tsig.BadTime, dns.tsig.BadSignature, dns.tsig.BadKey, dns.tsig.BadAlgorithm) as cause:
         raise Unanswered(f"the answer of name server `{server}` is not signed with {named} as it should be") from cause
     except (dns.exception.DNSException, ValueError, EOFError) as cause:
-        raise _unsigned(answer, refused, named) from cause
+        raise _unsigned(answer, refused, zone, named) from cause
     if key and not reply.had_tsig:  # dnspython 2.9 refuses it above; success must never rest on that
-        raise _unsigned(answer, refused, named)
+        raise _unsigned(answer, refused, zone, named)
     if not sent.is_response(reply):
         raise Unanswered(f"name server `{server}` sent an answer that is not for our update")
     if reply.rcode() != dns.rcode.NOERROR:
@@ -152,7 +162,7 @@ def _peer_reason(cause: dns.tsig.PeerError, key: TsigKey | None) -> tuple[str, s
         case dns.tsig.PeerBadKey():
             return (
                 f"it has no TSIG key `{name}` with algorithm `{algorithm}` (BADKEY)",
-                "compare name and algorithm with the `key` statement in the server's configuration",
+                _COMPARE,
             )
         case dns.tsig.PeerBadSignature():
             return (
@@ -165,13 +175,26 @@ def _peer_reason(cause: dns.tsig.PeerError, key: TsigKey | None) -> tuple[str, s
             return f"TSIG error {type(cause).__name__}", "see the log of the name server"
 
 
-def _unsigned(answer: bytes, refused: str, named: str) -> Unanswered:
-    """An answer that is damaged or bears no signature: nothing in it is proven, and its rcode is still the best clue."""
-    rcode = dns.rcode.to_text(dns.rcode.Rcode(answer[3] & 0x0F)) if len(answer) > 3 else "nothing"
-    return Unanswered(
-        f"{refused}: it answers {rcode}, not signed",
-        hint=f"does it know {named}, does it allow updates, and is it the primary server of the zone?",
-    )
+_COMPARE = (
+    "compare name and algorithm with the `key` statement in the server's configuration; "
+    "Knot says so too where no `acl` of the zone lets the key update it"
+)
+
+
+def _unsigned(answer: bytes, refused: str, zone: Name, named: str) -> Unanswered:
+    """An answer that is damaged or bears no signature: nothing in it is proven, and its rcode is still the best clue.
+
+    Knot says NOTAUTH like this for a zone that it does not have, PowerDNS REFUSED for any wrong key, BIND REFUSED for updates at a secondary.
+    """
+    rcode = dns.rcode.Rcode(answer[3] & 0x0F) if len(answer) > 3 else None
+    hints = {
+        dns.rcode.NOTAUTH: f"does it serve zone `{shown(zone)}` as primary? set `server` or `zone` of the solver",
+        dns.rcode.REFUSED: f"does it know {named} with the same algorithm and secret, and does it allow updates with it?",
+        dns.rcode.NOTIMP: "it knows no dynamic updates, or is not the primary server: set `server` of the solver",
+    }
+    whole = f"does it know {named}, does it allow updates, and is it the primary server of the zone?"
+    said = "nothing" if rcode is None else dns.rcode.to_text(rcode)
+    return Unanswered(f"{refused}: it answers {said}, not signed", hint=hints.get(rcode, whole) if rcode else whole)
 
 
 def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str) -> UpdateRefused:
@@ -185,6 +208,10 @@ def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str) -> Up
             f"it does not serve zone `{shown(zone)}` as primary (NOTAUTH)",
             "set `server` of the solver to the primary server, or `zone` to the zone that it serves",
         ),
+        dns.rcode.YXRRSET: (
+            "a CNAME stands in the place of the record, and a record beside it would be dropped (YXRRSET)",
+            "is it new? wait until `resolvers` know it, or set them to servers that do",
+        ),
         dns.rcode.NOTZONE: ("a name lies outside the zone (NOTZONE)", "correct `zone` of the solver"),
         dns.rcode.SERVFAIL: (
             "it failed (SERVFAIL)",
@@ -193,4 +220,4 @@ def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str) -> Up
         dns.rcode.NOTIMP: ("it knows no dynamic updates (NOTIMP)", "use another solver for this zone"),
     }
     reason, hint = reasons.get(rcode, (f"it answers {text}", "see the log of the name server"))
-    return UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=rcode == dns.rcode.REFUSED)
+    return UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=rcode in {dns.rcode.REFUSED, dns.rcode.YXRRSET})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.keys.chains import LeafFacts, certifies, covers, matches, read_chain, split_chain
 from acmectl.keys.private import from_pem, generate, key_type_of, pin, thumbprint, to_pem
-from acmectl.keys.signing_requests import SigningRequest, csr_der, read_csr
+from acmectl.keys.signing_requests import SigningRequest, csr_der, general_name, read_csr
 
 if TYPE_CHECKING:
     from acmectl.keys.private import PrivateKey, PublicKey
@@ -25,6 +25,7 @@ __all__ = [
     "covers",
     "csr_der",
     "from_pem",
+    "general_name",
     "generate",
     "key_type_of",
     "matches",

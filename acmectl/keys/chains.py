@@ -104,7 +104,9 @@ def _names(leaf: x509.Certificate) -> frozenset[Identifier]:
         sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return frozenset()
-    return frozenset(Identifier(name.lower()) for name in sans.get_values_for_type(x509.DNSName))
+    names = {Identifier(name.lower()) for name in sans.get_values_for_type(x509.DNSName)}
+    addresses = {Identifier(str(address)) for address in sans.get_values_for_type(x509.IPAddress)}
+    return frozenset({name for name in names if not name.is_address} | addresses)  # an address as DNSName: RFC 6125 B.2
 
 
 def _unreadable() -> tuple[type[Exception], ...]:

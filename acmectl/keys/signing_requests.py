@@ -36,7 +36,7 @@ def csr_der(key: PrivateKey, names: Iterable[Identifier]) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    sans = x509.SubjectAlternativeName([x509.DNSName(name.value) for name in sorted(set(names))])
+    sans = x509.SubjectAlternativeName([general_name(name) for name in sorted(set(names))])
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return builder.add_extension(sans, critical=False).sign(key, SHA256()).public_bytes(Encoding.DER)
 
@@ -65,6 +65,17 @@ def read_csr(pem: bytes, *, what: str) -> SigningRequest:
     return SigningRequest(csr.public_bytes(Encoding.DER), names, pin(key), key_type)
 
 
+def general_name(name: Identifier) -> x509.GeneralName:
+    """How a name stands among a certificate's alternative names (RFC 5280 section 4.2.1.6, RFC 8738 section 3)."""
+    from cryptography import x509
+
+    if not name.is_address:
+        return x509.DNSName(name.value)
+    import ipaddress
+
+    return x509.IPAddress(ipaddress.ip_address(name.value))
+
+
 def _names(csr: x509.CertificateSigningRequest, what: str) -> frozenset[Identifier]:
     from cryptography import x509
 
@@ -72,10 +83,12 @@ def _names(csr: x509.CertificateSigningRequest, what: str) -> frozenset[Identifi
         sans = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         sans = x509.SubjectAlternativeName([])
-    if any(not isinstance(name, x509.DNSName) for name in sans):
-        raise KeyMaterialError(f"{what} asks for something else than DNS names", hint="leave only `DNS:` names in it")
+    if any(not isinstance(name, x509.DNSName | x509.IPAddress) for name in sans):
+        hint = "leave only `DNS:` names and `IP:` addresses in it"
+        raise KeyMaterialError(f"{what} asks for something else than names and addresses", hint=hint)
     common = csr.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    texts = [*sans.get_values_for_type(x509.DNSName), *(str(name.value) for name in common)]
+    addresses = map(str, sans.get_values_for_type(x509.IPAddress))
+    texts = [*sans.get_values_for_type(x509.DNSName), *addresses, *(str(name.value) for name in common)]
     try:
         return frozenset(Identifier.parse(text) for text in texts)
     except InvalidName as cause:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -88,8 +89,13 @@ def refused_names(problem: Problem, names: Collection[Identifier]) -> dict[Ident
 
 def covered_by_domain(problem: Problem, names: Collection[Identifier]) -> dict[Identifier, Problem]:
     """The names below a registered domain that a 429 quotes (`50 certificates per registered domain`)."""
-    quoted = {domain for value in _QUOTED.findall(problem.detail) if (domain := _domain(value))}
-    return {name: problem for name in names if any(_below(name.base, domain) for domain in quoted)}
+    quoted = _QUOTED.findall(problem.detail)
+    domains = {domain for value in quoted if (domain := _domain(value))}
+    return {
+        name: problem
+        for name in names
+        if any(_below(name.base, domain) for domain in domains) or (name.is_address and _in_network(name, quoted))
+    }
 
 
 def name_limit(problem: Problem, names: int) -> int | None:
@@ -146,8 +152,9 @@ def _clash(one: Identifier, other: Identifier) -> bool:
 
 
 def _together(wanted: Wanted) -> tuple[str, str, str, tuple[str, ...], bool]:
-    labels = tuple(reversed(wanted.identifier.base.split(".")))
-    return wanted.account, wanted.profile or "", wanted.solver, labels, wanted.identifier.is_wildcard
+    name = wanted.identifier
+    labels = ("", name.value) if name.is_address else tuple(reversed(name.base.split(".")))
+    return wanted.account, wanted.profile or "", wanted.solver, labels, name.is_wildcard
 
 
 def _domain(text: str) -> str | None:
@@ -155,6 +162,17 @@ def _domain(text: str) -> str | None:
         return Identifier.parse(text).base
     except InvalidName:
         return None
+
+
+def _in_network(address: Identifier, quoted: Iterable[str]) -> bool:
+    """Whether one of the texts is a network with the address: Boulder counts IPv4 by address, IPv6 by /64."""
+    import ipaddress
+
+    for text in quoted:
+        with contextlib.suppress(ValueError):
+            if "/" in text and ipaddress.ip_address(address.value) in ipaddress.ip_network(text):
+                return True
+    return False
 
 
 def _below(name: str, domain: str) -> bool:

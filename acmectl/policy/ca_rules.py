@@ -23,7 +23,10 @@ def cutoff(order_lifetime: timedelta) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class ProfileRules:
-    """One profile of a CA at one time. `reuse` is how long a fresh authorization stays valid ("L")."""
+    """One profile of a CA at one time. `reuse` is how long a fresh authorization stays valid ("L").
+
+    `has_addresses` says whether it certifies IP addresses (RFC 8738).
+    """
 
     name: str
     reuse: timedelta
@@ -31,6 +34,7 @@ class ProfileRules:
     pending_lifetime: timedelta
     max_names: int
     certificate_lifetime: timedelta
+    has_addresses: bool = True
 
     @property
     def cutoff(self) -> timedelta:
@@ -45,6 +49,7 @@ _CLASSIC = ProfileRules(
     pending_lifetime=timedelta(days=7),
     max_names=100,
     certificate_lifetime=timedelta(days=90),
+    has_addresses=False,
 )
 _TLSSERVER = ProfileRules(
     name="tlsserver",
@@ -53,7 +58,11 @@ _TLSSERVER = ProfileRules(
     pending_lifetime=timedelta(hours=1),
     max_names=25,
     certificate_lifetime=timedelta(days=45),
+    has_addresses=False,
 )
+_SHORTLIVED = replace(
+    _TLSSERVER, name="shortlived", certificate_lifetime=timedelta(hours=160), has_addresses=True
+)  # the only one for addresses: what has an address changes fast
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 # Let's Encrypt announced the reuse periods and the certificates' lifetimes of 2027 and 2028, not the orders'. For 2027 those of
@@ -78,7 +87,7 @@ LETS_ENCRYPT: Mapping[str, tuple[tuple[datetime, ProfileRules], ...]] = MappingP
             ),
         ),
         "tlsserver": ((_ALWAYS, _TLSSERVER),),
-        "shortlived": ((_ALWAYS, replace(_TLSSERVER, name="shortlived", certificate_lifetime=timedelta(hours=160))),),
+        "shortlived": ((_ALWAYS, _SHORTLIVED),),
     }
 )
 """Let's Encrypt's profiles; of each, the moments from which rules hold, earliest first."""

@@ -26,9 +26,6 @@ CANARIES = 3
 
 Zone = tuple[str, str]
 
-# Registries that register below a second level; only to tell one customer's zone from another's, so the best known will do.
-_SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"})
-
 _Name = TypeVar("_Name")
 
 
@@ -50,9 +47,7 @@ def stake(cutoff_at: datetime, now: datetime, every: timedelta) -> Stake:
 
 def zone(wanted: Wanted) -> Zone:
     """The solver and the registered domain: close enough to zones to share a canary, and known without a query."""
-    labels = wanted.identifier.base.split(".")
-    is_deep = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS
-    return wanted.solver, ".".join(labels[-3:] if is_deep else labels[-2:])
+    return wanted.solver, wanted.identifier.zone
 
 
 def canaries(

@@ -47,7 +47,7 @@ def order(found: Order, status: OrderStatus, urls: Urls) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "status": status.value,
         "expires": moment(found.expires_at),
-        "identifiers": [{"type": "dns", "value": name.value} for name in sorted(found.names)],
+        "identifiers": [{"type": name.type, "value": name.value} for name in sorted(found.names)],
         # In no useful order, as with Boulder: clients must match by identifier.
         "authorizations": [urls.authorization(number) for number in reversed(found.authorization_ids)],
         "finalize": urls.finalize(found.id),
@@ -66,7 +66,7 @@ def order(found: Order, status: OrderStatus, urls: Urls) -> dict[str, Any]:
 def authorization(found: Authorization, status: AuthorizationStatus, urls: Urls) -> dict[str, Any]:
     """An authorization: the base name, and `wildcard` beside it (RFC 8555 section 7.1.4)."""
     shown: dict[str, Any] = {
-        "identifier": {"type": "dns", "value": found.identifier.base},
+        "identifier": {"type": found.identifier.type, "value": found.identifier.base},
         "status": status.value,
         "expires": moment(found.expires_at),
         "challenges": [challenge(found, each, urls) for each in found.challenges],

@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes, CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from acmectl.keys import general_name
+from acmectl.model.names import Identifier
+
 _YEARS = timedelta(days=30 * 365)  # the sandbox's clock is moved by years
 _BACKDATED = timedelta(hours=1)  # as Let's Encrypt does, for clients whose clock is late
 _LONGEST_CN = 64  # RFC 5280, ub-common-name
@@ -72,10 +75,11 @@ class Issuer:
     ) -> Leaf:
         """Sign a server certificate for `names`; no clientAuth, as Let's Encrypt since 2026."""
         ordered = sorted(names, key=lambda name: (len(name), name))
-        subject = ordered[0] if common_name and len(ordered[0]) <= _LONGEST_CN else None
+        named = next((name for name in ordered if not Identifier(name).is_address), "")
+        subject = named if common_name and 0 < len(named) <= _LONGEST_CN else None
         not_before = (now - _BACKDATED).replace(microsecond=0)
         not_after = not_before + lifetime - timedelta(seconds=1)
-        alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in sorted(ordered)])
+        alternatives = x509.SubjectAlternativeName([general_name(Identifier(name)) for name in sorted(ordered)])
         builder = _leaf(public_key, subject, alternatives, not_before, not_after)
         certificate = (
             builder.issuer_name(self._intermediate.subject)

@@ -6,6 +6,7 @@ wording matters, because clients read the name that is over its limit from it.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Hashable, Iterable
 from datetime import datetime, timedelta
 
@@ -19,7 +20,12 @@ _SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
 
 
 def registered_domain(identifier: Identifier) -> str:
-    """The domain that was bought: the last two labels, or three under the likes of `co.uk`."""
+    """The domain that was bought: the last two labels, or three under the likes of `co.uk`.
+
+    For an address what Boulder counts instead (`coveringIdentifiers`): the address itself, of IPv6 its /64.
+    """
+    if identifier.is_address:
+        return str(ipaddress.ip_network(f"{identifier}/{64 if ':' in identifier.value else 32}", strict=False))
     labels = identifier.base.split(".")
     deep = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVELS
     return ".".join(labels[-3:] if deep else labels[-2:])

@@ -20,6 +20,7 @@ from acmectl.sandbox.state import State
 
 _REUSABLE = frozenset({OrderStatus.PENDING, OrderStatus.READY})
 _WILDCARD_TYPES = ("dns-01",)
+_ADDRESS_TYPES = ("http-01", "tls-alpn-01")  # RFC 8738 section 7
 _TYPES = ("dns-01", "http-01", "tls-alpn-01")
 
 
@@ -72,6 +73,8 @@ class Ordering:
             raise refuse("invalidProfile", f'profile "{profile}" is not offered; choose one of: {offered}') from None
         if len(names) > rules.max_names:
             raise refuse("malformed", f"Order cannot contain more than {rules.max_names} identifiers")
+        if not rules.has_addresses and any(name.is_address for name in names):
+            raise refuse("rejectedIdentifier", f'Profile "{rules.name}" does not permit ip type identifiers')
         return rules
 
     def _replaced(self, account: Account, names: frozenset[Identifier], ari_id: str, now: datetime) -> Certificate:
@@ -164,7 +167,7 @@ class Ordering:
     def _fresh(
         self, account: Account, name: Identifier, profile: str, rules: ProfileRules, now: datetime
     ) -> Authorization:
-        types = _WILDCARD_TYPES if name.is_wildcard else _TYPES
+        types = _WILDCARD_TYPES if name.is_wildcard else _ADDRESS_TYPES if name.is_address else _TYPES
         token = new_token()
         authorization = Authorization(
             id=self._state.store.number(),

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from acmectl.errors import Problem
+from acmectl.model.names import Identifier
 
 PREFIX = "urn:ietf:params:acme:error:"
 
@@ -65,7 +66,7 @@ def document(problem: Problem) -> dict[str, Any]:
     if problem.status:
         shown["status"] = problem.status
     if problem.identifier:
-        shown["identifier"] = {"type": "dns", "value": problem.identifier}
+        shown["identifier"] = {"type": Identifier(problem.identifier).type, "value": problem.identifier}
     if problem.subproblems:
         shown["subproblems"] = [document(sub) for sub in problem.subproblems]
     return shown

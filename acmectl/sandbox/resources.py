@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from acmectl.errors import Problem
+from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, OrderStatus
 from acmectl.sandbox import documents, jws
 from acmectl.sandbox.authority import Authority
 from acmectl.sandbox.gate import Call
 from acmectl.sandbox.objects import Authorization, Order
 from acmectl.sandbox.ordering import Wish
-from acmectl.sandbox.problems import not_found, refuse
+from acmectl.sandbox.problems import not_found, refuse, rejected
 from acmectl.sandbox.replies import Reply
 from acmectl.sandbox.signing_requests import certificate_key
 from acmectl.sandbox.urls import Urls
@@ -36,7 +38,7 @@ class Resources:
         """A new authorization outside any order (RFC 8555 section 7.4.1), beside whatever is valid already."""
         if self._authority.state.rules.new_authz != "offered":
             raise not_found("Page not found")
-        made = self._authority.ordering.new_authorization(call.owner, _dns_name(call.fields().get("identifier")))
+        made = self._authority.ordering.new_authorization(call.owner, _name(call.fields().get("identifier")))
         reply = self._authorization(made)
         return replace(reply, status=201, headers={"Location": self._urls.authorization(made.id)})
 
@@ -139,15 +141,20 @@ def _wish(fields: dict[str, Any]) -> Wish:
     identifiers = fields.get("identifiers")
     if not isinstance(identifiers, list):
         raise refuse("malformed", "NewOrder request did not specify any identifiers")
-    return Wish(tuple(_dns_name(identifier) for identifier in identifiers), profile, replaces or None)
+    return Wish(tuple(_name(identifier) for identifier in identifiers), profile, replaces or None)
 
 
-def _dns_name(identifier: Any) -> str:
+def _name(identifier: Any) -> str:
+    """A DNS name or an address: which, is told by its form, and must be as the type says."""
     value = identifier.get("value") if isinstance(identifier, dict) else None
     if not isinstance(value, str):
         raise refuse("malformed", "an identifier must have a type and a value")
-    if identifier.get("type") != "dns":
-        raise refuse(
-            "unsupportedIdentifier", f"unsupported identifier: type {identifier.get('type')!r}, value {value!r}"
-        )
+    kind, is_address = identifier.get("type"), Identifier(value).is_address
+    if kind not in {"dns", "ip"}:
+        raise refuse("unsupportedIdentifier", f"unsupported identifier: type {kind!r}, value {value!r}")
+    if kind == "dns" and is_address:
+        fault = Problem("malformed", "Domain name is an IP address", 400, identifier=value)
+        raise rejected([fault])
+    if kind == "ip" and not is_address:
+        raise rejected([Problem("malformed", "IP address is invalid", 400, identifier=value)])
     return value

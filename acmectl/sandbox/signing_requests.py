@@ -51,15 +51,18 @@ def read_request(der: bytes, names: Iterable[Identifier], account_key: Jwk) -> R
 
 
 def _names(csr: x509.CertificateSigningRequest) -> set[str]:
-    """The DNS names of the SAN, and the common name, which must be one of them; ValueError for other kinds of names."""
+    """The names and addresses of the SAN, and the common name, which must be one of them; ValueError for other kinds."""
     found = {str(name.value).lower() for name in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
     try:
         alternatives = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return found
-    if any(not isinstance(name, x509.DNSName) for name in alternatives):
-        raise ValueError("CSR contains names that are no DNS names")
-    return found | {name.lower() for name in alternatives.get_values_for_type(x509.DNSName)}
+    if any(not isinstance(name, x509.DNSName | x509.IPAddress) for name in alternatives):
+        raise ValueError("CSR contains names that are neither DNS names nor IP addresses")
+    names = {name.lower() for name in alternatives.get_values_for_type(x509.DNSName)}
+    if any(Identifier(name).is_address for name in names):
+        raise ValueError("CSR contains an IP address as a DNS name")
+    return found | names | {str(address) for address in alternatives.get_values_for_type(x509.IPAddress)}
 
 
 def _sound(key: object) -> PublicKey:

@@ -50,9 +50,9 @@ class Trusting:
 
 @dataclass(frozen=True, slots=True)
 class HttpTarget:
-    """Where http-01 is asked: the port, and one address for every name (None: what the name server says).
+    """Where http-01 and tls-alpn-01 are asked: the port, and one address for every name (None: what the name server says).
 
-    `https_port` is where redirects to HTTPS lead, `seconds` the time limit of connecting and of each read.
+    `https_port` is where tls-alpn-01 is asked and redirects to HTTPS lead, `seconds` the time limit of connecting and of each read.
     """
 
     port: int = 80
@@ -62,7 +62,7 @@ class HttpTarget:
 
 
 class Looking:
-    """Looks: http-01 at `http`, dns-01 at `resolver` (address, port), tls-alpn-01 nowhere."""
+    """Looks: http-01 and tls-alpn-01 at `http_target`, dns-01 at `resolver` (address, port)."""
 
     def __init__(self, http_target: HttpTarget, resolver: tuple[str, int] | None) -> None:
         self._http = http_target
@@ -74,7 +74,19 @@ class Looking:
             return self._validate_http(attempt)
         if attempt.type == "dns-01":
             return self._validate_dns(attempt)
+        if attempt.type == "tls-alpn-01":
+            return self._validate_tls(attempt)
         return Problem("connection", f"this sandbox cannot validate {attempt.type}", 400)
+
+    def _validate_tls(self, attempt: Attempt) -> Problem | None:
+        """RFC 8737 section 3."""
+        from acmectl.sandbox import tls_alpn
+
+        try:
+            address = self._address(attempt.identifier.base, f"tls-alpn-01 for {attempt.identifier}")
+        except _FetchFailed as cause:
+            return cause.problem
+        return tls_alpn.validate(attempt, address, self._http.https_port, seconds=self._http.seconds)
 
     def _validate_dns(self, attempt: Attempt) -> Problem | None:
         """RFC 8555 section 8.4: one of the TXT values at `_acme-challenge` is the digest; CNAMEs are followed."""
@@ -98,7 +110,7 @@ class Looking:
 
     def _validate_http(self, attempt: Attempt) -> Problem | None:
         """RFC 8555 section 8.3: the body at the well-known URL is the key authorization."""
-        url = f"http://{attempt.identifier.base}/.well-known/acme-challenge/{attempt.token}"
+        url = f"http://{attempt.identifier.url_host}/.well-known/acme-challenge/{attempt.token}"
         try:
             address, status, body = self._get(url)
         except _FetchFailed as cause:
@@ -156,6 +168,8 @@ class Looking:
     def _address(self, host: str, url: str) -> str:
         if self._http.address is not None or self._resolver is None:
             return self._http.address or "127.0.0.1"
+        if Identifier(host).is_address:
+            return host  # RFC 8738 section 4: the address itself
         from acmectl.sandbox.lookup import LookupFailed, addresses
 
         try:

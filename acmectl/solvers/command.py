@@ -124,9 +124,10 @@ class CommandSolver:
 
     @property
     def capabilities(self) -> Capabilities:
-        """One challenge type; wildcards with dns-01."""
+        """One challenge type; wildcards with dns-01, addresses with http-01."""
         probe = Probe.PUBLISH if self._options.probe else Probe.NONE
-        return Capabilities((self._options.challenge,), wildcard=self._options.challenge == DNS_01, probe=probe)
+        by_dns = self._options.challenge == DNS_01
+        return Capabilities((self._options.challenge,), wildcard=by_dns, ip=not by_dns, probe=probe)
 
     def keep_receipts_in(self, receipts: Receipts) -> None:
         """What certbot's auth hooks print is given to the cleanup hooks, in a later run as well."""
@@ -216,5 +217,5 @@ SOLVER_TYPE = SolverType(
     CommandSolver,
     contract=CONTRACT,
     summary="dns-01 or http-01 by a program of your own, or by a hook written for certbot, dehydrated or lego",
-    capabilities=Capabilities((DNS_01, HTTP_01), wildcard=True),
+    capabilities=Capabilities((DNS_01, HTTP_01), wildcard=True, ip=True),
 )

@@ -12,8 +12,9 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from itertools import pairwise
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
@@ -23,6 +24,9 @@ from acmectl.errors import SolverError
 from acmectl.options import Options, format_duration
 from acmectl.solvers import registry
 from acmectl.solvers.base import Capabilities
+
+if TYPE_CHECKING:
+    from acmectl.solvers.lexicon_providers import ProviderOption
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,27 @@ def described(name: str) -> tuple[Described, tuple[Option, ...]]:
     """One type with its options. Raises SolverError for an unknown one, and a plug-in that cannot be used."""
     found = registry.find(name)
     return Described(name, _origin(name), found.summary, found.capabilities), tuple(_options(found.options, ""))
+
+
+def described_provider(name: str) -> tuple[Described, tuple[Option, ...]]:
+    """One of `lexicon_providers.provider_names`, with what goes where in a solver of type `lexicon`; the words are lexicon's."""
+    from acmectl.solvers import lexicon_providers
+
+    origin = f"dns-lexicon {version('dns-lexicon')}"
+    if missing := lexicon_providers.missing_packages(name):
+        origin += f"; {', '.join(missing)} is missing: `pip install 'dns-lexicon[{name}]'`"
+    return Described(name, origin, "a provider for solvers of type `lexicon`"), tuple(
+        _of_provider(option) for option in lexicon_providers.provider_options(name)
+    )
+
+
+def _of_provider(option: ProviderOption) -> Option:
+    if option.is_secret:
+        return Option(f"credentials.{option.name}", "secret file", False, None, option.meaning)
+    kind = (
+        _either(f"`{one}`" for one in option.choices) if option.choices else "yes or no" if option.is_flag else "text"
+    )
+    return Option(f"options.{option.name}", kind, False, option.default, option.meaning)
 
 
 def _options(model: type[BaseModel], prefix: str) -> Iterator[Option]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from acmectl.errors import AcmectlError
-from acmectl.options import Options
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
+
+from acmectl.errors import AcmectlError, DNSError
+from acmectl.options import InvalidOption, Options
 from acmectl.solvers.base import Failures, Response
 from acmectl.solvers.failures import solver_error
 from acmectl.solvers.option_types import DnsEndpoints, DomainName, TimeLimit
@@ -21,17 +23,54 @@ if TYPE_CHECKING:
 _WORKERS = 16
 
 
+def _requirement(value: Any) -> Any:
+    if value in ("all", "primary") or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("who must answer is `all`, `primary`, or how many name servers, such as `2`")
+
+
+Requirement = Annotated[
+    Literal["all", "primary"] | int,
+    BeforeValidator(_requirement),
+    WithJsonSchema(
+        {
+            "anyOf": [{"enum": ["all", "primary"]}, {"type": "integer", "minimum": 1}],
+            "x-kind": "`all`, `primary` or a number",
+        }
+    ),
+]
+"""How many of the servers must answer."""
+
+
 class PropagationOptions(Options):
-    """Which servers must answer (without `servers`: all in the zone's NS records), and how long to wait for them."""
+    """Which servers must answer (without `servers`: those in the zone's NS records), and how long to wait for them."""
+
+    require: Requirement = "all"
+    """How many of them: all, which is what the CA may ask; a number; or the zone's primary server alone."""
 
     servers: DnsEndpoints | None = None
-    """The servers that must answer; without them all authoritative ones of the zone."""
+    """The servers that must answer; without them the authoritative ones of the zone."""
+
+    resolvers: DnsEndpoints | None = None
+    """Whom to ask for these servers and their addresses, where the world sees others than this host does (split horizon)."""
 
     timeout: TimeLimit = timedelta(minutes=2)
     """How long to wait for them."""
 
     interval: TimeLimit = timedelta(seconds=2)
     """How long to pause before a server is asked again."""
+
+    @model_validator(mode="after")
+    def _check_servers(self) -> Self:
+        if self.servers is None:
+            return self
+        if self.resolvers is not None:
+            raise InvalidOption("`resolvers` finds the servers that `servers` lists already", hint="leave one out")
+        if self.require == "primary":
+            raise InvalidOption("`require: primary` asks the primary server alone", hint="leave out `servers`")
+        if isinstance(self.require, int) and self.require > len(self.servers):
+            raise InvalidOption(f"`require: {self.require}` is more than there are `servers`")
+        return self
 
 
 class DnsCheckOptions(Options):
@@ -44,7 +83,7 @@ class DnsCheckOptions(Options):
     """Whom to ask for CNAME, SOA and NS records, in place of the system's resolvers."""
 
     zone: DomainName | None = None
-    """The zone around the records, where looking it up would give another."""
+    """The zone around the records: where looking it up would give another, and for CNAMEs from names of other solvers into it."""
 
     propagation: PropagationOptions = PropagationOptions()
     """When a record counts as seen."""
@@ -53,8 +92,12 @@ class DnsCheckOptions(Options):
 class DnsCheck:
     """Finds the records of responses and waits for them; remembers what it found, as zones do not move within a run."""
 
-    def __init__(self, options: DnsCheckOptions) -> None:
+    def __init__(
+        self, options: DnsCheckOptions, *, primary: Callable[[str], tuple[Nameserver, ...]] | None = None
+    ) -> None:
+        """`primary` gives the primary server of a zone where that is not the one of its SOA record; it raises DNSError."""
         self._options = options
+        self._primary = primary or self._primary_of_soa
         self._locations: dict[str, Location] = {}
         self._servers: dict[str, tuple[Nameserver, ...]] = {}
 
@@ -85,7 +128,10 @@ class DnsCheck:
         }
         options = self._options.propagation
         unseen = wait_until_seen(
-            expected, patience=Patience(options.timeout, options.interval), authoritative=options.servers is None
+            expected,
+            patience=Patience(options.timeout, options.interval),
+            authoritative=options.servers is None,
+            enough=options.require if isinstance(options.require, int) else None,
         )
         return (
             dict(failures)
@@ -120,7 +166,29 @@ class DnsCheck:
         from acmectl.dns.records import parse_name
         from acmectl.dns.zones import authoritative_servers
 
-        return authoritative_servers(parse_name(zone), self.resolver())
+        wanted = self._options.propagation.require
+        if wanted == "primary":
+            return self._primary(zone)
+        servers = authoritative_servers(parse_name(zone), self._outer_resolver())
+        names = sorted({server.name for server in servers})
+        if isinstance(wanted, int) and wanted > len(names):
+            raise DNSError(
+                f"zone `{zone.removesuffix('.')}` has fewer name servers than `require: {wanted}` demands: {', '.join(names)}",
+                hint="correct `propagation` of the solver",
+            )
+        return servers
+
+    def _primary_of_soa(self, zone: str) -> tuple[Nameserver, ...]:
+        from acmectl.dns.records import parse_name
+        from acmectl.dns.zones import primary_servers
+
+        return primary_servers(parse_name(zone), self._outer_resolver())
+
+    def _outer_resolver(self) -> Resolver:
+        from acmectl.dns.resolver import Resolver
+
+        outer = self._options.propagation.resolvers
+        return Resolver(outer) if outer else self.resolver()
 
 
 def txt_record(response: Response, location: Location) -> Record:

@@ -8,7 +8,7 @@ what it does not find counts as a failed validation (five in an hour stop the na
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from acmectl.dns.endpoints import Endpoint
@@ -40,32 +40,42 @@ class HttpCheckOptions(Options):
 class HttpCheck:
     """Waits until the URLs of challenges answer."""
 
-    def __init__(self, options: HttpCheckOptions, *, default_address: Endpoint | None = None) -> None:
-        """`default_address` is asked where the options name no address; None: the address of the name itself."""
+    def __init__(self, options: HttpCheckOptions) -> None:
         self._options = options
-        self._address = options.check_address or default_address
 
-    def seen(self, responses: Sequence[Response]) -> Failures:
-        """Ask until each answers, or `check_timeout` is over; each is asked once at least."""
-        pending = list(dict.fromkeys(responses)) if self._options.check else []
-        end = time.monotonic() + self._options.check_timeout.total_seconds()
-        while True:
-            _, failed = each(pending, self._look, workers=_WORKERS)
-            pending = list(failed)
-            if not pending or time.monotonic() + _PAUSE_SECONDS > end:
-                return {response: solver_error(error) for response, error in failed.items()}
-            pause(_PAUSE_SECONDS)
+    def seen(self, responses: Sequence[Response], *, otherwise: Endpoint | None = None) -> Failures:
+        """Ask until each answers, or `check_timeout` is over; each is asked once at least.
 
-    def _look(self, response: Response) -> None:
-        from acmectl.solvers.http_fetch import fetch
+        `otherwise` is asked where the options name no address; None: the address of the name itself.
+        """
+        if not self._options.check:
+            return {}
+        address = self._options.check_address or otherwise
+        return look_until_seen(responses, lambda one: _look(one, address), timeout=self._options.check_timeout)
 
-        url = f"http://{response.identifier}{response.url_path}"
-        body = fetch(url, address=self._address, seconds=_REQUEST_SECONDS)
-        if body.rstrip() != response.key_authorization.encode("ascii"):
-            raise SolverError(
-                f"`{url}`{_at(self._address)} answers something else than the key authorization",
-                hint="another web server or a default page answers for this name: see its configuration",
-            )
+
+def look_until_seen(responses: Sequence[Response], look: Callable[[Response], None], *, timeout: timedelta) -> Failures:
+    """Look at each response in parallel until `look` raises no AcmectlError, or the time is over; once at least."""
+    pending = list(dict.fromkeys(responses))
+    end = time.monotonic() + timeout.total_seconds()
+    while True:
+        _, failed = each(pending, look, workers=_WORKERS)
+        pending = list(failed)
+        if not pending or time.monotonic() + _PAUSE_SECONDS > end:
+            return {response: solver_error(error) for response, error in failed.items()}
+        pause(_PAUSE_SECONDS)
+
+
+def _look(response: Response, address: Endpoint | None) -> None:
+    from acmectl.solvers.http_fetch import fetch
+
+    url = f"http://{response.identifier.url_host}{response.url_path}"
+    body = fetch(url, address=address, seconds=_REQUEST_SECONDS)
+    if body.rstrip() != response.key_authorization.encode("ascii"):
+        raise SolverError(
+            f"`{url}`{_at(address)} answers something else than the key authorization",
+            hint="another web server or a default page answers for this name: see its configuration",
+        )
 
 
 def _at(address: Endpoint | None) -> str:

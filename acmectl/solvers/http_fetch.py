@@ -107,7 +107,7 @@ def _connected(
     try:
         if url.scheme == "https":
             stream = _unverified().wrap_socket(stream, server_hostname=url.hostname)
-        connection = http.client.HTTPConnection(url.hostname or "")
+        connection = http.client.HTTPConnection(url.hostname or "", 80)  # with a port, lest one is sought in IPv6
         connection.sock = stream
         yield connection
         connection.close()

@@ -13,19 +13,19 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from acmectl.dns.endpoints import Endpoint, is_domain, parse_endpoint, parse_host
 from acmectl.options import Duration, format_duration
+from acmectl.solvers.inherited import Inherited, Listen
 
 
 def _endpoint(default_port: int) -> BeforeValidator:
-    def validate(value: Any) -> Endpoint:
-        if isinstance(value, Endpoint):
-            return value
-        if not isinstance(value, str):
-            raise ValueError(
-                'not an address: write it as text, in quotes where it has a `:`, such as "192.0.2.53:5353"'
-            )
-        return parse_endpoint(value, default_port=default_port)
+    return BeforeValidator(lambda value: _to_endpoint(value, default_port))
 
-    return BeforeValidator(validate)
+
+def _to_endpoint(value: Any, default_port: int) -> Endpoint:
+    if isinstance(value, Endpoint):
+        return value
+    if not isinstance(value, str):
+        raise ValueError('not an address: write it as text, in quotes where it has a `:`, such as "192.0.2.53:5353"')
+    return parse_endpoint(value, default_port=default_port)
 
 
 def _host(value: Any) -> str:
@@ -66,6 +66,23 @@ def one_or_more(value: Any) -> Any:
     return (value,)
 
 
+def _listen(default_port: int) -> BeforeValidator:
+    def validate(value: Any) -> Listen:
+        if isinstance(value, Inherited):
+            return value
+        if isinstance(value, str) and (value == "systemd" or value.startswith("systemd:")):
+            return Inherited(value.partition(":")[2])
+        return tuple(_to_endpoint(item, default_port) for item in one_or_more(value))
+
+    return BeforeValidator(validate)
+
+
+_LISTEN = WithJsonSchema(
+    {
+        "anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+        "x-kind": "address, list of addresses or `systemd`",
+    }
+)
 _ADDRESS, _HOST, _DOMAIN = (
     WithJsonSchema({"type": "string", "minLength": 1, "x-kind": kind}) for kind in ("address", "host", "domain name")
 )
@@ -75,6 +92,15 @@ DnsEndpoint = Annotated[Endpoint, _endpoint(53), _ADDRESS]
 
 HttpEndpoint = Annotated[Endpoint, _endpoint(80), _ADDRESS]
 """The address of a web server, and its port where it is not 80."""
+
+TlsEndpoint = Annotated[Endpoint, _endpoint(443), _ADDRESS]
+"""The address of a TLS server, and its port where it is not 443."""
+
+ListenForHttp = Annotated[Listen, _listen(80), _LISTEN]
+"""Where to listen for http-01; empty for port 80 of every address."""
+
+ListenForTls = Annotated[Listen, _listen(443), _LISTEN]
+"""Where to listen for tls-alpn-01; empty for port 443 of every address."""
 
 DnsEndpoints = Annotated[tuple[DnsEndpoint, ...], AfterValidator(_some)]
 """Some name servers, one at least."""

@@ -21,7 +21,7 @@ from acmectl.solvers.base import CONTRACT, Capabilities, Solver
 from acmectl.solvers.foreign import Guarded, others_code
 
 ENTRY_POINT_GROUP = "acmectl.solvers"
-_BUILT_IN = ("rfc2136", "webroot", "standalone", "command")
+_BUILT_IN = ("rfc2136", "lexicon", "webroot", "standalone", "command", "tls-alpn")
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
@@ -63,7 +63,7 @@ def find(type: str) -> SolverType[Any]:  # noqa: A002  # the key's name in the c
     Raises SolverError for an unknown one, and for a plug-in that is installed and cannot be used.
     """
     if is_built_in(type):
-        found = import_module(f"acmectl.solvers.{type}").SOLVER_TYPE
+        found = import_module(f"acmectl.solvers.{type.replace('-', '_')}").SOLVER_TYPE
         assert isinstance(found, SolverType)  # noqa: S101  # our own modules; a test imports each
         return found
     points = [point for point in plug_ins() if point.name == type]

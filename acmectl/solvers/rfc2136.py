@@ -17,7 +17,7 @@ from pydantic import AfterValidator, model_validator
 
 from acmectl.dns.endpoints import Endpoint, is_address
 from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_file
-from acmectl.errors import AcmectlError, DNSError
+from acmectl.errors import AcmectlError, DNSError, SolverError
 from acmectl.options import Duration, InvalidOption, Options, Port, SecretFile
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record
@@ -29,6 +29,7 @@ from acmectl.workers import each
 if TYPE_CHECKING:
     from acmectl.dns.records import Record
     from acmectl.dns.update import Primary
+    from acmectl.dns.zones import Location, Nameserver
 
 _WORKERS = 16
 
@@ -124,7 +125,7 @@ class Rfc2136Solver:
 
     def __init__(self, options: Rfc2136Options) -> None:
         self._options = options
-        self._check = DnsCheck(options)
+        self._check = DnsCheck(options, primary=self._servers)
         self._refused: set[Response] = set()
 
     def publish(self, responses: Sequence[Response]) -> Failures:
@@ -159,7 +160,9 @@ class Rfc2136Solver:
         for response, location in located.items():
             of_zone[location.zone.to_text()].append(records[response])
         refused = self._send_all(of_zone, key, send)
-        return dict(failures) | {r: solver_error(refused[record]) for r, record in records.items() if record in refused}
+        return dict(failures) | {
+            r: _with_its_way(refused[record], located[r]) for r, record in records.items() if record in refused
+        }
 
     def _send_all(
         self, of_zone: Mapping[str, Sequence[Record]], key: TsigKey, send: _Send
@@ -175,15 +178,35 @@ class Rfc2136Solver:
     def _primary(self, zone: str, key: TsigKey) -> Primary:
         from acmectl.dns.records import parse_name
         from acmectl.dns.update import Primary
-        from acmectl.dns.zones import primary_servers
 
-        name = parse_name(zone)
-        if self._options.server:
-            endpoints = _addresses(self._options.server, self._options.port)
-        else:
-            servers = primary_servers(name, self._check.resolver(), port=self._options.port)
-            endpoints = tuple(server.endpoint for server in servers)
-        return Primary(name, endpoints, key, self._options.timeout)
+        endpoints = tuple(server.endpoint for server in self._servers(zone))
+        return Primary(parse_name(zone), endpoints, key, self._options.timeout)
+
+    def _servers(self, zone: str) -> tuple[Nameserver, ...]:
+        """The primary server at each of its addresses."""
+        from acmectl.dns.records import parse_name
+        from acmectl.dns.zones import Nameserver, primary_servers
+
+        server, port = self._options.server, self._options.port
+        if server is None:
+            return primary_servers(parse_name(zone), self._check.resolver(), port=port)
+        return tuple(Nameserver(server, endpoint) for endpoint in _addresses(server, port))
+
+
+def _with_its_way(error: AcmectlError, location: Location) -> SolverError:
+    """The error, told with the CNAME that led to a zone which may not be one of this solver at all."""
+    from acmectl.dns.records import shown
+
+    if location.owner == location.asked:
+        return solver_error(error)
+    zone = shown(location.zone)
+    hint = f"has the zone another server or key? give it a solver of its own, with `zone: {zone}`"
+    said = SolverError(
+        f"{error.message} (`{shown(location.asked)}` is a CNAME into `{zone}`)",
+        hint=f"{error.hint}; {hint}" if error.hint else hint,
+    )
+    said.__cause__ = error
+    return said
 
 
 def _may_be_done(error: AcmectlError) -> bool:

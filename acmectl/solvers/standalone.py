@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import SolverError
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
-from acmectl.solvers.option_types import HttpEndpoint
+from acmectl.solvers.option_types import ListenForHttp
 from acmectl.solvers.registry import SolverType
-
-_LOOPBACK = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104  # the address to ask when all are listened on
 
 
 class StandaloneOptions(HttpCheckOptions):
-    """`listen` is an address and a port (80); without it, port 80 of every address, IPv6 and IPv4."""
+    """`listen` is an address and a port (80), or several; without it, port 80 of every address, IPv6 and IPv4."""
 
-    listen: HttpEndpoint | None = None
-    """The address and port to listen on; without it port 80 of every address, IPv6 and IPv4."""
+    listen: ListenForHttp = ()
+    """Where to listen: one or several, or `systemd`; without it port 80 of every address, IPv6 and IPv4."""
 
 
 class StandaloneSolver:
     """Starts the server with the first response and stops it with the last."""
 
-    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False)
+    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False, ip=True)
 
     def __init__(self, options: StandaloneOptions) -> None:
         from acmectl.solvers.http_server import ChallengeServer
 
-        self._check = HttpCheck(options, default_address=_own_address(options.listen))
+        self._check = HttpCheck(options)
         self._server = ChallengeServer(options.listen)
 
     def publish(self, responses: Sequence[Response]) -> Failures:
@@ -43,7 +40,7 @@ class StandaloneSolver:
 
     def seen(self, responses: Sequence[Response]) -> Failures:
         """Ask our own server, or `check_address` in front of it."""
-        return self._check.seen(responses)
+        return self._check.seen(responses, otherwise=self._server.own_address)
 
     def remove(self, responses: Sequence[Response]) -> Failures:
         """Forget the tokens; free the port when none is left."""
@@ -52,13 +49,6 @@ class StandaloneSolver:
         if not self._server.answers:
             self._server.stop()
         return {}
-
-
-def _own_address(listen: Endpoint | None) -> Endpoint:
-    """Where this host reaches its own server: loopback when it listens on every address."""
-    if listen is None:
-        return Endpoint("127.0.0.1", 80)
-    return Endpoint(_LOOPBACK.get(listen.host, listen.host), listen.port)
 
 
 SOLVER_TYPE = SolverType(

@@ -8,6 +8,7 @@ is left alone; the directories that we made are removed when they are empty.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import stat
@@ -18,9 +19,9 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from acmectl.errors import SolverError
-from acmectl.files import hint_for, is_leftover, read, write_atomically
+from acmectl.files import group_id, hint_for, is_leftover, read, reason, user_id, write_atomically
 from acmectl.options import ConfigPath, Mode
-from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
+from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Receipts, Response
 from acmectl.solvers.failures import one_by_one
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
 from acmectl.solvers.option_types import one_or_more
@@ -32,7 +33,7 @@ _DIRECTORY_MODE = 0o755
 
 
 class WebrootOptions(HttpCheckOptions):
-    """`path` is the document root, or several (each gets every file)."""
+    """`path` is the document root, or several (each gets every file); `owner` and `group` are names or numbers."""
 
     path: Annotated[tuple[ConfigPath, ...], BeforeValidator(one_or_more)]
     """The document root, or several, of which each gets every file."""
@@ -40,16 +41,27 @@ class WebrootOptions(HttpCheckOptions):
     mode: Mode = 0o644
     """The permissions of the files."""
 
+    owner: str | None = None
+    """Whom the files, and directories made for them, shall belong to; it takes root to give them away."""
+
+    group: str | None = None
+    """Which group they shall belong to."""
+
 
 class WebrootSolver:
     """Writes and removes the files; the check is shared with the other solvers for http-01."""
 
-    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False)
+    capabilities = Capabilities(challenge_types=("http-01",), wildcard=False, ip=True)
 
     def __init__(self, options: WebrootOptions) -> None:
         self._options = options
         self._check = HttpCheck(options)
         self._made: list[Path] = []
+        self._receipts: Receipts | None = None
+
+    def keep_receipts_in(self, receipts: Receipts) -> None:
+        """Which directories were made is known to a later run as well."""
+        self._receipts = receipts
 
     def publish(self, responses: Sequence[Response]) -> Failures:
         """Write each response below every document root."""
@@ -62,33 +74,53 @@ class WebrootSolver:
     def remove(self, responses: Sequence[Response]) -> Failures:
         """Remove our files, and the directories that we made when they are empty."""
         failures = one_by_one(responses, self._remove)
+        self._made = list(dict.fromkeys([*self._made, *self._made_earlier(responses)]))
         for directory in reversed(self._made):
             with contextlib.suppress(OSError):  # not empty: somebody uses it now, and it stays
                 directory.rmdir()
         self._made = [directory for directory in self._made if directory.exists()]
         return failures
 
+    def _made_earlier(self, responses: Sequence[Response]) -> list[Path]:
+        """The directories that a run which was killed made for these responses."""
+        kept = [self._receipts.get(response) for response in responses] if self._receipts is not None else []
+        made = {path for text in kept if text for path in json.loads(text)}
+        return [directory for root in self._options.path for directory in _directories(root) if str(directory) in made]
+
     def _write(self, response: Response) -> None:
         name, content = _file_name(response), response.key_authorization.encode("ascii")
+        uid = user_id(self._options.owner, of="the solver", error=SolverError)
+        gid = group_id(self._options.group, of="the solver", error=SolverError)
+        self._announce(response)
         for root in self._options.path:
-            path = self._directory(root) / name
+            path = self._directory(root, uid, gid) / name
             if not _is_published(path, content):
-                write_atomically(path, content, mode=self._options.mode, error=SolverError)
+                write_atomically(path, content, mode=self._options.mode, uid=uid, gid=gid, error=SolverError)
 
-    def _directory(self, root: Path) -> Path:
+    def _announce(self, response: Response) -> None:
+        """Keep in mind which directories will be made, before they are."""
+        missing = [
+            str(directory)
+            for root in self._options.path
+            for directory in _directories(_checked(root))
+            if not os.path.lexists(directory)
+        ]
+        if missing and self._receipts is not None:
+            self._receipts.put(response, json.dumps(missing))
+
+    def _directory(self, root: Path, uid: int, gid: int) -> Path:
         """The challenge directory below `root`, made where it is missing; never `root` itself, which may be a misprint."""
         directory = _checked(root)
-        for name in _DIRECTORIES:
-            directory /= name
+        for directory in _directories(root):
             try:
                 directory.mkdir(_DIRECTORY_MODE)
                 self._made.append(directory)
-                directory.chmod(_DIRECTORY_MODE)  # whatever the umask: the web server has to get in
+                _open_to_all(directory, uid, gid)
             except FileExistsError:
                 _refuse_escape(directory, root)
             except OSError as cause:
                 raise SolverError(
-                    f"cannot make the directory `{directory}`: {cause.strerror}", hint=hint_for(cause)
+                    f"cannot make the directory `{directory}`: {reason(cause)}", hint=hint_for(cause)
                 ) from cause
         return directory
 
@@ -104,7 +136,23 @@ class WebrootSolver:
                 if _is_ours(path, content):
                     path.unlink(missing_ok=True)
             except OSError as cause:
-                raise SolverError(f"cannot remove `{path}`: {cause.strerror}", hint=hint_for(cause)) from cause
+                raise SolverError(f"cannot remove `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+
+
+def _directories(root: Path) -> tuple[Path, ...]:
+    """The two directories of RFC 8615 and RFC 8555 below `root`, the outer one first."""
+    return tuple(root.joinpath(*_DIRECTORIES[: depth + 1]) for depth in range(len(_DIRECTORIES)))
+
+
+def _open_to_all(directory: Path, uid: int, gid: int) -> None:
+    """Whatever the umask: the web server has to get in. Never through a link that its user put there meanwhile. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if (uid, gid) != (-1, -1):
+            os.fchown(descriptor, uid, gid)
+        os.fchmod(descriptor, _DIRECTORY_MODE)
+    finally:
+        os.close(descriptor)
 
 
 def _file_name(response: Response) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from acmectl.sandbox.tls_alpn import validate
+from acmectl.sandbox.validation import Attempt
 from acmectl.solvers import registry
 from acmectl.solvers.base import Response, Solver
 from acmectl.solvers.testing import SolverContract, World
@@ -210,6 +212,24 @@ def standalone() -> World:
     )
 
 
+@pytest.fixture(params=["names", "addresses"])
+def tls_alpn(request: pytest.FixtureRequest) -> World:
+    """Judged as the sandbox judges it, whose code is not the solver's."""
+    port = free_port()
+
+    def is_visible(response: Response) -> bool:
+        attempt = Attempt("tls-alpn-01", response.identifier, response.token, response.key_authorization)
+        return validate(attempt, "127.0.0.1", port, seconds=5) is None
+
+    world = World(
+        build("tls-alpn", listen=f"127.0.0.1:{port}", check_timeout="1s"),
+        "tls-alpn-01",
+        is_visible=is_visible,
+        lasts=False,
+    )
+    return world if request.param == "names" else replace(world, names=("192.0.2.1", "2001:db8::1", "192.0.2.2"))
+
+
 @pytest.fixture
 def example_nsupdate(bind: Bind) -> World:
     """`examples/hooks/nsupdate`, which knows nothing of CNAMEs: no name of its world has one."""
@@ -249,6 +269,12 @@ WORLDS = (
     "example_nsupdate",
     "example_ssh_webroot",
 )
+
+
+class TestTlsAlpn(SolverContract):
+    @pytest.fixture
+    def world(self, tls_alpn: World) -> World:
+        return tls_alpn
 
 
 class TestOurSolvers(SolverContract):

@@ -92,11 +92,12 @@ def hosts(
     solvers: dict[str, Any],
     entries: list[dict[str, Any]],
     *followers: dict[str, Any],
+    profile: str = "classic",
 ) -> Iterator[Family]:
     """A master with these solvers and entries, and a follower for each of `followers`; all processes ended at the end."""
     common: dict[str, Any] = {"authority": {"directory": ca.directory_url, "ca_bundle": str(ca.ca_bundle)}}
     if isinstance(ca, Sandbox):
-        common["profile"] = "classic"
+        common["profile"] = profile
     made = family(directory, common, {"solvers": solvers, "master": {"authorize": entries}}, *followers)
     try:
         yield made

@@ -210,7 +210,11 @@ def test_a_zone_without_updates_leaves_the_other_zones_alone(bind: Bind) -> None
     ours = [response("static.example.test"), response("www.example.test")]
     failures = solver.publish(ours)
     assert failures.keys() == {ours[0]}
-    assert "refuses the update of zone `static.test`: the TSIG key `acmectl` may not" in only(failures).message
+    error = only(failures)
+    assert "refuses the update of zone `static.test`: the TSIG key `acmectl` may not" in error.message
+    assert error.message.endswith("(`_acme-challenge.static.example.test` is a CNAME into `static.test`)")
+    assert error.hint
+    assert error.hint.endswith("give it a solver of its own, with `zone: static.test`")
     assert solver.remove(ours) == {}
 
 

@@ -17,7 +17,8 @@ import pytest
 from acmectl.errors import SolverError
 from acmectl.model.names import Identifier
 from acmectl.solvers import registry
-from acmectl.solvers.base import Failures, Response, Solver
+from acmectl.solvers.base import Failures, KeepsReceipts, Response, Solver
+from acmectl.solvers.testing import Kept
 from tests.servers.bind import free_port
 from tests.servers.own_network import run_in_own_network
 from tests.servers.static_web import Answer, Web, files_below, running_web
@@ -312,3 +313,60 @@ def test_a_name_without_an_address_is_told_with_the_option_that_helps(root: Path
         "`http://www.example.com/.well-known/acme-challenge/T0ken_-x` cannot be asked: the name has no address here",
         "where this host cannot reach its own public address, set `check_address` of the solver",
     ]
+
+
+def test_a_later_run_removes_the_directories_that_a_killed_one_made_and_no_others(root: Path) -> None:
+    found = root.parent / "other"
+    (found / ".well-known").mkdir(parents=True)
+    kept, ours = Kept(), [response(), response("mail.example.com", "other")]
+    for _ in range(2):
+        killed = make([str(root), str(found)])
+        assert isinstance(killed, KeepsReceipts)
+        killed.keep_receipts_in(kept)
+        assert killed.publish(ours) == {}
+    later = make([str(root), str(found)])
+    assert isinstance(later, KeepsReceipts)
+    later.keep_receipts_in(kept)
+    assert later.remove(ours) == {}
+    assert [path.relative_to(root.parent) for path in sorted(root.parent.rglob("*"))] == [
+        Path("html"),
+        Path("other"),
+        Path("other/.well-known"),
+    ]
+
+
+OWNED = """
+import os, sys
+from pathlib import Path
+from tests.integration.test_solvers_webroot import make, only, response
+root = Path(sys.argv[1])
+solver = make(root, owner="0", group="0", mode="0640", check=False)
+print(solver.publish([response()]))
+for path in sorted(root.rglob("*")):
+    status = path.lstat()
+    print(path.name, status.st_uid, status.st_gid, oct(status.st_mode & 0o777))
+print(solver.remove([response()]))
+print(*root.iterdir())
+print(only(make(root, owner="1").publish([response()])).message.partition(": ")[2])
+"""
+
+
+def test_files_and_directories_get_their_owner_and_group(root: Path) -> None:
+    """In a user namespace, where nobody else's number can be given."""
+    assert run_in_own_network(OWNED, str(root)) == [
+        "{}",
+        ".well-known 0 0 0o755",
+        "acme-challenge 0 0 0o755",
+        "T0ken_-x 0 0 0o640",
+        "{}",
+        "",
+        "invalid argument",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["owner", "group"])
+def test_an_owner_that_is_unknown_is_told_and_nothing_is_made(root: Path, kind: str) -> None:
+    error = only(make(root, None, **{kind: "nobody-has-this-name"}).publish([response()]))
+    assert "`nobody-has-this-name` on this host" in error.message
+    assert error.hint == f"correct the `{kind}` of the solver"
+    assert not list(root.iterdir())

@@ -33,13 +33,14 @@ _TRIES = 5  # another test may take a free port between our look and Pebble's
 
 @dataclass(frozen=True, slots=True)
 class Pebble:
-    """A running Pebble. `log` has one line a request; `http_port` is where it looks for http-01."""
+    """A running Pebble. `log` has one line a request; `http_port` and `tls_port` are where it looks for http-01 and tls-alpn-01."""
 
     directory_url: str
     ca_bundle: Path
     management_url: str
     http_port: int
     log: Path
+    tls_port: int = 0
 
     def root(self, number: int = 0) -> bytes:
         """The root certificate (PEM) of one of its chains; made anew at each start."""
@@ -76,6 +77,7 @@ def running_pebble(
     alternate_roots: int = 0,
     chain_length: int = 1,
     http_port: int | None = None,
+    tls_port: int | None = None,
     resolver: str | None = None,
     external_account_binding: bool = False,
     mac_keys: Mapping[str, str] | None = None,
@@ -99,14 +101,14 @@ def running_pebble(
     log = directory / "pebble.log"
 
     def start() -> tuple[subprocess.Popen[bytes], Pebble]:
-        port, management, validated, tls_port, closed = free_ports(5)
+        port, management, validated, validated_tls, closed = free_ports(5)
         settings = {
             "listenAddress": f"127.0.0.1:{port}",
             "managementListenAddress": f"127.0.0.1:{management}",
             "certificate": str(tls.certificate),
             "privateKey": str(tls.key),
             "httpPort": http_port or validated,
-            "tlsPort": tls_port,
+            "tlsPort": tls_port or validated_tls,
             "ocspResponderURL": "",
             "externalAccountBindingRequired": external_account_binding,
             "externalAccountMACKeys": dict(mac_keys or {}),
@@ -118,7 +120,8 @@ def running_pebble(
             [program, "-config", str(config), "-dnsserver", resolver or f"127.0.0.1:{closed}"], environment, log
         )
         base, managed = f"https://127.0.0.1:{port}", f"https://127.0.0.1:{management}"
-        return process, Pebble(f"{base}/dir", tls.bundle, managed, http_port or validated, log)
+        served = Pebble(f"{base}/dir", tls.bundle, managed, http_port or validated, log, tls_port or validated_tls)
+        return process, served
 
     process, pebble = _until_started(start, lambda server: _port(server.directory_url), log)
     try:

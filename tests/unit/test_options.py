@@ -234,3 +234,25 @@ def test_the_nearest_word_is_suggested() -> None:
 )
 def test_a_value_is_described_and_not_shown(value: Any, words: str) -> None:
     assert describe(value) == words
+
+
+def test_a_credential_of_systemd_is_a_secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    file = secret_file(tmp_path, 0o400)
+    assert read(secret=f"credential:{file.name}").secret == file
+    assert refusal(secret="credential:none") == "systemd gives this service no credential `none`"
+    assert "LoadCredential=none:" in str(hint(secret="credential:none"))
+    file.chmod(0o444)
+    assert "can be read or written by others" in refusal(secret=f"credential:{file.name}")
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "../tsig", "a b"])
+def test_the_name_of_a_credential_leads_nowhere_else(name: str) -> None:
+    assert refusal(secret=f"credential:{name}").startswith("not the name of a credential")
+
+
+def test_a_credential_outside_of_the_service_says_where_to_put_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    missing = "credential:acmectl-test-without-such-a-file"
+    assert refusal(secret=missing).endswith("is with systemd, which did not start this process")
+    assert "/etc/credstore" in str(hint(secret=missing))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,20 @@ def type_(one: Described, options: Sequence[Option]) -> None:
         click.echo(f"\n  {click.style(option.key, bold=True)}  {option.kind}{', ' if need else ''}{need}")
         if option.meaning:
             click.echo(f"      {option.meaning}")
+
+
+def providers(names: Sequence[str]) -> None:
+    """The providers that a type has options for."""
+    if names:
+        listed = textwrap.fill(", ".join(names), 100, initial_indent="    ", subsequent_indent="    ")
+        click.echo(
+            f"\n  {counted(len(names), 'provider')}; `acmectl solvers show PROVIDER` says what each takes\n{listed}"
+        )
+
+
+def provider_json(one: Described, options: Sequence[Option]) -> dict[str, Any]:
+    """A provider of type `lexicon`."""
+    return {"name": one.name, "type": "lexicon", "origin": one.origin, "options": [option_json(o) for o in options]}
 
 
 def _abilities(able: Capabilities) -> Sequence[tuple[str, str]]:

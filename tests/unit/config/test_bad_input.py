@@ -251,12 +251,12 @@ MISTAKES = [
     ),
     # names
     (
-        MASTER + "    - names: [a..example.com, '*.*.example.com', 192.0.2.1, localhost, -a.example.com, 5, no, [a]]\n"
+        MASTER + "    - names: [a..example.com, '*.*.example.com', 192.0.2.256, localhost, -a.example.com, 5, no, [a]]\n"
         "      solver: web\n",
         ["config.yaml:5: `master.authorize[0].names[0]`: `a..example.com` is no host name: the label `` is empty",
          ("config.yaml:5: `master.authorize[0].names[1]`: `*.*.example.com` has a `*` in the wrong place"
          " (only `*.` at the start, for one whole label)"),
-         "config.yaml:5: `master.authorize[0].names[2]`: `192.0.2.1` is an address, not a host name",
+         "config.yaml:5: `master.authorize[0].names[2]`: `192.0.2.256` is neither a host name nor an IP address",
          ("config.yaml:5: `master.authorize[0].names[3]`: `localhost` has only one label"
          " (write the full name, such as `mail.example.com`)"),
          ("config.yaml:5: `master.authorize[0].names[4]`: `-a.example.com` is no host name: the label `-a`"
@@ -264,6 +264,16 @@ MISTAKES = [
          "config.yaml:5: `master.authorize[0].names[5]`: expected a name, found a number (write it in quotes)",
          "config.yaml:5: `master.authorize[0].names[6]`: expected a name, found a truth value (write it in quotes)",
          "config.yaml:5: `master.authorize[0].names[7]`: expected a name, found a list"],
+    ),
+    (
+        ("authority: letsencrypt\nprofile: tlsserver\ncontact: [a@192.0.2.1]\nsolvers: {web: {type: webroot, path: /}}\n"
+         "master:\n  authorize:\n    - {names: [a.example.com, '2001:DB8::1'], solver: web}\n"
+         "certificates:\n  a: {names: [192.0.2.1], profile: classic}\n  b: {names: [192.0.2.1], profile: shortlived}\n"),
+        ["config.yaml:3: `contact[0]`: not an e-mail address: `192.0.2.1` is an address of a host, not a name",
+         ("config.yaml:7: `master.authorize[0].names[1]`: `2001:db8::1` is an address:"
+         " Let's Encrypt certifies them under one profile only (set `profile: shortlived`)"),
+         ("config.yaml:9: `certificates.a.names[0]`: `192.0.2.1` is an address:"
+         " Let's Encrypt certifies them under one profile only (set `profile: shortlived`)")],
     ),
     (
         MASTER + "    - names:\n      - a.example.com\n      - A.EXAMPLE.COM.\n      solver: web\n"

@@ -23,6 +23,7 @@ from acmectl import keys
 from acmectl.errors import KeyMaterialError
 from acmectl.model.certificates import KeyType
 from acmectl.model.names import Identifier
+from acmectl.sandbox.issuer import Issuer
 from tests.unit.storage.certificate_maker import START, make_chain, make_leaf
 
 P256 = ec.generate_private_key(ec.SECP256R1())
@@ -214,3 +215,19 @@ def test_a_leaf_covers_its_names_and_what_is_under_its_wildcards() -> None:
     assert keys.covers(leaf, names("example.com", "*.example.com", "www.example.com"))
     assert not keys.covers(leaf, names("example.com", "a.b.example.com"))
     assert not keys.covers(leaf, names("*.b.example.com"))
+
+
+def test_addresses_are_addresses_in_a_csr_and_in_what_is_read_of_a_certificate() -> None:
+    wanted = names("192.0.2.1", "2001:db8::1", "a.example.com")
+    csr = x509.load_der_x509_csr(keys.csr_der(P256, wanted))
+    sans = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert set(map(str, sans.get_values_for_type(x509.IPAddress))) == {"192.0.2.1", "2001:db8::1"}
+    assert sans.get_values_for_type(x509.DNSName) == ["a.example.com"]
+    leaf = Issuer().issue(
+        P256.public_key(), [n.value for n in wanted], now=START, lifetime=timedelta(days=6), common_name=False
+    )
+    assert keys.read_chain(leaf.chains[0].encode()).names == wanted
+
+
+def test_an_address_among_the_dns_names_of_a_certificate_is_no_address() -> None:
+    assert keys.read_chain(make_leaf(P256, ("192.0.2.1", "a.example.com"))).names == names("a.example.com")

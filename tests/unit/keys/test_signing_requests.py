@@ -60,7 +60,7 @@ def test_our_own_csr_has_the_names_of_the_order_and_no_common_name() -> None:
     ("options", "subject", "words"),
     [
         ((), "/", "`request.csr` names nothing"),
-        (("-addext", "subjectAltName=IP:192.0.2.1"), "/", "asks for something else than DNS names"),
+        (("-addext", "subjectAltName=email:a@example.com"), "/", "asks for something else than names and addresses"),
         (("-addext", "subjectAltName=DNS:a..test"), "/", "asks for a name that no certificate holds"),
     ],
 )

@@ -33,8 +33,13 @@ def test_every_spelling_of_a_name_becomes_its_a_label_form(text: str, value: str
         ("", "an empty text is no host name"),
         ("*.", "`*.` has a `*` in the wrong place"),
         ("example", "`example` has only one label"),
-        ("192.0.2.1", "`192.0.2.1` is an address, not a host name"),
-        ("2001:db8::1", "`2001:db8::1` is an address, not a host name"),
+        ("192.0.2.256", "`192.0.2.256` is neither a host name nor an IP address"),
+        ("192.0.2.01", "`192.0.2.01` is neither a host name nor an IP address"),
+        ("https://example.com", "`https://example.com` is neither a host name nor an IP address"),
+        ("[2001:db8::1]", "`[2001:db8::1]` is neither a host name nor an IP address"),
+        ("*.192.0.2.1", "`*.192.0.2.1` is a wildcard of an address: there are none"),
+        ("fe80::1%eth0", "`fe80::1%eth0` has a zone index: it means something on this host only"),
+        ("::ffff:192.0.2.1", "`::ffff:192.0.2.1` is an IPv4 address in disguise"),
         ("a..example", "`a..example` is no host name: the label `` is empty"),
         ("-a.example", "`-a.example` is no host name: the label `-a` starts or ends with a hyphen"),
         (
@@ -100,3 +105,40 @@ def test_any_text_is_a_stable_identifier_or_refused(text: str) -> None:
 )
 def test_an_address_is_known_by_its_form(value: str, *, is_address: bool) -> None:
     assert Identifier(value).is_address is is_address
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "url_host", "server_name"),
+    [
+        ("192.0.2.1", "192.0.2.1", "192.0.2.1", "1.2.0.192.in-addr.arpa"),
+        ("192.0.2.1.", "192.0.2.1", "192.0.2.1", "1.2.0.192.in-addr.arpa"),
+        ("2001:DB8:0:0::1", "2001:db8::1", "[2001:db8::1]", f"1{'.0' * 23}.8.b.d.0.1.0.0.2.ip6.arpa"),
+    ],
+)
+def test_an_address_has_one_form_a_place_in_urls_and_a_name_in_the_reverse_tree(
+    text: str, value: str, url_host: str, server_name: str
+) -> None:
+    address = Identifier.parse(text)
+    assert (address.value, address.type, address.zone) == (value, "ip", "")
+    assert (address.url_host, address.server_name) == (url_host, server_name)
+    assert not address.is_wildcard
+
+
+def test_a_name_stands_for_itself_in_urls_and_in_sni() -> None:
+    name = Identifier.parse("*.a.example.com")
+    assert (name.type, name.url_host, name.server_name, name.zone) == (
+        "dns",
+        "a.example.com",
+        "a.example.com",
+        "example.com",
+    )
+
+
+def test_the_hint_for_an_address_in_disguise_is_the_address() -> None:
+    with pytest.raises(InvalidName) as caught:
+        Identifier.parse("::ffff:c000:201")
+    assert caught.value.hint == "write `192.0.2.1`"
+
+
+def test_no_wildcard_covers_an_address() -> None:
+    assert not Identifier("*.0.2.1").covers(Identifier("192.0.2.1"))

@@ -123,6 +123,21 @@ def test_a_limit_of_a_registered_domain_is_about_the_names_below_it() -> None:
     assert batching.covered_by_domain(unquoted, NAMES) == {}
 
 
+@pytest.mark.parametrize(
+    ("quoted", "about"),
+    [("2001:db8::/64", {"2001:db8::1"}), ("192.0.2.1/32", {"192.0.2.1"}), ("192.0.2.1", {"192.0.2.1"}), ("a/b", set())],
+)
+def test_a_limit_of_a_network_is_about_the_addresses_in_it(quoted: str, about: set[str]) -> None:
+    problem = Problem("rateLimited", f'too many certificates (50) already issued for "{quoted}" in the last 168h', 429)
+    names = {Identifier(name) for name in ("2001:db8::1", "192.0.2.1", "192.0.2.2", "a.test")}
+    assert {name.value for name in batching.covered_by_domain(problem, names)} == about
+
+
+def test_addresses_of_one_solver_travel_together() -> None:
+    mixed = wanted("192.0.2.1", "1.0.2.192", "a.example", "2001:db8::1")
+    assert packed(mixed, 3) == [["1.0.2.192", "192.0.2.1", "2001:db8::1"], ["a.example"]]
+
+
 def test_a_refusal_of_the_account_is_not_about_names() -> None:
     assert not batching.is_about_names(Problem("userActionRequired", "terms changed", 403))
     assert batching.is_about_names(Problem("rejectedIdentifier", "no", 400))

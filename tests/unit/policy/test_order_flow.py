@@ -114,6 +114,13 @@ def test_after_the_first_day_an_order_is_released_at_most_once_a_day() -> None:
     assert verdict(held=replace(HELD, waiting_since=None), releases=recently, after=day).step is Step.WAIT
 
 
+def test_on_the_first_day_two_releases_are_a_grace_period_apart() -> None:
+    """The CA may hand out another old order right after a release, and all hosts of the account share its limit."""
+    released = (Release("mail", "old", "authz", NOW + GRACE),)
+    assert verdict(releases=released, after=2 * GRACE - timedelta(seconds=1)).step is Step.WAIT
+    assert verdict(releases=released, after=2 * GRACE).step is Step.RELEASE
+
+
 def look_after(waited: timedelta, *, grace: timedelta = timedelta(days=30), **changes: Any) -> timedelta:
     """How long after the CA was asked it is asked again, by a certificate that waits so long."""
     now = NOW + waited

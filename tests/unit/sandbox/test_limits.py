@@ -30,6 +30,13 @@ def _exhaust(desk: Desk, name: str) -> None:
         desk.fail(order, name) if attempt % 2 else desk.deactivate(order, name)
 
 
+@pytest.mark.parametrize(
+    ("address", "counted"), [("192.0.2.1", "192.0.2.1/32"), ("2001:db8:0:1:2::3", "2001:db8:0:1::/64")]
+)
+def test_certificates_for_addresses_are_counted_by_network(address: str, counted: str) -> None:
+    assert registered_domain(Identifier(address)) == counted
+
+
 def test_five_failures_and_pending_deactivations_exhaust_a_name_for_the_whole_account(desk: Desk) -> None:
     _exhaust(desk, "a.example.com")
     refusal = _denied(desk, "a.example.com", "c.example.com")

@@ -229,7 +229,9 @@ def test_a_wildcard_is_refused_beside_a_name_that_it_covers(desk: Desk) -> None:
         ("a.*.example.com", "wildcard"),
         ("*.*.example.com", "wildcard"),
         ("*.", "is empty"),
-        ("192.0.2.1", "IP address"),
+        ("192.0.2.256", "IP address is invalid"),
+        ("2001:db8:0::1", "canonical form"),
+        ("*.192.0.2.1", "IP address"),
         ("host.local", "public suffix"),
         ("a." * 130 + "example.com", "253"),
     ],
@@ -240,6 +242,15 @@ def test_a_name_that_no_ca_takes_is_refused_with_a_reason(desk: Desk, name: str,
     assert refusal.problem.detail.startswith(f'Cannot issue for "{name}": ')
     assert fault in refusal.problem.detail
     assert not refusal.problem.subproblems
+
+
+def test_addresses_are_ordered_under_the_short_profile_alone(desk: Desk) -> None:
+    with pytest.raises(Refused, match='Profile "tlsserver" does not permit ip type identifiers'):
+        desk.order("192.0.2.1", "a.example.com", profile="tlsserver")
+    parts = desk.parts(desk.order("192.0.2.1", "2001:db8::1", "a.example.com", profile="shortlived"))
+    assert {c.type for c in parts["192.0.2.1"].challenges} == {"http-01", "tls-alpn-01"}
+    assert {c.type for c in parts["2001:db8::1"].challenges} == {"http-01", "tls-alpn-01"}
+    assert "dns-01" in {c.type for c in parts["a.example.com"].challenges}
 
 
 def test_several_refused_names_come_as_subproblems(desk: Desk) -> None:

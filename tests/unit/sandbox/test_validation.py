@@ -184,9 +184,12 @@ def test_dns_01_without_a_resolver_says_what_to_start_the_sandbox_with(tmp_path:
         assert "started without `--resolver`" in detail
 
 
-def test_tls_alpn_01_is_offered_and_cannot_be_validated(tmp_path: Path) -> None:
-    with _client(tmp_path) as client:
-        assert "cannot validate tls-alpn-01" in _error(client, *_pending(client, "tls-alpn-01"))[1]
+def test_tls_alpn_01_says_that_nobody_listens(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with _client(tmp_path, https_port=unused.getsockname()[1]) as client:
+            kind, detail = _error(client, *_pending(client, "tls-alpn-01"))
+    assert (kind, detail) == ("connection", "127.0.0.1: tls-alpn-01: Connection refused")
 
 
 def test_http_01_follows_a_redirect_to_https_whatever_its_certificate(tmp_path: Path, site: Site) -> None:

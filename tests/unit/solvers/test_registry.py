@@ -27,7 +27,7 @@ def python(code: str, *paths: Path) -> str:
 
 
 def test_every_built_in_type_has_options_and_is_known() -> None:
-    assert registry.known_types()[:4] == ("rfc2136", "webroot", "standalone", "command")
+    assert {"rfc2136", "lexicon", "webroot", "standalone", "command", "tls-alpn"} <= set(registry.known_types())
     for name in registry.known_types():
         model = registry.options_model(name)
         assert model
@@ -40,7 +40,7 @@ def test_an_unknown_type_has_no_options_and_cannot_be_built(tmp_path: Path) -> N
     with pytest.raises(SolverError, match="there is no solver type `carrier-pigeon`") as caught:
         registry.build("carrier-pigeon", WebrootOptions(path=(tmp_path,)))
     assert caught.value.hint == (
-        "the types are rfc2136, webroot, standalone, command; others are plug-ins that have to be installed"
+        f"the types are {', '.join(registry.known_types())}; others are plug-ins that have to be installed"
     )
 
 
@@ -57,9 +57,11 @@ import sys
 from acmectl.solvers import registry
 options = {{
     "rfc2136": {{"server": "192.0.2.53", "tsig_key_file": {str(key)!r}, "resolvers": ["192.0.2.53"]}},
+    "lexicon": {{"provider": "powerdns", "credentials": {{"auth_token": {str(key)!r}}}}},
     "webroot": {{"path": {str(tmp_path)!r}}},
     "standalone": {{"listen": "127.0.0.1:8080"}},
     "command": {{"challenge": "dns-01", "publish": ["true"], "remove": ["true"]}},
+    "tls-alpn": {{"listen": "systemd"}},
 }}
 for name in registry.known_types():
     registry.build(name, registry.options_model(name).model_validate(options[name])).capabilities
@@ -150,7 +152,7 @@ print(registry.build("pigeon", registry.options_model("pigeon")(coop="roof")).pu
 print(registry.options_model("webroot").__name__)
 """
     assert python(code, plug_in).splitlines() == [
-        "rfc2136 webroot standalone command broken defective empty missing new odd old pigeon twice unable",
+        f"{' '.join(registry.known_types())} broken defective empty missing new odd old pigeon twice unable",
         "{}",
         "WebrootOptions",
     ]

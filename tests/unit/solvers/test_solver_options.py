@@ -14,8 +14,10 @@ from acmectl.errors import Place
 from acmectl.options import Options, Text
 from acmectl.solvers import registry
 from acmectl.solvers.command import CommandOptions
+from acmectl.solvers.inherited import Inherited
 from acmectl.solvers.rfc2136 import Rfc2136Options
 from acmectl.solvers.standalone import StandaloneOptions
+from acmectl.solvers.tls_alpn import TlsAlpnOptions
 from acmectl.solvers.webroot import WebrootOptions
 
 SECRET = "MDEyMzQ1Njc4OWFiY2RlZg=="
@@ -96,9 +98,25 @@ def test_a_document_root_is_one_path_or_a_list_relative_to_the_file_that_names_i
 def test_listen_and_check_address_have_port_80_unless_given(directory: Path) -> None:
     options = validate("standalone", {"listen": "[::]:8080", "check_address": "127.0.0.1", "check": False}, directory)
     assert isinstance(options, StandaloneOptions)
-    assert options.listen == Endpoint("::", 8080)
+    assert options.listen == (Endpoint("::", 8080),)
     assert options.check_address == Endpoint("127.0.0.1", 80)
     assert options.check is False
+
+
+@pytest.mark.parametrize(
+    ("listen", "meant"),
+    [
+        (["192.0.2.1", "[2001:db8::1]:8443"], (Endpoint("192.0.2.1", 443), Endpoint("2001:db8::1", 8443))),
+        ("systemd", Inherited()),
+        ("systemd:tls", Inherited("tls")),
+    ],
+)
+def test_several_addresses_or_sockets_of_systemd_are_listened_on(
+    directory: Path, listen: object, meant: object
+) -> None:
+    options = validate("tls-alpn", {"listen": listen}, directory)
+    assert isinstance(options, TlsAlpnOptions)
+    assert options.listen == meant
 
 
 def test_a_command_for_dns_takes_what_the_check_of_dns_needs(directory: Path) -> None:

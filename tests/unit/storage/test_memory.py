@@ -228,6 +228,10 @@ def test_the_orders_that_carry_an_authorization_are_found(memory: Memory) -> Non
     assert [order.url for order in memory.orders(carrying="u2")] == ["o1", "o2"]
     assert [order.url for order in memory.orders(carrying="u1")] == ["o1"]
     assert memory.orders(carrying="u3") == ()
+    found = memory.order("o2")
+    assert found is not None
+    assert found.url == "o2"
+    assert memory.order("o9") is None
 
 
 def test_two_certificates_can_hold_one_order(memory: Memory) -> None:

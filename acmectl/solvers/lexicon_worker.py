@@ -1,0 +1,288 @@
+"""The program that calls dns-lexicon for `acmectl.solvers.lexicon`: one short-lived process for each batch of records.
+
+Ninety providers are ninety people's code, and it must not be able to harm a run. Most of them wait for an answer without
+end, some print, all log requests with their secrets, one replaces parts of the HTTP client for all threads. A process
+of its own can be ended, has no log, and keeps threads of ours out of it. It is told everything on standard input, secrets too, so that none are
+in arguments or environment, and answers with a line of JSON for each record as soon as it is done.
+
+Zones are worked on at the same time, and one that hangs is given up without the others. The process ends when the
+one that started it is gone, so that nothing is published after a run that was killed.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import importlib
+import json
+import logging
+import os
+import queue
+import re
+import sys
+import threading
+import time
+import urllib.parse
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from lexicon.interfaces import Provider
+
+_LOOK_SECONDS = 0.1  # how often to look whether a zone hangs, or the parent is gone
+_PAUSES = (0.5, 1.0, 2.0)  # seconds, after trouble of the provider's server
+_TROUBLE = {429, 500, 502, 503, 504}
+_LONGEST = 400  # characters of what a provider says
+
+Failure = Mapping[str, Any]
+"""`kind` is one of those in `LexiconSolver._error`, `text` the provider's words, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the process is asked to do. `zones` has, for each, records as index, owner and value; `timeout` is for one record."""
+
+    provider: str
+    action: Literal["publish", "remove"]
+    zones: Mapping[str, list[tuple[int, str, str]]]
+    options: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    ttl: int
+    timeout: float
+    workers: int
+    parent: int
+
+
+class NotDone(Exception):
+    """The provider did something else than it was asked for. `kind` as in `Failure`."""
+
+    def __init__(self, kind: str, text: str = "") -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def open_provider(job: Job, zone: str) -> Provider:
+    """The provider for a zone, authenticated.
+
+    The zone is given as we found it. Lexicon's own `Client` would look for it once more, at the system's resolvers even where
+    others are configured, or guess by a list that it downloads; hence its private modules here. The defaults of options are
+    in the parser of its command line and nowhere else.
+    """
+    from argparse import ArgumentParser
+
+    from lexicon.config import ConfigResolver
+
+    provider: type[Provider] = importlib.import_module(f"lexicon._private.providers.{job.provider}").Provider
+    parser = ArgumentParser(add_help=False)
+    provider.configure_parser(parser)
+    options = {**vars(parser.parse_args([])), **job.options}
+    # No `with_env()`: what a run does is in its configuration, not in `LEXICON_*`.
+    told = {"provider_name": job.provider, "domain": zone, "ttl": job.ttl, job.provider: options}
+    config = ConfigResolver().with_dict(told)  # type: ignore[no-untyped-call]  # the constructor has no types
+    opened = provider(config)
+    opened.authenticate()
+    return opened
+
+
+def publish(provider: Provider, owner: str, value: str) -> None:
+    """Add one value. Raises NotDone, and whatever the provider raises.
+
+    That `create_record` does nothing for what exists already is promised by lexicon, and not kept by all of its providers.
+    """
+    before = values_at(provider, owner)
+    if value not in before:
+        with _others_kept(provider, owner, before):
+            if provider.create_record("TXT", owner, value) is False:
+                raise NotDone("refused")
+
+
+def remove(provider: Provider, owner: str, value: str) -> None:
+    """Take one value away, if it is there. Raises as `publish` does."""
+    before = values_at(provider, owner)
+    if value in before:
+        with _others_kept(provider, owner, before - {value}):
+            if provider.delete_record(rtype="TXT", name=owner, content=value) is False:
+                raise NotDone("refused")
+
+
+def values_at(provider: Provider, owner: str) -> set[str]:
+    """The TXT values at `owner`; some providers answer with the quotes of a zone file, and not all obey the filter for a name."""
+    found = provider.list_records("TXT", owner) or []
+    names = {owner, owner.removesuffix(f".{provider.domain}")}
+    return {str(r.get("content", "")).strip('"') for r in found if str(r.get("name", owner)).rstrip(".") in names}
+
+
+@contextlib.contextmanager
+def _others_kept(provider: Provider, owner: str, others: set[str]) -> Iterator[None]:
+    """A provider may replace a whole set, or have room for one value: what it took away from others is put back, and told."""
+    yield
+    if not others:
+        return
+    if lost := others - values_at(provider, owner):
+        for value in sorted(lost):
+            provider.create_record("TXT", owner, value)
+        left = lost - values_at(provider, owner)
+        raise NotDone("others", f"{len(left)} of {len(others)}" if left else "")
+
+
+def work(
+    job: Job,
+    tell: Callable[[int, Failure | None], None],
+    *,
+    is_orphan: Callable[[], bool],
+    opening: Callable[[Job, str], Provider] = open_provider,
+) -> None:
+    """Do the job, at most `workers` zones at a time; `tell` is called once for each record, from this thread.
+
+    Threads of zones that hang are left behind: the process has to be ended after this.
+    """
+    waiting, lanes = deque(job.zones), dict[str, _Lane]()
+    news: queue.SimpleQueue[tuple[_Lane, int | None, Failure | None]] = queue.SimpleQueue()
+    while (waiting or lanes) and not is_orphan():
+        while waiting and len(lanes) < job.workers:
+            zone = waiting.popleft()
+            lanes[zone] = _Lane(job, zone, news, opening)
+        with contextlib.suppress(queue.Empty):
+            lane, index, failure = news.get(timeout=_LOOK_SECONDS)
+            if index is None:
+                lanes.pop(lane.zone, None)
+            elif lane.done(index):
+                tell(index, failure)
+        for lane in [lane for lane in lanes.values() if lane.is_late()]:
+            del lanes[lane.zone]
+            for index in lane.give_up():
+                tell(index, {"kind": "timeout", "text": ""})
+
+
+class _Lane:
+    """One zone: its records one after another in a thread."""
+
+    def __init__(
+        self,
+        job: Job,
+        zone: str,
+        news: queue.SimpleQueue[tuple[_Lane, int | None, Failure | None]],
+        opening: Callable[[Job, str], Provider],
+    ) -> None:
+        self.zone = zone
+        self._job, self._news, self._opening = job, news, opening
+        self._left = [index for index, _, _ in job.zones[zone]]
+        self._since = time.monotonic()
+        self._provider: Provider | None = None
+        self._unopened: Failure | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def done(self, index: int) -> bool:
+        """Take note of a record that is done; whether anybody still waits for it."""
+        self._since = time.monotonic()
+        waited_for = index in self._left
+        if waited_for:
+            self._left.remove(index)
+        return waited_for
+
+    def is_late(self) -> bool:
+        return time.monotonic() - self._since > self._job.timeout
+
+    def give_up(self) -> tuple[int, ...]:
+        """The records that were not done; the thread begins no other."""
+        left = tuple(self._left)
+        self._left.clear()
+        return left
+
+    def _run(self) -> None:
+        for index, owner, value in self._job.zones[self.zone]:
+            if index in self._left:
+                self._news.put((self, index, self._try(owner, value)))
+        if self._provider:
+            with contextlib.suppress(Exception):  # every record is told, and nothing else is of interest
+                self._provider.cleanup()
+        self._news.put((self, None, None))
+
+    def _try(self, owner: str, value: str) -> Failure | None:
+        """Change one record; again where the provider's server had trouble, which PowerDNS on SQLite has under load."""
+        for pause in _PAUSES:
+            failure = self._unopened or self._change(owner, value)
+            if failure is None or failure["kind"] != "trouble":
+                return failure
+            time.sleep(pause)
+        return self._change(owner, value)
+
+    def _change(self, owner: str, value: str) -> Failure | None:
+        """After a failure the provider is opened anew: it may remember what is no longer so. What was refused once is not asked for again."""
+        try:
+            if self._provider is None:
+                self._provider = self._opening(self._job, self.zone)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code; told for all records of the zone
+            failure = failure_of(error, self._job.secrets)
+            self._unopened = failure if failure["kind"] != "trouble" else None
+            return failure
+        try:
+            (publish if self._job.action == "publish" else remove)(self._provider, owner, value)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code; told as this record's failure
+            self._provider = None
+            return failure_of(error, self._job.secrets)
+        return None
+
+
+def failure_of(error: BaseException, secrets: Iterable[str]) -> Failure:
+    """What went wrong, in the provider's words without secrets."""
+    if isinstance(error, NotDone):
+        return {"kind": error.kind, "text": str(error)}
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    names = {kind.__name__ for kind in type(error).__mro__}
+    kind = "error"
+    if "AuthenticationError" in names or status in {401, 403}:
+        kind = "credentials"
+    elif status in _TROUBLE:
+        kind = "trouble"
+    elif names & {"ConnectionError", "Timeout"}:
+        kind = "unreachable"
+    words = redacted(str(error), secrets)
+    name = type(error).__name__
+    return {"kind": kind, "text": f"{name}: {words}" if words else name}
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """`text` on one line, without the secrets in any form that requests have, and without the query of URLs, where some providers put them."""
+    text = re.sub(r"\?[^\s'\")]+", "?...", text)
+    for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
+        text = text.replace(form, "...")
+    return "".join(c if c.isprintable() else " " for c in text).strip()[:_LONGEST]
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """How a secret looks in URLs, JSON, Python's words and HTTP headers."""
+    if not secret:
+        return ()
+    encoded = base64.b64encode(secret.encode()).decode("ascii")
+    quoted = (urllib.parse.quote(secret), urllib.parse.quote(secret, safe=""), urllib.parse.quote_plus(secret))
+    return (secret, *quoted, json.dumps(secret)[1:-1], repr(secret)[1:-1], encoded)
+
+
+def _to_parent() -> Callable[[int, Failure | None], None]:
+    """Keep standard output for the answers, and let whatever a provider prints vanish."""
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    logging.disable(logging.CRITICAL)
+
+    def tell(index: int, failure: Failure | None) -> None:
+        answers.write(json.dumps([index, failure]) + "\n")
+        answers.flush()
+
+    return tell
+
+
+def main() -> None:
+    """Read the job, do it, and end at once whatever is under way."""
+    job = Job(**json.load(sys.stdin))
+    tell = _to_parent()
+    work(job, tell, is_orphan=lambda: os.getppid() != job.parent)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Knot DNS on a free high port of loopback: a primary that takes updates, or a secondary of another server."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.servers.name_server import Key, NameServer, Zone, require, running, start
+
+
+class Knot(NameServer):
+    """A running `knotd`."""
+
+
+@contextlib.contextmanager
+def running_knot(
+    directory: Path,
+    *,
+    zones: Sequence[Zone],
+    keys: Sequence[Key] = (),
+    port: int = 0,
+    address: str = "127.0.0.1",
+    primary: NameServer | None = None,
+) -> Iterator[Knot]:
+    """Start `knotd`, wait until it serves, and stop it at the end in any case.
+
+    Zones whose `update` is None may be changed with every key. With `primary` they are transferred from there, at each NOTIFY and
+    each `refresh`.
+    """
+    require("knotd", "knot")
+
+    def launch(place: Path, port: int) -> Knot:
+        (place / "db").mkdir()
+        for zone in () if primary else zones:
+            (place / f"{zone.name}.zone").write_text(zone.text(address), "ascii")
+        (place / "knot.conf").write_text(_configuration(place, zones, keys, f"{address}@{port}", primary), "ascii")
+        process = start(["knotd", "-c", place / "knot.conf"], place)
+        return Knot(address, port, place, {key.name: key for key in keys}, process)
+
+    with running(directory, launch, zones=zones, port=port, address=address) as knot:
+        yield knot
+
+
+def _configuration(
+    place: Path, zones: Sequence[Zone], keys: Sequence[Key], listen: str, primary: NameServer | None
+) -> str:
+    text = f"""server:
+    rundir: "{place}"
+    listen: {listen}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+control:
+    listen: "{place}/sock"
+database:
+    storage: "{place}/db"
+    journal-db-max-size: 50M
+    kasp-db-max-size: 50M
+    timer-db-max-size: 10M
+log:
+  - target: stderr
+    any: info
+"""
+    text += "key:\n" if keys else ""
+    text += "".join(f'  - id: {key.name}\n    algorithm: {key.algorithm}\n    secret: "{key.secret}"\n' for key in keys)
+    if primary:
+        text += f"remote:\n  - id: primary\n    address: {primary.address}@{primary.port}\n"
+    text += "acl:\n  - id: notify\n    address: 127.0.0.0/8\n    action: notify\n"
+    text += f"  - id: update\n    action: update\n    key: [{', '.join(key.name for key in keys)}]\n" if keys else ""
+    text += f'template:\n  - id: default\n    storage: "{place}"\n    zonefile-sync: -1\nzone:\n'
+    return text + "".join(_zone(zone, keys, primary) for zone in zones)
+
+
+def _zone(zone: Zone, keys: Sequence[Key], primary: NameServer | None) -> str:
+    text = f"  - domain: {zone.name}\n"
+    if primary:
+        return f"{text}    master: primary\n    acl: notify\n"
+    update = "    acl: update\n" if keys and zone.update is None else ""
+    return f"{text}    file: {zone.name}.zone\n{update}"
