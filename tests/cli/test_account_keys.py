@@ -207,3 +207,17 @@ def test_ways_of_importing_that_contradict_each_other_are_refused(
 ) -> None:
     ran = new_follower.acmectl("account", "import", *arguments)
     assert ran.status == 2
+
+
+@pytest.mark.parametrize("client", ["certbot", "lego"])
+@pytest.mark.parametrize("directory", ["out", "./out", "some/out"])
+def test_an_account_is_handed_over_into_a_directory_named_from_here(master: Host, client: str, directory: str) -> None:
+    before = set(master.tree())
+    master.good("account", "export", "--for", client, directory)
+    made = {path: mode for path, (mode, _) in master.tree().items() if path not in before and path.startswith("out")}
+    made |= {path[5:]: mode for path, (mode, _) in master.tree().items() if path.startswith("some/")}
+    key = "private_key.json" if client == "certbot" else ".key"
+    assert [path for path in made if path.endswith(key)]
+    assert {path for path, mode in made.items() if mode & 0o077} == set(), "for its owner alone"
+    assert "out/out" not in made
+    assert "accounts" not in master.tree()

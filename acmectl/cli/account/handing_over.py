@@ -28,11 +28,13 @@ def export_foreign(host: Host, stored: StoredAccount, client: str, directory: Pa
 
 
 def _write(directory: Path, wanted: tuple[DraftFile, ...]) -> None:
+    """Make what is missing of `directory` and below it for its owner alone."""
     for file in wanted:
         if (directory / file.path).exists():
             raise UsageError(f"`{directory / file.path}` exists already", hint="choose another directory")
     for file in wanted:
         target = directory / file.path
-        for folder in reversed([target.parent, *target.parent.relative_to(directory).parents]):
+        below = target.parent.relative_to(directory)
+        for folder in reversed([below, *below.parents]):
             files.make_directory(directory / folder)
         files.write_new(target, file.content, mode=file.mode)
