@@ -11,7 +11,7 @@ help:
 	@echo 'make test        lint, types, layers and all tests (installs the servers they need, as root)'
 	@echo 'make unit        only the fast tests that need no server'
 	@echo 'make benchmarks  ratios for the claims about speed'
-	@echo 'make stories     play a hundred days of every story, and print what each master costs and leaves open'
+	@echo 'make stories     play a hundred days of every story, and print what each master costs and leaves open, and each follower'
 	@echo 'make clean       remove the virtual environment and all caches'
 
 demo: $(VENV)/.demo
@@ -48,6 +48,8 @@ benchmarks: $(VENV)/.dev
 DAYS ?= 100
 stories: $(VENV)/.dev
 	@$(BIN)/python -m tests.stories.table $(DAYS)
+	@echo
+	@$(BIN)/python -m tests.stories.follower_table
 
 clean:
 	rm -rf $(VENV) *.egg-info build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -356,6 +356,7 @@ class Host:
         self.path = path
         self.costs = Costs()
         self.reports: list[MasterReport] = []
+        self.on_clock: Callable[[], object] = lambda: None  # each time it looks at its clock
         self._skew = skew
         self._loaded = app.load(path)
         self._join()
@@ -370,7 +371,7 @@ class Host:
         return app.Host(
             self._loaded.config,
             self._loaded.parts,
-            clock=lambda: self.world.now + self._skew,
+            clock=self._look,
             pause=self.world.pause,
             published={self.world.directory_url} if self.world.is_lets_encrypt else (),
         )
@@ -388,12 +389,12 @@ class Host:
             self.reports.append(report)
         return report
 
-    def follow(self) -> FollowerReport:
+    def follow(self, **options: Any) -> FollowerReport:
         """`acmectl follower run`."""
         host = self.app()
         try:
             with host.state.locked():
-                report = host.follower().run(host.wishes())
+                report = host.follower().run(host.wishes(), **options)
         finally:
             host.state.close()
         self.costs.add(report)
@@ -417,6 +418,10 @@ class Host:
             (self.path.parent / "state/certificates" / label / "current").exists()
             for label in self._loaded.config.certificates
         )
+
+    def _look(self) -> datetime:
+        self.on_clock()
+        return self.world.now + self._skew
 
     def _join(self) -> None:
         """Register the world's account, or import it."""
