@@ -45,6 +45,9 @@ def open_order(commission: Commission) -> Order | Waiting:
         commission.memory.releases(commission.spec.label),
         now=commission.clock(),
         grace=commission.grace,
+        of_account=commission.memory.releases_since(
+            commission.spec.account, commission.clock() - order_flow.FAILURES_COUNT_FOR
+        ),
     )
     log.info("%s: the order is pending: %s", commission.spec.title, verdict.reason)
     if verdict.step is Step.RELEASE:
@@ -116,9 +119,11 @@ def _note_pending(commission: Commission, order: Order) -> None:
 def _release(commission: Commission, order: Order, releasable: tuple[Authorization, ...]) -> Order | Waiting:
     """Give a stuck order up, and order anew until the CA's replicas have noticed."""
     chosen = random.choice(releasable)  # noqa: S311  # spreads the cost over the names, guards nothing
-    label = commission.spec.label
-    log.info("%s: releasing the stuck order by deactivating %s", commission.spec.title, chosen.identifier)
-    commission.memory.add_release(Release(label, order.url, chosen.url, commission.clock()))
+    spec = commission.spec
+    log.info("%s: releasing the stuck order by deactivating %s", spec.title, chosen.identifier)
+    commission.memory.add_release(
+        Release(spec.label, order.url, chosen.url, commission.clock(), spec.account, chosen.identifier)
+    )
     orders.deactivate_authorization(commission.session, chosen.url)
     for pause in (*REPLICA_PAUSES, None):
         before, asked_at = commission.order(), commission.clock()

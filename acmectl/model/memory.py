@@ -56,12 +56,17 @@ class RememberedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """That this host gave up a stuck pending order of a certificate, by deactivating one authorization."""
+    """That this host gave up a stuck pending order of a certificate, by deactivating the authorization of `identifier`.
+
+    The CA counts it as a failed validation of that name for `account`. Releases that an older acmectl remembered say neither.
+    """
 
     label: str
     order_url: str
     authorization_url: str
     at: datetime
+    account: str = ""
+    identifier: Identifier | None = None
 
 
 @dataclass(frozen=True, slots=True)

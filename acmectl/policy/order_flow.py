@@ -4,7 +4,8 @@ A follower never answers a challenge. So an order that is born `pending` stays s
 were validated through other orders, and newOrder hands this same dead order out for up to seven days. The way out
 is to deactivate one of its pending authorizations ("release"); the next newOrder is then born from what is valid. It costs one
 failed validation of that name, a budget that all hosts of the account share: so only after a grace period, only when newOrder
-really returned the same URL, and after the first day at most once a day.
+really returned the same URL, after the first day at most once a day, and no name twice in an hour, whichever
+of the host's certificates it is for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from acmectl.model.orders import Authorization, AuthorizationStatus, Order, Orde
 
 FIRST_LOOK = timedelta(minutes=1)
 LONGEST_LOOK = timedelta(hours=1)
+
+FAILURES_COUNT_FOR = timedelta(hours=1)
+"""For so long a release counts against its name (Boulder: five failed validations per name, account and hour)."""
 
 _DAY = timedelta(days=1)
 
@@ -105,20 +109,24 @@ def while_pending(
     *,
     now: datetime,
     grace: timedelta,
+    of_account: Sequence[Release] = (),
 ) -> Verdict:
-    """Wait, or give the stuck order up. `remembered` is what was known of `order` before newOrder handed it out."""
-    if remembered is None or remembered.url != order.url or remembered.first_pending_at is None:
-        return Verdict(Step.WAIT, "first seen")
-    if now - remembered.first_pending_at < grace:
-        return Verdict(Step.WAIT, "within the grace period")
-    if _released_enough(remembered, releases, now, grace):
-        return Verdict(Step.WAIT, "another was released a short while ago")
+    """Wait, or give the stuck order up. `remembered` is what was known of `order` before newOrder handed it out.
+
+    `releases` are those for this certificate, `of_account` the latest of this host for the order's account, for any.
+    """
+    if too_early := _too_early(order, remembered, releases, now, grace):
+        return Verdict(Step.WAIT, too_early)
     pending = tuple(a for a in authorizations if a.status is AuthorizationStatus.PENDING)
     if any(a.is_processing for a in pending):
         return Verdict(Step.WAIT, "the CA is validating a name of it right now")
     if not pending:
         return Verdict(Step.WAIT, "all its authorizations are decided")
-    return Verdict(Step.RELEASE, "the CA hands out the same pending order again", pending)
+    spent = {r.identifier.base for r in of_account if r.identifier and abs(now - r.at) < FAILURES_COUNT_FOR}
+    releasable = tuple(a for a in pending if a.identifier.base not in spent)
+    if not releasable:
+        return Verdict(Step.WAIT, "its pending names were all released within the last hour")
+    return Verdict(Step.RELEASE, "the CA hands out the same pending order again", releasable)
 
 
 def next_look(remembered: RememberedOrder, releases: Sequence[Release], *, now: datetime, grace: timedelta) -> datetime:
@@ -139,6 +147,19 @@ def may_look(remembered: RememberedOrder, now: datetime) -> bool:
     """Whether it is time to ask again; a moment farther away than any pause comes of a clock that jumped."""
     at = remembered.next_look_at
     return at is None or not now < at <= now + LONGEST_LOOK
+
+
+def _too_early(
+    order: Order, remembered: RememberedOrder | None, releases: Sequence[Release], now: datetime, grace: timedelta
+) -> str | None:
+    """Why an order may still be on its way, or a release before it."""
+    if remembered is None or remembered.url != order.url or remembered.first_pending_at is None:
+        return "first seen"
+    if now - remembered.first_pending_at < grace:
+        return "within the grace period"
+    if _released_enough(remembered, releases, now, grace):
+        return "another was released a short while ago"
+    return None
 
 
 def _released_enough(remembered: RememberedOrder, releases: Sequence[Release], now: datetime, grace: timedelta) -> bool:

@@ -151,6 +151,11 @@ class Memory:
         """The stuck orders that were given up for a certificate, oldest first."""
         return self._database.rows(_RELEASES.select("WHERE label = ? ORDER BY id"), [encode(label)], _RELEASES.decode)
 
+    def releases_since(self, account: str, at: datetime) -> tuple[Release, ...]:
+        """The stuck orders that were given up for all certificates of an account after `at`, oldest first."""
+        query = _RELEASES.select("WHERE account = ? AND at > ? ORDER BY id")
+        return self._database.rows(query, [encode(account), encode(at)], _RELEASES.decode)
+
     def add_release(self, release: Release) -> None:
         """Add a release; the newest `RELEASES_KEPT` of all certificates are kept."""
         trim = "DELETE FROM releases WHERE id <= (SELECT max(id) FROM releases) - ?"

@@ -79,7 +79,12 @@ _RENEWALS: Step = (
         held_until INTEGER NOT NULL) WITHOUT ROWID""",
 )
 
-STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA, _KEYS, _RENEWALS)
+_RELEASED_NAMES: Step = (  # a release costs its name a failed validation, whichever certificate it was for
+    "ALTER TABLE releases ADD COLUMN account TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE releases ADD COLUMN identifier TEXT",
+)
+
+STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA, _KEYS, _RENEWALS, _RELEASED_NAMES)
 
 
 class UnknownSchema(Exception):

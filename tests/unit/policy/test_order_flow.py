@@ -71,10 +71,13 @@ def verdict(
     releases: tuple[Release, ...] = (),
     after: timedelta = GRACE,
     url: str = URL,
+    of_account: tuple[Release, ...] = (),
 ) -> order_flow.Verdict:
     listed = authorizations or (authorization(A), authorization(B))
     pending = order(OrderStatus.PENDING, url)
-    return order_flow.while_pending(pending, listed, held, releases, now=NOW + after, grace=GRACE)
+    return order_flow.while_pending(
+        pending, listed, held, releases, now=NOW + after, grace=GRACE, of_account=of_account
+    )
 
 
 def test_the_same_pending_order_after_the_grace_period_is_released() -> None:
@@ -119,6 +122,29 @@ def test_on_the_first_day_two_releases_are_a_grace_period_apart() -> None:
     released = (Release("mail", "old", "authz", NOW + GRACE),)
     assert verdict(releases=released, after=2 * GRACE - timedelta(seconds=1)).step is Step.WAIT
     assert verdict(releases=released, after=2 * GRACE).step is Step.RELEASE
+
+
+def sibling(name: Identifier | None, at: datetime) -> Release:
+    """A release for another certificate of the same host."""
+    return Release("xmpp", "other", "authz", at, "default", name)
+
+
+def test_a_name_is_released_once_an_hour_whichever_certificate_it_is_for() -> None:
+    """All hosts of the account share five failed validations per name and hour."""
+    hour = timedelta(hours=1)
+    just_now = sibling(A, NOW + GRACE)
+    assert [a.identifier for a in verdict(of_account=(just_now,)).releasable] == [B]
+    both = verdict(of_account=(just_now, sibling(B, NOW)))
+    assert (both.step, both.reason) == (Step.WAIT, "its pending names were all released within the last hour")
+    later = verdict(of_account=(just_now, sibling(B, NOW)), after=GRACE + hour)
+    assert [a.identifier for a in later.releasable] == [A, B]
+    assert verdict(of_account=(sibling(A, NOW + 2 * hour), sibling(B, NOW + 2 * hour))).step is Step.RELEASE, "a clock"
+    assert verdict(of_account=(sibling(None, NOW),)).step is Step.RELEASE, "an older acmectl did not say which"
+
+
+def test_a_wildcard_and_its_base_name_are_one_name_for_the_limit() -> None:
+    wildcard = authorization(Identifier("*.a.test"))
+    assert verdict(wildcard, of_account=(sibling(A, NOW),)).step is Step.WAIT
 
 
 def look_after(waited: timedelta, *, grace: timedelta = timedelta(days=30), **changes: Any) -> timedelta:

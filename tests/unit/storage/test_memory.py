@@ -256,6 +256,19 @@ def test_releases_are_those_of_one_certificate_oldest_first(memory: Memory) -> N
     assert memory.releases("mail") == tuple(releases)
 
 
+def test_the_latest_releases_of_an_account_are_those_of_all_its_certificates(memory: Memory) -> None:
+    hour = timedelta(hours=1)
+    old, mail, xmpp, other = (
+        Release("mail", "o1", "a", NOW - hour, "default", Identifier("a.test")),
+        Release("mail", "o2", "a", NOW, "default", Identifier("a.test")),
+        Release("xmpp", "o3", "a", NOW, "default", Identifier("b.test")),
+        Release("web", "o4", "a", NOW, "other", Identifier("a.test")),
+    )
+    for release in (old, mail, xmpp, other):
+        memory.add_release(release)
+    assert memory.releases_since("default", NOW - hour) == (mail, xmpp)
+
+
 def failure(key: str, *, kind: str = "name", count: int = 1) -> Failure:
     return Failure(kind, key, count, NOW, NOW, None, "no")
 

@@ -68,6 +68,13 @@ def test_what_was_learned_before_it_was_known_of_which_ca_is_dropped(connection:
     assert connection.execute("SELECT asked_until FROM failures").fetchall() == [(None,)]
 
 
+def test_a_release_that_an_older_version_remembered_is_of_no_known_name(connection: sqlite3.Connection) -> None:
+    schema.upgrade(connection, schema.STEPS[:4])
+    connection.execute("INSERT INTO releases (label, order_url, authorization_url, at) VALUES ('mail', 'o', 'a', 0)")
+    schema.upgrade(connection)
+    assert connection.execute("SELECT label, account, identifier FROM releases").fetchall() == [("mail", "", None)]
+
+
 def test_an_empty_file_left_by_a_killed_run_becomes_a_database(tmp_path: Path) -> None:
     (tmp_path / "state.db").touch(mode=0o600)
     memory = Memory(tmp_path / "state.db")
