@@ -74,8 +74,11 @@ def fits(spec: CertificateSpec, draft: KeyAtHand, at_hand: KeysAtHand) -> bool:
 
 def key_changed(spec: CertificateSpec, installed: Installed, imposed: ImposedKey | None) -> str | None:
     """Why the key of the installed certificate is not the wanted one; None if it is."""
+    if imposed is not None and installed.spki != imposed.spki:
+        return f"the key was replaced: {imposed.origin}"
     if imposed is not None:
-        return None if installed.spki == imposed.spki else f"the key was replaced: {imposed.origin}"
+        moved_here = imposed.names is None and not installed.has_key
+        return f"the key of its CSR is to be on this host now: {imposed.origin}" if moved_here else None
     if not installed.has_key:
         return "the key changed: the configuration names no CSR any more, and the key is not on this host"
     if installed.key_type is not spec.key_type:

@@ -138,22 +138,23 @@ class CertificateKeys:
             key = keys.from_pem(files.read_secret(path, what="the private key"), what=f"`{path}`")
             return _Facts(keys.pin(key), keys.key_type_of(key))
 
-        return self._remembered(path, parse)
+        return self._remembered("key", path, parse)
 
     def _csr(self, path: Path) -> _Facts:
         def parse() -> _Facts:
             csr = keys.read_csr(files.read(path, what="the CSR"), what=f"`{path}`")
             return _Facts(csr.spki, csr.key_type, csr.names)
 
-        return self._remembered(path, parse)
+        return self._remembered("csr", path, parse)
 
-    def _remembered(self, path: Path, parse: Callable[[], _Facts]) -> _Facts:
+    def _remembered(self, kind: str, path: Path, parse: Callable[[], _Facts]) -> _Facts:
+        """What `parse` said of the file as a `kind`: a CSR is no key, although both tell a pin."""
         try:
             status = path.stat()
         except OSError as cause:
             raise StorageError(f"cannot read `{path}`: {files.reason(cause)}", hint=files.hint_for(cause)) from cause
         stamp = f"{status.st_size}@{status.st_mtime_ns}@{status.st_ctime_ns}"  # a mode that changed is looked at again
-        fact = f"key/{path}"
+        fact = f"{kind}/{path}"
         known = self._memory.fact(fact)
         if known is not None and (found := _decode(known, stamp)) is not None:
             return found

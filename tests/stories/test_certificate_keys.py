@@ -259,6 +259,21 @@ def test_a_csr_is_issued_for_and_no_key_is_anywhere(world: World) -> None:
     assert pair(folder / "tls") is KeyType.ECDSA_P256
 
 
+def test_the_key_of_a_csr_that_comes_to_this_host_is_deployed(world: World) -> None:
+    host = follower(world, "csr_file: own.csr")
+    folder = host.path.parent
+    write_csr(folder, NAME)
+    new = issued(host)
+    (folder / "elsewhere.key").chmod(0o600)
+    host.rewrite(lambda text: text.replace("csr_file: own.csr", "key_file: elsewhere.key"))
+    result = run(host)["xmpp"]
+    assert result.due == f"the key of its CSR is to be on this host now: `{folder / 'elsewhere.key'}`"
+    assert current(host).has_key
+    assert current(host).spki == new.spki
+    assert pair(folder / "tls") is KeyType.ECDSA_P256
+    assert isinstance(run(host)["xmpp"].outcome, NotDue)
+
+
 @pytest.mark.parametrize(
     ("names", "reason"),
     [

@@ -88,6 +88,16 @@ INSTALLED = Installed(
             None,
             "the key changed: the configuration names no CSR any more, and the key is not on this host",
         ),
+        (
+            replace(INSTALLED, spki=ADMINS.spki, has_key=False),
+            ADMINS,
+            f"the key of its CSR is to be on this host now: {ADMINS.origin}",
+        ),
+        (
+            replace(INSTALLED, spki=ADMINS.spki, has_key=False),
+            replace(ADMINS, names=frozenset()),
+            None,
+        ),
     ],
 )
 def test_a_certificate_for_another_key_than_the_wanted_one_is_due(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,19 @@ def test_the_csr_of_a_person_imposes_its_key_and_tells_its_names(certificates: C
     imposed = certificates.keys.imposed(CertificateSpec("mail", NAMES, "default", None, csr_file=file))
     assert imposed is not None
     assert (imposed.spki, imposed.names) == (pin(pem), NAMES)
+
+
+def test_a_csr_that_was_read_as_one_is_no_key_file(certificates: Certificates, tmp_path: Path) -> None:
+    """Both tell a pin, and what a file holds is remembered; a file is one of the two."""
+    file = write(tmp_path / "request.csr", signing_request(new_key(), "mail.example.com"))
+    spec = CertificateSpec("mail", NAMES, "default", None, csr_file=file)
+    assert certificates.keys.imposed(spec)
+    with pytest.raises(KeyMaterialError, match="is no private key in PEM form"):
+        certificates.keys.imposed(replace(spec, csr_file=None, key_file=file))
+    key = write(tmp_path / "key.pem", new_key())
+    assert certificates.keys.imposed(replace(spec, csr_file=None, key_file=key))
+    with pytest.raises(KeyMaterialError):
+        certificates.keys.imposed(replace(spec, csr_file=key))
 
 
 def test_what_a_key_file_holds_is_remembered_and_without_the_database_read_again(
