@@ -97,14 +97,26 @@ def issuance(commission: Commission, installed: Installed) -> Issuance:
 def _install(commission: Commission, order: Order, draft: Draft) -> Issued:
     preferred = commission.spec.preferred_chain
     chain = issuing.download(commission.session, order, preferred_chain=preferred)
-    try:
-        _check_names(commission, draft, keys.read_chain(chain.pem).names)
-        installed = commission.certificates.complete(draft, chain.pem)
-    except KeyMaterialError as mismatch:
+    leaf = _read(commission, draft, chain.pem)
+    if leaf.spki != draft.spki:
         commission.abandon(draft)
-        raise LostRace("the order holds another host's certificate") from mismatch
+        raise LostRace("the order holds another host's certificate")
+    _check_names(commission, draft, leaf.names)
+    installed = commission.certificates.complete(draft, chain.pem)
     warning = None if chain.as_preferred else f"the CA has no chain to `{preferred}`: its usual one was taken"
     return use(commission, installed, warning=warning)
+
+
+def _read(commission: Commission, draft: Draft, chain_pem: bytes) -> keys.LeafFacts:
+    """What the CA's answer says. A fresh order would bring no better one: the certificate was issued, and counts against the CA's limits."""
+    try:
+        return keys.read_chain(chain_pem)
+    except KeyMaterialError as garbled:
+        commission.abandon(draft)
+        raise CAError(
+            f"the CA sent a certificate that cannot be used: {garbled.message}",
+            hint="tell the CA; a later run orders again",
+        ) from garbled
 
 
 def _check_names(commission: Commission, draft: Draft, certified: frozenset[Identifier]) -> None:

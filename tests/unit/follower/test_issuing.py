@@ -1,4 +1,4 @@
-"""What becomes of an order that turns invalid after finalize: refused, or lost to another host; what is replaced is named once."""
+"""What becomes of an order after finalize: refused, lost to another host, or with an answer that cannot be used."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID
 
 from acmectl import keys
 from acmectl.ca.session import Session
-from acmectl.errors import CARefused
+from acmectl.errors import CAError, CARefused
 from acmectl.follower.issuing import RACE_PAUSES, Issuer, LostRace
 from acmectl.model.certificates import CertificateSpec, KeyType
 from acmectl.model.names import Identifier
@@ -107,3 +112,38 @@ def test_an_order_that_is_not_ready_any_more_is_looked_at(ca: FaultyCA, issuer: 
     with pytest.raises(LostRace):
         issuer.issue()
     assert len(ca.asked("POST /new-order")) == 1 + len(RACE_PAUSES)
+
+
+def certificate(extension: x509.ExtensionType) -> bytes:
+    """In PEM, for a key that is not ours."""
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([]))
+    builder = builder.public_key(ec.generate_private_key(ec.SECP256R1()).public_key()).serial_number(1)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=90))
+    signed = builder.add_extension(extension, critical=False).sign(ec.generate_private_key(ec.SECP256R1()), SHA256())
+    return signed.public_bytes(Encoding.PEM)
+
+
+def issues(ca: FaultyCA, pem: bytes) -> None:
+    """Every order is born ready, and brings this certificate."""
+    invalid(ca, "serverInternal", "never seen")
+    valid = ca.order("valid", certificate=f"{ca.base}/certificate/1")
+    ca.script("POST /finalize/1", Reply(200, valid))
+    ca.script("POST /certificate/1", Reply(200, pem, {"Content-Type": "application/pem-certificate-chain"}))
+
+
+def test_a_ca_that_garbles_its_certificates_is_asked_for_one_in_a_run(
+    ca: FaultyCA, issuer: Issuer, state: StateDirectory
+) -> None:
+    """Each would count against its limits, and a fresh order brings no better one."""
+    issues(ca, certificate(x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"garbage")))
+    with pytest.raises(CAError, match=r"the CA sent a certificate that cannot be used: .* leaf that cannot be read"):
+        issuer.issue()
+    assert len(ca.asked("POST /finalize/1")) == 1
+    assert (drafts(state), state.memory.follower_order("mail")) == ([], None)
+
+
+def test_the_certificate_of_another_host_is_a_lost_race_whatever_its_names(ca: FaultyCA, issuer: Issuer) -> None:
+    issues(ca, certificate(x509.SubjectAlternativeName([x509.DNSName("other.example.com")])))
+    with pytest.raises(LostRace, match="another host's certificate"):
+        issuer.issue()
+    assert len(ca.asked("POST /finalize/1")) == 1 + len(RACE_PAUSES)
