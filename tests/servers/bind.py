@@ -63,7 +63,7 @@ def _configuration(
     options = f"""options {{
     directory "{place}"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory "{place}";
     listen-on port {port} {{ {_ADDRESS}; }}; listen-on-v6 {{ none; }};
-    recursion {"yes" if resolve else "no"}; dnssec-validation no; empty-zones-enable no;
+    recursion {"yes" if resolve else "no"}; dnssec-validation no; empty-zones-enable no; check-names primary ignore;
     notify {notify}; notify-delay 0; allow-transfer {{ 127.0.0.0/8; }};
 }};
 controls {{ }};
@@ -79,5 +79,5 @@ def _zone(zone: Zone, keys: Sequence[Key]) -> str:
         update = f"allow-update {{ {' '.join(f'key {key.name};' for key in keys) or 'none;'} }};"
     else:
         update = f"update-policy {{ {zone.update} }};" if zone.update else "allow-update { none; };"
-    signing = "dnssec-policy default; " if zone.signed else ""
+    signing = "dnssec-policy default; inline-signing yes; " if zone.signed else ""
     return f'zone "{zone.name}" {{ type primary; file "{zone.name}.zone"; {signing}{update} }};\n'
