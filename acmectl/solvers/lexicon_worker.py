@@ -215,7 +215,7 @@ class _Lane:
             if self._provider is None:
                 self._provider = self._opening(self._job, self.zone)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code; told for all records of the zone
-            failure = failure_of(error, self._job.secrets)
+            failure = failure_of(error, self._job.secrets, is_opening=True)
             self._unopened = failure if failure["kind"] != "trouble" else None
             return failure
         try:
@@ -226,14 +226,14 @@ class _Lane:
         return None
 
 
-def failure_of(error: BaseException, secrets: Iterable[str]) -> Failure:
-    """What went wrong, in the provider's words without secrets."""
+def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool = False) -> Failure:
+    """What went wrong, in the provider's words without secrets. What is not found while opening is the zone."""
     if isinstance(error, NotDone):
         return {"kind": error.kind, "text": str(error)}
     status = getattr(getattr(error, "response", None), "status_code", None)
     names = {kind.__name__ for kind in type(error).__mro__}
     kind = "error"
-    if "AuthenticationError" in names or status in {401, 403}:
+    if "AuthenticationError" in names or status in {401, 403} or (is_opening and status in {404, 422}):
         kind = "credentials"
     elif status in _TROUBLE:
         kind = "trouble"
