@@ -230,7 +230,8 @@ def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool
     """What went wrong, in the provider's words without secrets. What is not found while opening is the zone."""
     if isinstance(error, NotDone):
         return {"kind": error.kind, "text": str(error)}
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
     names = {kind.__name__ for kind in type(error).__mro__}
     kind = "error"
     if "AuthenticationError" in names or status in {401, 403} or (is_opening and status in {404, 422}):
@@ -239,9 +240,15 @@ def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool
         kind = "trouble"
     elif names & {"ConnectionError", "Timeout"}:
         kind = "unreachable"
-    words = redacted(str(error), secrets)
-    name = type(error).__name__
-    return {"kind": kind, "text": f"{name}: {words}" if words else name}
+    said, reason = (redacted(text, secrets) for text in (str(error), _reason(response)))
+    words = (type(error).__name__, said, reason if reason not in said else "")
+    return {"kind": kind, "text": ": ".join(word for word in words if word)}
+
+
+def _reason(response: object) -> str:
+    """What a server says beside its status, where it is meant for people: short, and no page."""
+    text = getattr(response, "text", "")
+    return text if isinstance(text, str) and len(text) <= _LONGEST and not text.lstrip().startswith("<") else ""
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:

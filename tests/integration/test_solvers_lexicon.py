@@ -251,6 +251,7 @@ def test_a_zone_that_the_provider_does_not_have_is_told(place: Place) -> None:
     assert error.message.startswith(
         "provider `powerdns` did not publish `_acme-challenge.office.test`, by the credentials or the zone `test`: HTTPError: "
     )
+    assert error.message.endswith("/zones/test.")
 
 
 def test_a_record_whose_zone_cannot_be_found_leaves_the_others_alone(place: Place) -> None:

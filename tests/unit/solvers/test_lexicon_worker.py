@@ -198,6 +198,19 @@ def test_trouble_of_a_server_is_waited_for_and_what_was_remembered_is_forgotten(
     assert good.values == ["one", "two"]
 
 
+def test_after_trouble_amid_a_change_the_provider_is_opened_anew() -> None:
+    """PowerDNS's goes on with the zone as it was before a change that failed, and would undo what others did since."""
+
+    class Stale(Memory):
+        def create_record(self, rtype: str, name: str, content: str) -> bool:
+            del rtype, name, content
+            raise refusal(500)
+
+    good = Memory()
+    assert work(job(), Stale(), good) == {0: None, 1: None}
+    assert good.values == ["one", "two"]
+
+
 def test_refused_credentials_are_not_tried_for_every_record() -> None:
     asked = []
 
@@ -229,6 +242,22 @@ def test_whatever_is_raised_is_told_by_kind_and_without_secrets(error: BaseExcep
     assert failure["kind"] == kind
     assert failure["text"].startswith(type(error).__name__)
     assert "s3cret" not in failure["text"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"error": "no zone for s3cret"}', ': {"error": "no zone for ..."}'),
+        ("<html>404</html>", ""),
+        ("x" * 401, ""),
+        ("404", ""),
+    ],
+)
+def test_a_servers_short_reason_is_told_and_pages_are_not(body: str, words: str) -> None:
+    response = requests.Response()
+    response.status_code, response._content = 404, body.encode()
+    failure = lexicon_worker.failure_of(requests.HTTPError("404", response=response), ["s3cret"], is_opening=True)
+    assert failure == {"kind": "credentials", "text": f"HTTPError: 404{words}"}
 
 
 @pytest.mark.parametrize(
