@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dns.flags
 import dns.message
-import dns.rcode
+import dns.query
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from dns.message import Message
 
+from acmectl.dns.endpoints import Endpoint
 from acmectl.dns.records import parse_name
 from acmectl.dns.resolver import Resolver
 from acmectl.dns.zones import locate
@@ -23,7 +25,6 @@ from acmectl.solvers.base import Response, Solver
 from acmectl.solvers.rfc2136 import Rfc2136Options
 from tests.servers.bind import Bind, running_bind
 from tests.servers.name_server import Key, Zone
-from tests.servers.odd_dns import running_odd_dns
 
 SIGNED = "signed.test"
 ZONES = (
@@ -139,24 +140,34 @@ def ask(question: Message, bind: Bind) -> str:
     return dns.query.udp(question, bind.address, timeout=10, port=bind.port).to_text()
 
 
-def test_a_zone_with_broken_signatures_is_told_from_a_resolver_that_fails() -> None:
-    """A validating resolver answers SERVFAIL; who switches checking off has an answer."""
+def zone_key(bind: Bind) -> str:
+    """The zone's own key, as it goes into `trust-anchors`."""
+    answer = dns.query.udp(dns.message.make_query(SIGNED, "DNSKEY"), bind.address, timeout=10, port=bind.port)
+    flags, protocol, algorithm, key = answer.answer[0][0].to_text().split(" ", 3)
+    return f'"{SIGNED}." static-key {flags} {protocol} {algorithm} "{key}";'
 
-    def answering(query: Message, _: bool) -> Message:  # noqa: FBT001  # the type of an answering function
-        answer = dns.message.make_response(query)
-        answer.set_rcode(dns.rcode.NXDOMAIN if query.flags & dns.flags.CD else dns.rcode.SERVFAIL)
-        return answer
 
-    with running_odd_dns(answering) as odd:
+def test_a_zone_with_broken_signatures_is_told_from_a_resolver_that_fails(bind: Bind, tmp_path: Path) -> None:
+    """Two validating resolvers, which differ in nothing but the key that they trust."""
+    right = zone_key(bind)
+    point = ec.generate_private_key(ec.SECP256R1()).public_key().public_numbers()
+    octets = point.x.to_bytes(32, "big") + point.y.to_bytes(32, "big")
+    wrong = f'{right.rpartition(" ")[0].partition(" 13 ")[0]} 13 "{base64.b64encode(octets).decode()}";'
+    name = parse_name(f"_acme-challenge.www.{SIGNED}")
+    with (
+        running_bind(tmp_path, zones=[Zone("own.test")], forward_to=bind, trust=right) as good,
+        running_bind(tmp_path, zones=[Zone("own.test")], forward_to=bind, trust=wrong) as bad,
+    ):
+        assert locate(name, Resolver((Endpoint(good.address, good.port),))).zone == parse_name(SIGNED)
         with pytest.raises(DNSError) as caught:
-            locate(parse_name("_acme-challenge.bogus.test"), Resolver((odd.endpoint,)))
-        assert len(odd.queries) == 2
-        assert caught.value.message == (
-            f"cannot look up CNAME of `_acme-challenge.bogus.test`: resolver `{odd.endpoint}` answers SERVFAIL, "
-            "but has an answer for who does not check DNSSEC"
-        )
+            locate(name, Resolver((Endpoint(bad.address, bad.port),)))
+    assert caught.value.message == (
+        f"cannot look up CNAME of `_acme-challenge.www.{SIGNED}`: resolver `{bad.endpoint}` answers SERVFAIL, "
+        "but has an answer for who does not check DNSSEC"
+    )
     assert caught.value.hint == (
-        "the zone's DNSSEC signatures are broken or expired, and CAs refuse it too: `delv _acme-challenge.bogus.test`"
+        "the zone's DNSSEC signatures are broken or expired, and CAs refuse it too: "
+        f"`delv _acme-challenge.www.{SIGNED}`"
     )
 
 
