@@ -121,12 +121,13 @@ class LexiconSolver:
         """Words for a failure of `lexicon_worker.failure_of`; `what` is `publish` or `remove`, and the record."""
         provider, kind, text = self._options.provider, failure["kind"], failure["text"]
         limit = format_duration(self._options.timeout)
-        back = f"{text} of them could not be put back" if text else "they were put back"
+        back = f"{text} could not be put back" if text else "they were put back"
         words = {
             "timeout": f"did not {what} within {limit}",
             "credentials": f"did not {what}, by the credentials or the zone `{zone}`: {text}",
             "unreachable": f"could not be reached to {what}: {text}",
             "others": f"took values of others away when asked to {what}; {back}",
+            "kept": f"took the order to {what}, and has it still",
             "refused": f"refused to {what}, without a reason",
         }
         hints = {

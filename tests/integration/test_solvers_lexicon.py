@@ -21,6 +21,7 @@ from acmectl.solvers.base import Failures, Response, Solver
 from tests.integration.hosts import Family, Running, await_true, certificate, shakes_hands
 from tests.integration.office import authorize, hosts
 from tests.servers.name_server import Zone, free_port
+from tests.servers.own_network import run_in_own_network
 from tests.servers.powerdns import PowerDNS, running_powerdns
 from tests.servers.powerdns_api import by_lexicon, set_txt
 from tests.servers.powerdns_gate import Gate, running_gate
@@ -78,7 +79,7 @@ def make(place: Place, **changes: Any) -> Solver:
 
 
 def response(name: str) -> Response:
-    return Response(Identifier(name), "dns-01", "T0ken", f"T0ken.{name.removeprefix('*.')}")
+    return Response(Identifier(name), "dns-01", "T0ken", f"T0ken.{name.replace('*', 'wildcard')}")
 
 
 def only(failures: Failures) -> SolverError:
@@ -305,3 +306,34 @@ def test_a_credential_of_systemd_is_a_secret_file(tmp_path: Path, place: Place) 
     with hosts(tmp_path, place.sandbox, {"hosted": place.solver()}, [authorize("hosted", "office.test")]) as made:
         made.master.configure(solvers=solvers)
         made.master.run("master", "try", environment={"CREDENTIALS_DIRECTORY": str(given)})
+
+
+DDNS = """
+import sys
+from pathlib import Path
+from acmectl.solvers import registry
+from tests.integration.test_solvers_lexicon import response
+from tests.servers.bind import running_bind
+from tests.servers.name_server import Key, Zone
+
+keys = [Key("acmectl"), Key("stranger")]
+zone = Zone("example.test", ['_acme-challenge TXT "a neighbour"'], update="grant acmectl zonesub TXT;")
+with running_bind(Path(sys.argv[1]), zones=[zone], keys=keys, port=53) as bind:
+    for key in keys:
+        token = Path(sys.argv[1], key.name)
+        token.touch(mode=0o600)
+        token.write_text(f"{key.algorithm}:{key.name}:{key.secret}")
+        options = {
+            "provider": "ddns", "options": {"ddns_server": "127.0.0.1"}, "credentials": {"auth_token": str(token)},
+            "resolvers": ["127.0.0.1"], "propagation": {"timeout": "1s", "interval": "1s"},
+        }
+        solver = registry.build("lexicon", registry.options_model("lexicon").model_validate(options))
+        ours = [response("example.test"), response("*.example.test")]
+        print(len(solver.publish(ours)), len(bind.txt("_acme-challenge.example.test")), len(solver.seen(ours)))
+        print(len(solver.remove(ours)), *bind.txt("_acme-challenge.example.test"))
+"""
+
+
+def test_another_provider_with_a_defect_changes_a_real_name_server(tmp_path: Path) -> None:
+    """Lexicon's `ddns`, which cannot list what it finds, and hears no refusal: what it did not publish is not seen."""
+    assert run_in_own_network(DDNS, str(tmp_path)) == ["0 3 0", "0 a neighbour", "0 1 2", "0 a neighbour"]

@@ -107,6 +107,25 @@ class Quotes(Memory):
         return [{**r, "name": f"{r['name']}.", "content": f'"{r["content"]}"'} for r in found if name]
 
 
+class ForgetsToDelete(Memory):
+    def delete_record(
+        self,
+        identifier: str | None = None,
+        rtype: str | None = None,
+        name: str | None = None,
+        content: str | None = None,
+    ) -> bool:
+        del identifier, rtype, name, content
+        return True
+
+
+class CannotList(Memory):
+    def list_records(
+        self, rtype: str | None = None, name: str | None = None, content: str | None = None
+    ) -> list[dict[str, Any]]:
+        raise TypeError(f"no lists of {rtype} at {name} with {content}")
+
+
 class SaysNo(Memory):
     def create_record(self, rtype: str, name: str, content: str) -> bool:
         del rtype, name, content
@@ -184,6 +203,18 @@ def test_values_that_a_provider_takes_away_from_others_are_put_back_and_told() -
 def test_a_provider_with_room_for_one_value_cannot_put_back_what_it_replaced() -> None:
     told = work(job(zones={ZONE: [(0, OWNER, "one")]}), HasRoomForOne(["other", "another"]))
     assert told == {0: {"kind": "others", "text": "1 of 2"}}
+
+
+def test_a_value_that_stays_although_it_was_removed_is_told() -> None:
+    told = work(job(action="remove", zones={ZONE: [(0, OWNER, "one")]}), ForgetsToDelete(["one"]))
+    assert told == {0: {"kind": "kept", "text": ""}}
+
+
+def test_a_provider_that_cannot_list_its_records_changes_them_all_the_same() -> None:
+    provider = CannotList(["other"])
+    assert work(job(), provider) == {0: None, 1: None}
+    assert work(job(action="remove"), provider) == {0: None, 1: None}
+    assert provider.values == ["other"]
 
 
 def test_a_provider_that_says_no_has_refused() -> None:
@@ -275,6 +306,10 @@ def test_a_secret_is_redacted_in_every_form_that_it_has_on_its_way(text: str) ->
     assert "rd" not in said
     assert "cMOkc3" not in said
     assert "..." in said
+
+
+def test_a_line_of_a_key_is_redacted_as_well() -> None:
+    assert lexicon_worker.redacted("line 2: MIGHAgEAMBMG", ["-----BEGIN\nMIGHAgEAMBMG\n}\n"]) == "line 2: ..."
 
 
 def test_a_zone_that_hangs_is_given_up_and_the_others_are_done() -> None:
