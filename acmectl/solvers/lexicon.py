@@ -80,7 +80,7 @@ class LexiconSolver:
         """What `lexicon_worker.Job` is made of."""
         options = self._options
         kinds = {option.name: option for option in provider_options(options.provider)}
-        secrets = {name: _handed_over(kinds.get(name), value) for name, value in credentials.items()}
+        secrets = {name: handed_over(kinds.get(name), value) for name, value in credentials.items()}
         public = {name: v if isinstance(v, bool) else str(v) for name, v in options.options.items()}
         return {
             "provider": options.provider,
@@ -143,7 +143,7 @@ class LexiconSolver:
         )
 
 
-def _handed_over(option: ProviderOption | None, text: str) -> str:
+def handed_over(option: ProviderOption | None, text: str) -> str:
     """Providers that want a path to a secret take its content as well, encoded."""
     if option and option.is_base64 and not text.startswith(("base64::", "file::", "/")):
         import base64

@@ -260,7 +260,7 @@ def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool
         kind = "credentials"
     elif status in _TROUBLE:
         kind = "trouble"
-    elif names & {"ConnectionError", "Timeout"}:
+    elif names & {"ConnectionError", "Timeout", "TimeoutError", "URLError", "gaierror"}:
         kind = "unreachable"
     said, reason = (redacted(text, secrets) for text in (str(error), _reason(response)))
     words = (type(error).__name__, said, reason if reason not in said else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.error
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -264,6 +265,7 @@ def test_refused_credentials_are_not_tried_for_every_record() -> None:
         (refusal(500), "trouble"),
         (requests.ConnectionError("no route"), "unreachable"),
         (requests.ReadTimeout("too long"), "unreachable"),
+        (urllib.error.URLError("no name"), "unreachable"),
         (KeyError("s3cret"), "error"),
         (SystemExit(2), "error"),
     ],
