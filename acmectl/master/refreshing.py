@@ -179,7 +179,7 @@ def _may_pass(outcome: Proven | AcmectlError) -> bool:
 
 def _zone(item: Stale) -> _Zone:
     """The solver and the last two labels: close enough to zones to share a canary, and known without a query."""
-    return item.wanted.solver, item.wanted.identifier.zone
+    return item.wanted.solver, ".".join(item.wanted.identifier.base.split(".")[-2:])
 
 
 def _by_zone(stale: Iterable[Stale]) -> dict[_Zone, list[Stale]]:

@@ -67,11 +67,6 @@ class Identifier:
         return ipaddress.ip_address(self.value).reverse_pointer
 
     @property
-    def zone(self) -> str:
-        """What most likely changes together: the last two labels; all addresses are one."""
-        return "" if self.is_address else ".".join(self.base.split(".")[-2:])
-
-    @property
     def base(self) -> str:
         """The name that authorizations of this identifier carry: without `*.` (RFC 8555 section 7.1.4)."""
         return self.value.removeprefix("*.")

@@ -99,7 +99,7 @@ class Lane:
         self._budget = budget
         self._costs = costs
         self._wanted = tuple(chain.from_iterable(batching.pack(wanted)))
-        self._zones = [(w.solver, w.identifier.zone) for w in self._wanted]
+        self._zones = [(w.solver, ".".join(w.identifier.base.split(".")[-2:])) for w in self._wanted]
         self._clashes = any(w.identifier.is_wildcard for w in wanted)
         self._packed = lru_cache(_KEPT)(self._pack_clashing)  # both are asked the same in nearly every run
         self._canaries = lru_cache(_KEPT)(self._first_of_zones)

@@ -119,19 +119,14 @@ def test_an_address_has_one_form_a_place_in_urls_and_a_name_in_the_reverse_tree(
     text: str, value: str, url_host: str, server_name: str
 ) -> None:
     address = Identifier.parse(text)
-    assert (address.value, address.type, address.zone) == (value, "ip", "")
+    assert (address.value, address.type) == (value, "ip")
     assert (address.url_host, address.server_name) == (url_host, server_name)
     assert not address.is_wildcard
 
 
 def test_a_name_stands_for_itself_in_urls_and_in_sni() -> None:
     name = Identifier.parse("*.a.example.com")
-    assert (name.type, name.url_host, name.server_name, name.zone) == (
-        "dns",
-        "a.example.com",
-        "a.example.com",
-        "example.com",
-    )
+    assert (name.type, name.url_host, name.server_name) == ("dns", "a.example.com", "a.example.com")
 
 
 def test_the_hint_for_an_address_in_disguise_is_the_address() -> None:
