@@ -8,7 +8,6 @@ from acmectl.cli.context import as_json
 from acmectl.cli.render import solvers as render
 from acmectl.cli.render import words
 from acmectl.errors import SolverError, UsageError
-from acmectl.options import nearest
 from acmectl.policy.health import ExitStatus
 
 _NOT_INSTALLED = "providers of hosted DNS need dns-lexicon: `pip install 'acmectl[lexicon]'`"
@@ -41,6 +40,7 @@ def list_(*, json: bool) -> int:
 @as_json
 def show_(name: str, *, json: bool) -> int:
     """Show what a solver type, or a provider of type `lexicon`, takes."""
+    from acmectl.options import nearest
     from acmectl.solvers import describing, registry
 
     providers = _providers()

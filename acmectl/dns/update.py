@@ -189,7 +189,7 @@ def _unsigned(answer: bytes, refused: str, zone: Name, named: str) -> Unanswered
     rcode = dns.rcode.Rcode(answer[3] & 0x0F) if len(answer) > 3 else None
     hints = {
         dns.rcode.NOTAUTH: f"does it serve zone `{shown(zone)}` as primary? set `server` or `zone` of the solver",
-        dns.rcode.REFUSED: f"does it know {named} with the same algorithm and secret, and does it allow updates with it?",
+        dns.rcode.REFUSED: f"does it know {named} with its algorithm and secret, allow updates with it, and have our time?",
         dns.rcode.NOTIMP: "it knows no dynamic updates, or is not the primary server: set `server` of the solver",
     }
     whole = f"does it know {named}, does it allow updates, and is it the primary server of the zone?"

@@ -6,11 +6,9 @@ time. Nobody is told anything else: other names get `unrecognized_name`, and aft
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -83,16 +81,8 @@ class AlpnServer:
         return None
 
     def _serve(self, connection: socket.socket, end: float) -> None:
-        seconds = max(end - time.monotonic(), 0.001)
-        connection.settimeout(seconds)
-        timer = threading.Timer(seconds, _cut_off, (connection,))  # each read has a limit, and all together
-        timer.daemon = True
-        timer.start()
-        try:
-            # A copy, because what is wrapped is taken away from `connection`, which the timer must reach.
-            self._context.wrap_socket(connection.dup(), server_side=True).close()
-        finally:
-            timer.cancel()
+        connection.settimeout(max(end - time.monotonic(), 0.001))  # for the handshake as a whole, as Python counts it
+        self._context.wrap_socket(connection, server_side=True).close()
 
 
 def certificate(key: ec.EllipticCurvePrivateKey, response: Response) -> x509.Certificate:
@@ -119,8 +109,3 @@ def _context() -> ssl.SSLContext:
     context.set_alpn_protocols([PROTOCOL])
     context.num_tickets = 0
     return context
-
-
-def _cut_off(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)

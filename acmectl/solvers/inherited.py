@@ -66,10 +66,11 @@ def _copy(descriptor: int) -> socket.socket:
             f"what systemd has handed over as descriptor {descriptor} is no socket", hint=_HINT
         ) from cause
     with suppress(OSError):
-        if listener.type == socket.SOCK_STREAM and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        is_tcp = listener.type == socket.SOCK_STREAM and listener.family in {socket.AF_INET, socket.AF_INET6}
+        if is_tcp and listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return listener
     listener.close()
     raise SolverError(
-        f"the socket that systemd has handed over as descriptor {descriptor} does not listen for connections",
-        hint="use `ListenStream=` without `Accept=yes` in the socket unit",
+        f"the socket that systemd has handed over as descriptor {descriptor} does not listen on a TCP port",
+        hint="use `ListenStream=` with a port, and no `Accept=yes`, in the socket unit",
     )

@@ -80,7 +80,7 @@ class LexiconSolver:
         """What `lexicon_worker.Job` is made of."""
         options = self._options
         kinds = {option.name: option for option in provider_options(options.provider)}
-        secrets = {name: _handed_over(kinds.get(name), value) for name, value in credentials.items()}
+        secrets = {name: handed_over(kinds.get(name), value) for name, value in credentials.items()}
         public = {name: v if isinstance(v, bool) else str(v) for name, v in options.options.items()}
         return {
             "provider": options.provider,
@@ -121,12 +121,13 @@ class LexiconSolver:
         """Words for a failure of `lexicon_worker.failure_of`; `what` is `publish` or `remove`, and the record."""
         provider, kind, text = self._options.provider, failure["kind"], failure["text"]
         limit = format_duration(self._options.timeout)
-        back = f"{text} of them could not be put back" if text else "they were put back"
+        back = f"{text} could not be put back" if text else "they were put back"
         words = {
             "timeout": f"did not {what} within {limit}",
             "credentials": f"did not {what}, by the credentials or the zone `{zone}`: {text}",
             "unreachable": f"could not be reached to {what}: {text}",
             "others": f"took values of others away when asked to {what}; {back}",
+            "kept": f"took the order to {what}, and has it still",
             "refused": f"refused to {what}, without a reason",
         }
         hints = {
@@ -142,7 +143,7 @@ class LexiconSolver:
         )
 
 
-def _handed_over(option: ProviderOption | None, text: str) -> str:
+def handed_over(option: ProviderOption | None, text: str) -> str:
     """Providers that want a path to a secret take its content as well, encoded."""
     if option and option.is_base64 and not text.startswith(("base64::", "file::", "/")):
         import base64

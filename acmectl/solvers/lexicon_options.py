@@ -143,7 +143,7 @@ class LexiconOptions(DnsCheckOptions):
     """One file with several of them, as lines `NAME: VALUE`."""
 
     ttl: Annotated[Duration, between(timedelta(seconds=1), timedelta(days=1))] = timedelta(minutes=10)
-    """The time to live of the records; few providers take less than the default."""
+    """The time to live of the records; not all providers take less than the default."""
 
     timeout: TimeLimit = timedelta(minutes=1)
     """How long the provider may take for one record."""

@@ -24,7 +24,7 @@ import threading
 import time
 import urllib.parse
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 0.1  # how often to look whether a zone hangs, or the parent is gone
 _PAUSES = (0.5, 1.0, 2.0)  # seconds, after trouble of the provider's server
 _TROUBLE = {429, 500, 502, 503, 504}
+_A_LINE = 8  # characters of a line of a key that is a secret as well
 _LONGEST = 400  # characters of what a provider says
 
 Failure = Mapping[str, Any]
@@ -67,8 +68,8 @@ def open_provider(job: Job, zone: str) -> Provider:
     """The provider for a zone, authenticated.
 
     The zone is given as we found it. Lexicon's own `Client` would look for it once more, at the system's resolvers even where
-    others are configured, or guess by a list that it downloads; hence its private modules here. The defaults of options are
-    in the parser of its command line and nowhere else.
+    others are configured, or guess by a list that it downloads; hence its private modules here. Options are handed over as its
+    command line does: their defaults are in its parser and nowhere else, and some providers look for them under other names.
     """
     from argparse import ArgumentParser
 
@@ -77,10 +78,12 @@ def open_provider(job: Job, zone: str) -> Provider:
     provider: type[Provider] = importlib.import_module(f"lexicon._private.providers.{job.provider}").Provider
     parser = ArgumentParser(add_help=False)
     provider.configure_parser(parser)
-    options = {**vars(parser.parse_args([])), **job.options}
+    told = parser.parse_args([])
+    for name, value in {**job.options, "provider_name": job.provider, "domain": zone, "ttl": job.ttl}.items():
+        setattr(told, name, value)
+        setattr(told, name.replace("_", "-"), value)  # what powerdns looks for
     # No `with_env()`: what a run does is in its configuration, not in `LEXICON_*`.
-    told = {"provider_name": job.provider, "domain": zone, "ttl": job.ttl, job.provider: options}
-    config = ConfigResolver().with_dict(told)  # type: ignore[no-untyped-call]  # the constructor has no types
+    config = ConfigResolver().with_args(told)  # type: ignore[no-untyped-call]  # the constructor has no types
     opened = provider(config)
     opened.authenticate()
     return opened
@@ -91,20 +94,24 @@ def publish(provider: Provider, owner: str, value: str) -> None:
 
     That `create_record` does nothing for what exists already is promised by lexicon, and not kept by all of its providers.
     """
-    before = values_at(provider, owner)
-    if value not in before:
-        with _others_kept(provider, owner, before):
-            if provider.create_record("TXT", owner, value) is False:
-                raise NotDone("refused")
+    before = _look(provider, owner)
+    if before and value in before:
+        return
+    if provider.create_record("TXT", owner, value) is False:
+        raise NotDone("refused")
+    if before:
+        _put_back(provider, owner, before - values_at(provider, owner))
 
 
 def remove(provider: Provider, owner: str, value: str) -> None:
-    """Take one value away, if it is there. Raises as `publish` does."""
-    before = values_at(provider, owner)
-    if value in before:
-        with _others_kept(provider, owner, before - {value}):
-            if provider.delete_record(rtype="TXT", name=owner, content=value) is False:
-                raise NotDone("refused")
+    """Take one value away, if it is there, and see that it is gone. Raises as `publish` does."""
+    before = _look(provider, owner)
+    if before is not None and value not in before:
+        return
+    if provider.delete_record(rtype="TXT", name=owner, content=value) is False:
+        raise NotDone("refused")
+    if before is not None:
+        _put_back(provider, owner, before - {value} - _values_without(provider, owner, value))
 
 
 def values_at(provider: Provider, owner: str) -> set[str]:
@@ -114,17 +121,32 @@ def values_at(provider: Provider, owner: str) -> set[str]:
     return {str(r.get("content", "")).strip('"') for r in found if str(r.get("name", owner)).rstrip(".") in names}
 
 
-@contextlib.contextmanager
-def _others_kept(provider: Provider, owner: str, others: set[str]) -> Iterator[None]:
+def _look(provider: Provider, owner: str) -> set[str] | None:
+    """The values before a change; None where the provider cannot say: that of `ddns` in dns-lexicon 3.25 fails on the first record it finds."""
+    try:
+        return values_at(provider, owner)
+    except Exception as error:
+        if failure_of(error, ())["kind"] != "error":
+            raise
+        return None
+
+
+def _values_without(provider: Provider, owner: str, value: str) -> set[str]:
+    """The values once `value` is gone, for which a provider's list may take a moment; NotDone if it does not go."""
+    for pause in (0.0, *_PAUSES):
+        time.sleep(pause)
+        if value not in (after := values_at(provider, owner)):
+            return after
+    raise NotDone("kept")
+
+
+def _put_back(provider: Provider, owner: str, lost: set[str]) -> None:
     """A provider may replace a whole set, or have room for one value: what it took away from others is put back, and told."""
-    yield
-    if not others:
-        return
-    if lost := others - values_at(provider, owner):
+    if lost:
         for value in sorted(lost):
             provider.create_record("TXT", owner, value)
         left = lost - values_at(provider, owner)
-        raise NotDone("others", f"{len(left)} of {len(others)}" if left else "")
+        raise NotDone("others", f"{len(left)} of {len(lost)}" if left else "")
 
 
 def work(
@@ -215,7 +237,7 @@ class _Lane:
             if self._provider is None:
                 self._provider = self._opening(self._job, self.zone)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code; told for all records of the zone
-            failure = failure_of(error, self._job.secrets)
+            failure = failure_of(error, self._job.secrets, is_opening=True)
             self._unopened = failure if failure["kind"] != "trouble" else None
             return failure
         try:
@@ -226,28 +248,36 @@ class _Lane:
         return None
 
 
-def failure_of(error: BaseException, secrets: Iterable[str]) -> Failure:
-    """What went wrong, in the provider's words without secrets."""
+def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool = False) -> Failure:
+    """What went wrong, in the provider's words without secrets. What is not found while opening is the zone."""
     if isinstance(error, NotDone):
         return {"kind": error.kind, "text": str(error)}
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    response = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
     names = {kind.__name__ for kind in type(error).__mro__}
     kind = "error"
-    if "AuthenticationError" in names or status in {401, 403}:
+    if "AuthenticationError" in names or status in {401, 403} or (is_opening and status in {404, 422}):
         kind = "credentials"
     elif status in _TROUBLE:
         kind = "trouble"
-    elif names & {"ConnectionError", "Timeout"}:
+    elif names & {"ConnectionError", "Timeout", "TimeoutError", "URLError", "gaierror"}:
         kind = "unreachable"
-    words = redacted(str(error), secrets)
-    name = type(error).__name__
-    return {"kind": kind, "text": f"{name}: {words}" if words else name}
+    said, reason = (redacted(text, secrets) for text in (str(error), _reason(response)))
+    words = (type(error).__name__, said, reason if reason not in said else "")
+    return {"kind": kind, "text": ": ".join(word for word in words if word)}
+
+
+def _reason(response: object) -> str:
+    """What a server says beside its status, where it is meant for people: short, and no page."""
+    text = getattr(response, "text", "")
+    return text if isinstance(text, str) and len(text) <= _LONGEST and not text.lstrip().startswith("<") else ""
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
     """`text` on one line, without the secrets in any form that requests have, and without the query of URLs, where some providers put them."""
     text = re.sub(r"\?[^\s'\")]+", "?...", text)
-    for form in sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True):
+    parts = {part for secret in secrets for part in (secret, *(s for s in secret.splitlines() if len(s) >= _A_LINE))}
+    for form in sorted({form for part in parts for form in _forms(part)}, key=len, reverse=True):
         text = text.replace(form, "...")
     return "".join(c if c.isprintable() else " " for c in text).strip()[:_LONGEST]
 

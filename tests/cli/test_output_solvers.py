@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,49 @@ def test_an_unknown_type_is_refused_with_a_near_one(host: Host) -> None:
         2,
         "error: there is no solver type `comand`\nhint: did you mean `command`?\n",
     )
+
+
+def test_a_provider_of_hosted_dns_is_shown_with_what_goes_where(host: Host) -> None:
+    said = host.good("solvers", "show", "namecheap").out
+    assert re.sub(r"dns-lexicon [0-9.]+", "dns-lexicon VERSION", said) == (
+        """\
+namecheap: a provider for solvers of type `lexicon`
+  from:  dns-lexicon VERSION
+
+  credentials.auth_token  secret file
+      specify api token for authentication
+
+  options.auth_username  text
+      specify username for authentication
+
+  options.auth_client_ip  text, default 127.0.0.1
+      Client IP address to send to Namecheap API calls
+
+  options.auth_sandbox  yes or no
+      Whether to use the sandbox server
+"""
+    )
+    document = json.loads(host.good("solvers", "show", "namecheap", "--json").out)
+    assert (document["provider"]["name"], document["provider"]["type"]) == ("namecheap", "lexicon")
+    assert document["provider"]["options"][0]["key"] == "credentials.auth_token"
+
+
+def test_the_providers_of_hosted_dns_are_listed_with_their_type(host: Host) -> None:
+    said = host.good("solvers", "show", "lexicon").out
+    listed = said.partition("providers; `acmectl solvers show PROVIDER` says what each takes\n")[2]
+    names = json.loads(host.good("solvers", "show", "lexicon", "--json").out)["solver"]["providers"]
+    assert [name for line in listed.splitlines() for name in line.strip().removesuffix(",").split(", ")] == names
+    assert {"cloudflare", "ovh", "powerdns"} <= set(names)
+    assert host.acmectl("solvers", "show", "cloudfare").err.endswith("hint: did you mean `cloudflare`?\n")
+
+
+def test_without_dns_lexicon_its_type_is_shown_all_the_same(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "lexicon.py").write_text("")  # in its place: a module that is no package
+    without = {"PYTHONPATH": str(tmp_path / "site")}
+    shown = host.good("solvers", "show", "lexicon", env=without)
+    assert "  credentials  mapping\n" in shown.out
+    assert shown.err == "hint: providers of hosted DNS need dns-lexicon: `pip install 'acmectl[lexicon]'`\n"
+    refused = host.acmectl("solvers", "show", "cloudflare", env=without)
+    assert refused.status == 2
+    assert refused.err.endswith("; providers of hosted DNS need dns-lexicon: `pip install 'acmectl[lexicon]'`\n")

@@ -12,6 +12,7 @@ import pytest
 from acmectl.sandbox.server import Sandbox
 from tests.integration.hosts import certificate, shakes_hands
 from tests.integration.office import authorize, hosts
+from tests.servers.nginx import running_nginx
 from tests.servers.pebble import Pebble, free_ports, running_challenge_dns, running_pebble
 from tests.servers.sandbox import running_sandbox
 
@@ -73,6 +74,30 @@ def test_names_and_addresses_are_proven_by_a_server_of_ours_and_certified_for_a_
         tls = made.followers[0].directory / "tls"
         assert [shakes_hands(tls, name, root(ca)) for name in (*NAMES, *ADDRESSES)] == [True] * 4
         assert not shakes_hands(tls, "127.0.0.2", root(ca))
+
+
+@pytest.mark.parametrize("way", ["files", "passed on"])
+def test_nginx_answers_the_ca_with_our_files_or_by_asking_us(tmp_path: Path, way: str) -> None:
+    root, (port,) = tmp_path / "www", free_ports(1)
+    root.mkdir()
+    site = (
+        f"root {root};"
+        if way == "files"
+        else f"location /.well-known/acme-challenge/ {{ proxy_pass http://127.0.0.1:{port}; }}"
+    )
+    with (
+        running_nginx(tmp_path, site) as endpoint,
+        running_challenge_dns(tmp_path) as dns,
+        running_pebble(tmp_path, http_port=int(endpoint.partition(":")[2]), resolver=dns.resolver) as ca,
+    ):
+        files: dict[str, Any] = {"type": "webroot", "path": str(root), "check_address": endpoint}
+        passed: dict[str, Any] = {"type": "standalone", "listen": f"127.0.0.1:{port}", "check_address": endpoint}
+        names = [*NAMES, "127.0.0.1"]
+        solvers = {"web": files if way == "files" else passed}
+        with hosts(tmp_path / "hosts", ca, solvers, [authorize("web", *names)]) as made:
+            made.master.run("master", "run")
+            assert made.master.names("authorized") == sorted(names)
+    assert not list(root.iterdir())
 
 
 def test_a_port_in_use_is_explained_and_nothing_is_asked_of_the_ca(

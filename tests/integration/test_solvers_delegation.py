@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.hosts import await_true
 from tests.servers.bind import Bind, running_bind
 from tests.servers.knot import Knot, running_knot
 from tests.servers.name_server import Key, Zone
+from tests.servers.odd_dns import running_odd_dns
 
 COMMAND = [str(Path(sys.executable).with_name("acmectl")), "-v", "--config", "config.yaml"]
 OFFICE = Zone(
@@ -33,9 +36,9 @@ class Place:
     small: Knot
     directory: Path
 
-    def configure(self, *names: str) -> None:
+    def configure(self, *names: str, propagation: str = "require: primary, timeout: 2s, interval: 1s") -> None:
         """The second server has its own key; what the first knows of its zones is only who they are."""
-        looks = f'resolvers: ["{self.office.endpoint}"], propagation: {{require: primary, timeout: 2s, interval: 1s}}'
+        looks = f'resolvers: ["{self.office.endpoint}"], propagation: {{{propagation}}}'
         (self.directory / "config.yaml").write_text(f"""\
 authority: {{directory: "https://127.0.0.1:1/directory"}}
 contact: [admin@office.test]
@@ -85,3 +88,20 @@ def test_a_cname_into_a_zone_without_a_solver_is_told_with_its_chain(place: Plac
         in done.stdout + done.stderr
     )
     assert "mail.office.test" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_in_the_other_zone_when_a_run_is_ended(place: Place, number: signal.Signals) -> None:
+    with running_odd_dns(lambda _, __: None) as silent:
+        waiting = f'servers: ["{silent.endpoint}"], timeout: 1m'
+        place.configure("mail.office.test", propagation=waiting)
+        with subprocess.Popen([*COMMAND, "master", "try"], cwd=place.directory, stderr=subprocess.PIPE) as process:
+            await_true(lambda: silent.queries, what="waiting for a server that is silent")
+            assert place.small.txt("mail.acme.test")
+            process.send_signal(number)
+            process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert place.small.txt("mail.acme.test")
+        place.configure("office.test")
+        assert place.tried().returncode == 0
+    assert not place.small.txt("mail.acme.test")

@@ -26,11 +26,13 @@ from tests.servers.nsd import running_nsd
 
 directory, options = Path(sys.argv[1]), json.loads(sys.argv[2])
 records = ["ns IN A 127.0.0.1", "ns1 IN A 127.0.0.2", "ns2 IN A 127.0.0.3"]
+records += ["ns1 IN AAAA ::1"] if "six" in sys.argv else []
+also = ["::1"] if "listens" in sys.argv else []
 zone = Zone("example.test", records, nameservers=("ns1", "ns2"))
 OWNER = "_acme-challenge.www.example.test"
 with (
     running_bind(directory, zones=[zone], keys=KEYS, port=53, secondaries=["127.0.0.2 port 53"]) as hidden,
-    running_knot(directory, zones=[zone], primary=hidden, address="127.0.0.2", port=53) as knot,
+    running_knot(directory, zones=[zone], primary=hidden, address="127.0.0.2", port=53, also=also) as knot,
     running_nsd(directory, zones=[zone], primary=hidden, address="127.0.0.3", port=53) as nsd,
 ):
     model = registry.options_model("rfc2136")
@@ -85,3 +87,11 @@ def test_more_servers_than_the_zone_has_cannot_be_required(tmp_path: Path) -> No
     assert lines[2] == str(
         ["zone `example.test` has fewer name servers than `require: 3` demands: ns1.example.test, ns2.example.test"]
     )
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_server_is_asked_at_its_address_of_ipv6_too(tmp_path: Path, *, listens: bool) -> None:
+    timeout = "30s" if listens else "6s"
+    lines = told(tmp_path, {"timeout": timeout, "interval": "1s"}, "tell", "six", *(["listens"] if listens else []))
+    assert ("ns1.example.test ([::1]:53): no name server listens at `[::1]:53`" in lines[2]) is not listens
+    assert (lines[2] == "[]") is listens

@@ -134,6 +134,37 @@ def test_a_server_that_answers_from_a_cache_is_lame_for_a_zone_and_enough_where_
         assert wait_until_seen({VALUE: server}, patience=SHORT, authoritative=False) == {}
 
 
+def test_a_server_that_has_a_cname_there_is_told_with_where_it_leads() -> None:
+    def answering(query: Message, _: bool) -> Message:  # noqa: FBT001  # the type of an answering function
+        answer = answer_with(query, authoritative=True)
+        answer.answer[0] = dns.rrset.from_text(query.question[0].name, 60, "IN", "CNAME", "elsewhere.test.")
+        return answer
+
+    with running_odd_dns(answering) as odd:
+        unseen = wait_until_seen({VALUE: [Nameserver("ns1", odd.endpoint)]}, patience=SHORT)
+    assert unseen[VALUE].message.endswith("has a CNAME there, to `elsewhere.test`")
+
+
+@pytest.mark.parametrize(("enough", "seen"), [(1, True), (2, False)])
+def test_enough_servers_are_counted_by_name_and_at_all_their_addresses(*, enough: int, seen: bool) -> None:
+    with (
+        running_odd_dns(lambda query, _: answer_with(query, authoritative=True)) as good,
+        running_odd_dns(lambda query, _: answer_with(query, authoritative=True, value='"old"')) as old,
+    ):
+        servers = [
+            Nameserver("half", good.endpoint),
+            Nameserver("half", old.endpoint),
+            Nameserver("good", good.endpoint),
+        ]
+        unseen = wait_until_seen({VALUE: servers}, patience=SHORT, enough=enough)
+    assert (unseen == {}) is seen
+    if not seen:
+        assert unseen[VALUE].message == (
+            "TXT of `_acme-challenge.example.test` is not on 2 name servers after 1s: "
+            f"half ({old.endpoint}): does not have the record yet, but 1 other"
+        )
+
+
 def test_a_real_server_without_the_zone_is_named_with_its_rcode(servers: tuple[Bind, Bind]) -> None:
     elsewhere = Record.txt(parse_name("_acme-challenge.elsewhere.test"), "value")
     server = Nameserver("ns.elsewhere.test", Endpoint("127.0.0.1", servers[0].port))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -169,6 +171,31 @@ def test_what_is_wrong_is_explained_in_the_words_of_each_server(server: NameServ
     assert error.message == REFUSED.format(server.endpoint, zone) + WORDS[type(server).__name__.title()][wrong]
     assert error.hint
     assert key.secret not in error.message + error.hint
+
+
+BEHIND = """
+import sys, time
+right = time.time
+time.time = lambda: right() - 3600  # the clock of this process is an hour behind
+from acmectl.solvers import registry
+from acmectl.solvers.rfc2136 import Rfc2136Options
+from tests.integration.test_solvers_rfc2136_servers import response
+address, port, key = sys.argv[1:]
+options = {"server": address, "port": int(port), "tsig_key_file": key, "resolvers": [f"{address}:{port}"]}
+(error,) = registry.build("rfc2136", Rfc2136Options.model_validate(options)).publish([response("www.example.test")]).values()
+print(error.message, error.hint, sep="; ")
+"""
+
+
+def test_a_clock_that_is_wrong_is_told(server: NameServer) -> None:
+    """PowerDNS has one word for all; the hint then names the time."""
+    argv = [sys.executable, "-c", BEHIND, server.address, str(server.port), str(server.key_file("acmectl"))]
+    done = subprocess.run(argv, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=60)
+    if type(server).__name__ == "PowerDNS":
+        assert UNSIGNED.format("REFUSED") in done.stdout
+        assert "have our time?" in done.stdout
+    else:
+        assert "the clocks differ by more than 5 minutes (BADTIME); set the clock: " in done.stdout
 
 
 def test_a_secondary_is_told_from_a_primary(tmp_path: Path) -> None:

@@ -235,11 +235,17 @@ def test_sockets_that_are_missing_or_meant_for_another_process_are_explained() -
     assert hand_over(REFUSED, names="") == ["systemd has handed over no socket"]
 
 
-def test_a_socket_that_does_not_listen_is_explained() -> None:
-    with socket.socket() as plain, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-        for wrong in (plain, datagrams):
+def test_a_socket_that_does_not_listen_is_explained(tmp_path: Path) -> None:
+    with (
+        socket.socket() as plain,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        local.bind(str(tmp_path / "s"))
+        local.listen()
+        for wrong in (plain, datagrams, local):
             assert hand_over(REFUSED, wrong, names="x") == [
-                "the socket that systemd has handed over as descriptor 3 does not listen for connections"
+                "the socket that systemd has handed over as descriptor 3 does not listen on a TCP port"
             ]
     with Path(os.devnull).open("rb") as null:
         shell = "LISTEN_PID=$$ LISTEN_FDS=1 exec 3</dev/null && " + 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -c "$1"'

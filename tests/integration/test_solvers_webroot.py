@@ -370,3 +370,11 @@ def test_an_owner_that_is_unknown_is_told_and_nothing_is_made(root: Path, kind: 
     assert "`nobody-has-this-name` on this host" in error.message
     assert error.hint == f"correct the `{kind}` of the solver"
     assert not list(root.iterdir())
+
+
+def test_addresses_are_asked_for_by_their_own_name(root: Path, web: Web) -> None:
+    solver, ours = make(root, web), [response("192.0.2.1"), response("2001:db8::1", "other")]
+    assert solver.publish(ours) == {}
+    assert solver.seen(ours) == {}
+    assert solver.remove(ours) == {}
+    assert sorted(host for host, _ in web.requests) == ["192.0.2.1", "[2001:db8::1]"]

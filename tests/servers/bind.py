@@ -34,13 +34,16 @@ def running_bind(
     port: int = 0,
     resolve: bool = False,
     secondaries: Sequence[str] = (),
+    forward_to: NameServer | None = None,
+    trust: str = "",
 ) -> Iterator[Bind]:
     """Start `named` below `directory` (made anew), wait until it answers, and stop it at the end in any case.
 
     `port` 0 chooses a free one; the address is 127.0.0.1, because named binds only to addresses that an interface has. `resolve` makes it a
     resolver as well, which follows CNAMEs from one of its zones into another, for clients that cannot; the root zone is its own and
     empty, so that it asks nobody. `secondaries` (`ADDRESS port NUMBER`) are told of every change; all of loopback may
-    transfer zones. Fails with a message when named is missing or does not start.
+    transfer zones. `forward_to` makes it a resolver that asks that server everything, and with `trust` (a line of `trust-anchors`) checks
+    the signatures. Fails with a message when named is missing or does not start.
     """
     require("named", "bind9")
 
@@ -48,6 +51,8 @@ def running_bind(
         for zone in zones:
             (place / f"{zone.name}.zone").write_text(zone.text(_ADDRESS), "ascii")
         configuration = _configuration(place, zones, keys, port, resolve=resolve, secondaries=secondaries)
+        if forward_to:
+            configuration = _forwarding(configuration, forward_to, trust)
         (place / "named.conf").write_text(configuration, "ascii")
         process = start(["named", "-g", "-4", "-n", "1", "-c", place / "named.conf"], place)
         return Bind(_ADDRESS, port, place, {key.name: key for key in keys}, process)
@@ -63,7 +68,7 @@ def _configuration(
     options = f"""options {{
     directory "{place}"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory "{place}";
     listen-on port {port} {{ {_ADDRESS}; }}; listen-on-v6 {{ none; }};
-    recursion {"yes" if resolve else "no"}; dnssec-validation no; empty-zones-enable no;
+    recursion {"yes" if resolve else "no"}; dnssec-validation no; empty-zones-enable no; check-names primary ignore;
     notify {notify}; notify-delay 0; allow-transfer {{ 127.0.0.0/8; }};
 }};
 controls {{ }};
@@ -74,10 +79,18 @@ controls {{ }};
     return options + "".join(key.statement for key in keys) + "".join(_zone(zone, keys) for zone in zones)
 
 
+def _forwarding(configuration: str, to: NameServer, trust: str) -> str:
+    forward = f"recursion yes; forward only; forwarders {{ {to.address} port {to.port}; }};"
+    configuration = configuration.replace("recursion no;", forward)
+    if not trust:
+        return configuration
+    return configuration.replace("dnssec-validation no", "dnssec-validation yes") + f"trust-anchors {{ {trust} }};\n"
+
+
 def _zone(zone: Zone, keys: Sequence[Key]) -> str:
     if zone.update is None:
         update = f"allow-update {{ {' '.join(f'key {key.name};' for key in keys) or 'none;'} }};"
     else:
         update = f"update-policy {{ {zone.update} }};" if zone.update else "allow-update { none; };"
-    signing = "dnssec-policy default; " if zone.signed else ""
+    signing = "dnssec-policy default; inline-signing yes; " if zone.signed else ""
     return f'zone "{zone.name}" {{ type primary; file "{zone.name}.zone"; {signing}{update} }};\n'

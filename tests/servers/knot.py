@@ -22,11 +22,12 @@ def running_knot(
     port: int = 0,
     address: str = "127.0.0.1",
     primary: NameServer | None = None,
+    also: Sequence[str] = (),
 ) -> Iterator[Knot]:
     """Start `knotd`, wait until it serves, and stop it at the end in any case.
 
     Zones whose `update` is None may be changed with every key. With `primary` they are transferred from there, at each NOTIFY and
-    each `refresh`.
+    each `refresh`. `also` are further addresses to listen at, on the same port.
     """
     require("knotd", "knot")
 
@@ -34,7 +35,8 @@ def running_knot(
         (place / "db").mkdir()
         for zone in () if primary else zones:
             (place / f"{zone.name}.zone").write_text(zone.text(address), "ascii")
-        (place / "knot.conf").write_text(_configuration(place, zones, keys, f"{address}@{port}", primary), "ascii")
+        listen = ", ".join(f"{one}@{port}" for one in (address, *also))
+        (place / "knot.conf").write_text(_configuration(place, zones, keys, listen, primary), "ascii")
         process = start(["knotd", "-c", place / "knot.conf"], place)
         return Knot(address, port, place, {key.name: key for key in keys}, process)
 
@@ -47,7 +49,7 @@ def _configuration(
 ) -> str:
     text = f"""server:
     rundir: "{place}"
-    listen: {listen}
+    listen: [{listen}]
     udp-workers: 1
     tcp-workers: 1
     background-workers: 1

@@ -23,6 +23,7 @@ import dns.rdatatype
 
 _START_SECONDS = 30
 _ATTEMPTS = 5
+_BROKEN = "not loaded due to errors"  # BIND goes on without the zone
 _TAKEN = ("address in use", "Address already in use", "address already in use")
 
 
@@ -171,6 +172,8 @@ def _comes_up(server: NameServer, zones: Sequence[Zone]) -> bool:
         waiting = [name for name in waiting if not server.is_serving(name)]
         if not waiting:
             return True
+        if _BROKEN in server.log():
+            return False
         time.sleep(0.05)
     return False
 

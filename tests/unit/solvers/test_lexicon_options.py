@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from acmectl import config
 from acmectl.errors import ConfigurationError, SolverError
 from acmectl.solvers import describing, registry
-from acmectl.solvers.lexicon import LexiconSolver
+from acmectl.solvers.lexicon import LexiconSolver, handed_over
 from acmectl.solvers.lexicon_options import LexiconOptions
 from acmectl.solvers.lexicon_providers import is_secret, provider_names, provider_options
 
@@ -277,3 +278,16 @@ def test_a_provider_is_described_by_what_goes_where() -> None:
         ("options.pdns_server", "text"),
     ]
     assert "pip install 'dns-lexicon[route53]'" in describing.described_provider("route53")[0].origin
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"), [("transip", "auth_api_key"), ("googleclouddns", "auth_service_account_info")]
+)
+def test_providers_that_want_a_path_get_the_content_of_ours(provider: str, name: str) -> None:
+    (option,) = (option for option in provider_options(provider) if option.name == name)
+    key = "-----BEGIN PRIVATE KEY-----\nMIGH\n"
+    assert base64.b64decode(handed_over(option, key).removeprefix("base64::")).decode() == key
+    for already in ("base64::eyJhIjogMX0=", "file::/etc/key.json", "/etc/key.pem"):
+        assert handed_over(option, already) == already
+    (other,) = provider_options("digitalocean")
+    assert handed_over(other, SECRET) == SECRET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.error
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -107,6 +108,25 @@ class Quotes(Memory):
         return [{**r, "name": f"{r['name']}.", "content": f'"{r["content"]}"'} for r in found if name]
 
 
+class ForgetsToDelete(Memory):
+    def delete_record(
+        self,
+        identifier: str | None = None,
+        rtype: str | None = None,
+        name: str | None = None,
+        content: str | None = None,
+    ) -> bool:
+        del identifier, rtype, name, content
+        return True
+
+
+class CannotList(Memory):
+    def list_records(
+        self, rtype: str | None = None, name: str | None = None, content: str | None = None
+    ) -> list[dict[str, Any]]:
+        raise TypeError(f"no lists of {rtype} at {name} with {content}")
+
+
 class SaysNo(Memory):
     def create_record(self, rtype: str, name: str, content: str) -> bool:
         del rtype, name, content
@@ -186,6 +206,18 @@ def test_a_provider_with_room_for_one_value_cannot_put_back_what_it_replaced() -
     assert told == {0: {"kind": "others", "text": "1 of 2"}}
 
 
+def test_a_value_that_stays_although_it_was_removed_is_told() -> None:
+    told = work(job(action="remove", zones={ZONE: [(0, OWNER, "one")]}), ForgetsToDelete(["one"]))
+    assert told == {0: {"kind": "kept", "text": ""}}
+
+
+def test_a_provider_that_cannot_list_its_records_changes_them_all_the_same() -> None:
+    provider = CannotList(["other"])
+    assert work(job(), provider) == {0: None, 1: None}
+    assert work(job(action="remove"), provider) == {0: None, 1: None}
+    assert provider.values == ["other"]
+
+
 def test_a_provider_that_says_no_has_refused() -> None:
     with pytest.raises(NotDone) as caught:
         lexicon_worker.publish(SaysNo(), OWNER, "one")
@@ -195,6 +227,19 @@ def test_a_provider_that_says_no_has_refused() -> None:
 def test_trouble_of_a_server_is_waited_for_and_what_was_remembered_is_forgotten() -> None:
     good = Memory()
     assert work(job(), raising(refusal(503)), raising(refusal(429)), good) == {0: None, 1: None}
+    assert good.values == ["one", "two"]
+
+
+def test_after_trouble_amid_a_change_the_provider_is_opened_anew() -> None:
+    """PowerDNS's goes on with the zone as it was before a change that failed, and would undo what others did since."""
+
+    class Stale(Memory):
+        def create_record(self, rtype: str, name: str, content: str) -> bool:
+            del rtype, name, content
+            raise refusal(500)
+
+    good = Memory()
+    assert work(job(), Stale(), good) == {0: None, 1: None}
     assert good.values == ["one", "two"]
 
 
@@ -220,6 +265,7 @@ def test_refused_credentials_are_not_tried_for_every_record() -> None:
         (refusal(500), "trouble"),
         (requests.ConnectionError("no route"), "unreachable"),
         (requests.ReadTimeout("too long"), "unreachable"),
+        (urllib.error.URLError("no name"), "unreachable"),
         (KeyError("s3cret"), "error"),
         (SystemExit(2), "error"),
     ],
@@ -229,6 +275,22 @@ def test_whatever_is_raised_is_told_by_kind_and_without_secrets(error: BaseExcep
     assert failure["kind"] == kind
     assert failure["text"].startswith(type(error).__name__)
     assert "s3cret" not in failure["text"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"error": "no zone for s3cret"}', ': {"error": "no zone for ..."}'),
+        ("<html>404</html>", ""),
+        ("x" * 401, ""),
+        ("404", ""),
+    ],
+)
+def test_a_servers_short_reason_is_told_and_pages_are_not(body: str, words: str) -> None:
+    response = requests.Response()
+    response.status_code, response._content = 404, body.encode()
+    failure = lexicon_worker.failure_of(requests.HTTPError("404", response=response), ["s3cret"], is_opening=True)
+    assert failure == {"kind": "credentials", "text": f"HTTPError: 404{words}"}
 
 
 @pytest.mark.parametrize(
@@ -246,6 +308,10 @@ def test_a_secret_is_redacted_in_every_form_that_it_has_on_its_way(text: str) ->
     assert "rd" not in said
     assert "cMOkc3" not in said
     assert "..." in said
+
+
+def test_a_line_of_a_key_is_redacted_as_well() -> None:
+    assert lexicon_worker.redacted("line 2: MIGHAgEAMBMG", ["-----BEGIN\nMIGHAgEAMBMG\n}\n"]) == "line 2: ..."
 
 
 def test_a_zone_that_hangs_is_given_up_and_the_others_are_done() -> None:

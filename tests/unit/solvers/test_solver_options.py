@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import Place
+from acmectl.model.names import Identifier
 from acmectl.options import Options, Text
 from acmectl.solvers import registry
 from acmectl.solvers.command import CommandOptions
@@ -243,3 +244,22 @@ def test_what_cannot_be_used_is_refused_at_its_key_without_any_secret(
     assert error["loc"] == path
     assert message in error["msg"]
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("type_", "options", "types", "addresses"),
+    [
+        ("webroot", {"path": "/srv"}, ("http-01",), ("http-01",)),
+        ("standalone", {}, ("http-01",), ("http-01",)),
+        ("tls-alpn", {}, ("tls-alpn-01",), ("tls-alpn-01",)),
+        ("command", {"challenge": "http-01", "publish": ["x"], "remove": ["x"]}, ("http-01",), ("http-01",)),
+        ("command", {"challenge": "dns-01", "publish": ["x"], "remove": ["x"]}, ("dns-01",), ()),
+    ],
+)
+def test_addresses_are_proven_by_everything_but_dns_and_wildcards_by_nothing_else(
+    type_: str, options: dict[str, object], types: tuple[str, ...], addresses: tuple[str, ...], directory: Path
+) -> None:
+    able = registry.build(type_, validate(type_, options, directory)).capabilities
+    assert able.types_for(Identifier("a.example.com")) == types
+    assert able.types_for(Identifier("192.0.2.1")) == able.types_for(Identifier("2001:db8::1")) == addresses
+    assert able.types_for(Identifier("*.example.com")) == (() if addresses else types)
