@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from acmectl.dns.update import Primary
     from acmectl.dns.zones import Location, Nameserver
 
-_WORKERS = 16
+_WORKERS = 8  # updates at a time: with 10 waiting at a server (BIND as it comes), the next one waits for a second
 
 
 def _algorithm(value: str) -> str:

@@ -69,7 +69,7 @@ def _configuration(
     directory "{place}"; pid-file none; session-keyfile none; lock-file none; managed-keys-directory "{place}";
     listen-on port {port} {{ {_ADDRESS}; }}; listen-on-v6 {{ none; }};
     recursion {"yes" if resolve else "no"}; dnssec-validation no; empty-zones-enable no; check-names primary ignore;
-    notify {notify}; notify-delay 0; allow-transfer {{ 127.0.0.0/8; }};
+    notify {notify}; notify-delay 0; transfers-out 100; allow-transfer {{ 127.0.0.0/8; }};
 }};
 controls {{ }};
 """
