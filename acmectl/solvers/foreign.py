@@ -11,7 +11,15 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from acmectl.errors import AcmectlError, SolverError
-from acmectl.solvers.base import Capabilities, Failures, KeepsReceipts, Receipts, Response, Solver
+from acmectl.solvers.base import (
+    CHALLENGE_TYPES,
+    Capabilities,
+    Failures,
+    KeepsReceipts,
+    Receipts,
+    Response,
+    Solver,
+)
 
 log = logging.getLogger(__name__)
 
@@ -21,16 +29,35 @@ _LONGEST = 500  # characters of what a plug-in says
 
 @contextlib.contextmanager
 def others_code(what: str, *, doing: str = "failed") -> Iterator[None]:
-    """Run code that is not ours: errors of ours pass, all others become a SolverError that names `what`."""
+    """Run code that is not ours: errors of ours pass, all others become a SolverError that names `what`.
+
+    SystemExit is one of them: a plug-in that ends its process as a script would, with 0 even, must not end a run as if all were done.
+    """
     try:
         yield
     except AcmectlError:
         raise
-    except Exception as cause:  # there is no narrower type for what other people's code can raise
+    except (Exception, SystemExit) as cause:  # there is no narrower type for what other people's code can raise
         log.debug("%s %s", what, doing, exc_info=True)  # for its authors; a person is told by the error
         words = "".join(c if c.isprintable() else " " for c in str(cause))[:_LONGEST]
         reason = f"{type(cause).__name__}: {words}" if words else type(cause).__name__
         raise SolverError(f"{what} {doing}: {reason}", hint=_TELL) from cause
+
+
+def defect(capabilities: object) -> str | None:
+    """What is wrong with a plug-in's capabilities, to stand after its name; None if nothing is.
+
+    `("dns-01")` without the comma is a text, whose first character would be the preferred challenge type.
+    """
+    if not isinstance(capabilities, Capabilities):
+        return "without capabilities"
+    types = capabilities.challenge_types
+    if not isinstance(types, tuple) or not types:
+        return f"whose `challenge_types` are no tuple of challenge types: {types!r}"
+    unknown = [type_ for type_ in types if type_ not in CHALLENGE_TYPES]
+    if unknown:
+        return f"with the challenge type {unknown[0]!r}, and a solver is for {', '.join(CHALLENGE_TYPES)}"
+    return None
 
 
 class Guarded:
@@ -41,8 +68,8 @@ class Guarded:
         self._what = what
         self._solver = solver
         capabilities = solver.capabilities
-        if not isinstance(capabilities, Capabilities) or not capabilities.challenge_types:
-            raise SolverError(f"{what} made a solver without capabilities", hint=_TELL)
+        if wrong := defect(capabilities):
+            raise SolverError(f"{what} made a solver {wrong}", hint=_TELL)
         self.capabilities = capabilities
 
     def publish(self, responses: Sequence[Response]) -> Failures:

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 from acmectl.errors import SolverError
 from acmectl.options import Options, nearest
 from acmectl.solvers.base import CONTRACT, Capabilities, Solver
-from acmectl.solvers.foreign import Guarded, others_code
+from acmectl.solvers.foreign import Guarded, defect, others_code
 
 ENTRY_POINT_GROUP = "acmectl.solvers"
 _BUILT_IN = ("rfc2136", "lexicon", "webroot", "standalone", "command", "tls-alpn")
@@ -128,8 +128,8 @@ def _load(point: EntryPoint) -> SolverType[Any]:
         )
     if not (isinstance(found.options, type) and issubclass(found.options, Options)):
         raise SolverError(f"{what} has options that are no subclass of `acmectl.options.Options`")
-    if not isinstance(found.capabilities, Capabilities):
-        raise SolverError(f"{what} has `capabilities` that are none")
+    if wrong := defect(found.capabilities):
+        raise SolverError(f"{what} is a type {wrong}", hint="its package has to be corrected: tell its authors")
     return found
 
 

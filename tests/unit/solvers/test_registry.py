@@ -71,6 +71,7 @@ print(*sorted(set({HEAVY!r}) & sys.modules.keys()))
 
 
 PLUG_IN = """
+import sys
 from acmectl.errors import SolverError
 from acmectl.options import Options
 from acmectl.solvers.base import Capabilities
@@ -86,6 +87,8 @@ class PigeonSolver:
     def __init__(self, options):
         if options.mood == "lame":
             raise KeyError("wing")
+        if options.mood == "comma":
+            self.capabilities = Capabilities(("http-01"), wildcard=False)
         if options.mood == "blank":
             self.capabilities = None
         self.mood = options.mood
@@ -93,6 +96,8 @@ class PigeonSolver:
     def publish(self, responses):
         if self.mood == "wild":
             raise ZeroDivisionError("no\\x1b roof")
+        if self.mood == "tired":
+            sys.exit(0)
         return None if self.mood == "silent" else {}
 
     def seen(self, responses):
@@ -108,6 +113,9 @@ def made(options=PigeonOptions, contract=1, capabilities=PigeonSolver.capabiliti
 PIGEON = made()
 OLD, NEW = made(contract=0), made(contract=2)
 ODD, UNABLE = made(options=dict), made(capabilities=("http-01",))
+COMMA = made(capabilities=Capabilities(("dns-01"), wildcard=False))
+NONE = made(capabilities=Capabilities((), wildcard=False))
+LASTING = made(capabilities=Capabilities(("dns-persist-01", "dns-01"), wildcard=False))
 NOTHING = None
 """
 
@@ -121,6 +129,10 @@ old = pigeon:OLD
 new = pigeon:NEW
 odd = pigeon:ODD
 unable = pigeon:UNABLE
+comma = pigeon:COMMA
+none = pigeon:NONE
+lasting = pigeon:LASTING
+leaving = leaving:PIGEON
 defective = defective:PIGEON
 twice = pigeon:PIGEON
 """
@@ -139,6 +151,7 @@ def plug_in(tmp_path: Path) -> Path:
     """Two distributions with entry points, and a module that cannot be imported for a reason of its own."""
     (tmp_path / "pigeon.py").write_text(PLUG_IN)
     (tmp_path / "defective.py").write_text("raise RuntimeError('moulting')\n")
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(0)\n")
     distribution(tmp_path, "pigeon", ENTRY_POINTS)
     distribution(tmp_path, "loft", "[acmectl.solvers]\ntwice = pigeon:PIGEON\n")
     return tmp_path
@@ -152,7 +165,7 @@ print(registry.build("pigeon", registry.options_model("pigeon")(coop="roof")).pu
 print(registry.options_model("webroot").__name__)
 """
     assert python(code, plug_in).splitlines() == [
-        f"{' '.join(registry.known_types())} broken defective empty missing new odd old pigeon twice unable",
+        f"{' '.join(registry.known_types())} broken comma defective empty lasting leaving missing new none odd old pigeon twice unable",
         "{}",
         "WebrootOptions",
     ]
@@ -166,7 +179,11 @@ UNUSABLE = {
     "old": "(pigeon 1, `pigeon:OLD`) was written for version 0 of the contract, and this acmectl has version 1",
     "new": "(pigeon 1, `pigeon:NEW`) was written for version 2 of the contract, and this acmectl has version 1",
     "odd": "(pigeon 1, `pigeon:ODD`) has options that are no subclass of `acmectl.options.Options`",
-    "unable": "(pigeon 1, `pigeon:UNABLE`) has `capabilities` that are none",
+    "unable": "(pigeon 1, `pigeon:UNABLE`) is a type without capabilities",
+    "leaving": "(pigeon 1, `leaving:PIGEON`) cannot be imported: SystemExit: 0",
+    "comma": "(pigeon 1, `pigeon:COMMA`) is a type whose `challenge_types` are no tuple of challenge types: 'dns-01'",
+    "none": "(pigeon 1, `pigeon:NONE`) is a type whose `challenge_types` are no tuple of challenge types: ()",
+    "lasting": "(pigeon 1, `pigeon:LASTING`) is a type with the challenge type 'dns-persist-01', and a solver is for dns-01, ",
 }
 
 
@@ -201,7 +218,9 @@ def attempt(mood, call):
         print(error.hint)
 attempt("lame", "publish")
 attempt("blank", "publish")
+attempt("comma", "publish")
 attempt("wild", "publish")
+attempt("tired", "publish")
 attempt("silent", "publish")
 attempt("silent", "seen")
 attempt("stray", "remove")
@@ -210,7 +229,9 @@ attempt("stray", "remove")
     assert lines[::2] == [
         "the plug-in for solver type `pigeon` failed: KeyError: 'wing'",
         "the plug-in for solver type `pigeon` made a solver without capabilities",
+        "the plug-in for solver type `pigeon` made a solver whose `challenge_types` are no tuple of challenge types: 'http-01'",
         "the plug-in for solver type `pigeon` failed in `publish`: ZeroDivisionError: no  roof",
+        "the plug-in for solver type `pigeon` failed in `publish`: SystemExit: 0",
         "the plug-in for solver type `pigeon` returned from `publish` what is no mapping of failures",
         "the plug-in for solver type `pigeon` returned from `seen` what is no mapping of failures",
         "the plug-in for solver type `pigeon` returned from `remove` what is no mapping of failures",
