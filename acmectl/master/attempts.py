@@ -69,6 +69,14 @@ def prepared(
     return Attempt(wanted, choice.solver, authorization, challenge, response)
 
 
+class ValidationFailed(CAError):
+    """The CA looked, and did not find what proves the name; another solver may prove it."""
+
+
+_NOT_THE_SOLVERS = frozenset({"caa", "rateLimited", "rejectedIdentifier", "serverInternal", "userActionRequired"})
+"""Problems (RFC 8555 section 6.7) of an authorization that would have come of any challenge."""
+
+
 def judged(authorization: Authorization) -> CAError:
     """Why an authorization that is not valid is not, in the CA's own words."""
     problem = authorization.error or Problem("", "")
@@ -78,7 +86,8 @@ def judged(authorization: Authorization) -> CAError:
         case AuthorizationStatus.PENDING:
             return CAError(f"the CA did not decide within {ORDER_TIMEOUT.total_seconds():g} s")
         case AuthorizationStatus.INVALID if authorization.error:
-            return CAError(f"the CA's validation failed: {problem}")
+            kind = CAError if problem.type in _NOT_THE_SOLVERS else ValidationFailed
+            return kind(f"the CA's validation failed: {problem}")
         case status:
             return CAError(f"the authorization is `{status}`")
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
 
 _KEPT_AFTER_ITS_END = timedelta(days=1)
+_SOLVER_AVOIDED = timedelta(
+    days=30
+)  # as long as authorizations live (Let's Encrypt): one failure more each time is nothing lost
+_FAILED_VALIDATIONS = "failed-validations"
 _DAILY = backoff.PAUSES[-1]
 NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 
@@ -215,6 +219,26 @@ class Books:
         )
         self._memory.save_failure(failure)
         return failure
+
+    def validated(self, results: Mapping[tuple[Wanted, str], AcmectlError | None], now: datetime) -> None:
+        """By which solvers a validation failed, and why, or did not (None), of names that can be proven by several."""
+        known = self._failed_validations(now)
+        for (wanted, solver), error in results.items():
+            of_name = known.setdefault(wanted.failure_key, {})
+            of_name.pop(solver, None)
+            if error is not None:
+                of_name[solver] = (now.timestamp(), error.message)
+        self._memory.set_fact(_FAILED_VALIDATIONS, json.dumps({key: failed for key, failed in known.items() if failed}))
+
+    def failed_validations(self, wanted: Wanted, now: datetime) -> Mapping[str, str]:
+        """Why which solvers of a name could not prove it to the CA lately, the longest ago first."""
+        failed = self._failed_validations(now).get(wanted.failure_key, {})
+        return {solver: reason for solver, (_, reason) in sorted(failed.items(), key=lambda item: item[1][0])}
+
+    def _failed_validations(self, now: datetime) -> dict[str, dict[str, tuple[float, str]]]:
+        known: dict[str, dict[str, tuple[float, str]]] = json.loads(self._memory.fact(_FAILED_VALIDATIONS) or "{}")
+        since = (now - _SOLVER_AVOIDED).timestamp()
+        return {key: {s: (at, why) for s, (at, why) in failed.items() if at > since} for key, failed in known.items()}
 
     def say(self, events: Iterable[tuple[Identifier, str, str]], now: datetime) -> None:
         """Into the log: name, what, and the words."""

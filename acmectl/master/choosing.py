@@ -1,7 +1,8 @@
 """Which solver proves a name: the first of those listed for it that can, that the CA offers a challenge for, and that works.
 
 What was found out in a run holds for the run: a solver that failed a name's probe, or could not publish its response, comes last for
-that name from then on. The reason why one is passed over is told with `-v` and in the log of the name.
+that name from then on. What the CA's validation found out holds for a month, because neither a probe nor the next run could know it,
+and each failed validation counts. Where all have failed, it is the turn of the one that failed the longest ago. The reason why one is passed over is told with `-v` and in the log of the name.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Choosing:
         self._books = books
         self._now = now
         self._failed: dict[tuple[Wanted, str], AcmectlError] = {}
+        self._recalled: set[Wanted] = set()
         self._told: set[tuple[Wanted, str, str]] = set()
 
     def first(
@@ -53,15 +55,17 @@ class Choosing:
     ) -> Choice:
         """The solver to use now, none that was `tried`; `offered` are the CA's challenge types, None while it was not asked.
 
-        One that failed for this name earlier in the run is taken when there is no other. Raises SolverError with every
-        solver's reason if none is left.
+        One that failed for this name, earlier in the run or at the CA lately, is taken when there is no other. Raises SolverError
+        with every solver's reason if none is left.
         """
+        self._recall(wanted)
         choices = {name: tried.get(name) or self.of(wanted, name, offered) for name in wanted.solvers}
         able = [choice for choice in choices.values() if isinstance(choice, Choice)]
         reasons = {name: choice for name, choice in choices.items() if isinstance(choice, AcmectlError)}
         if not able:
             raise no_solver(reasons)
-        chosen = next((c for c in able if (wanted, c.solver) not in self._failed), able[0])
+        turns = list(self._failed)
+        chosen = min(able, key=lambda c: turns.index((wanted, c.solver)) if (wanted, c.solver) in self._failed else -1)
         for name in wanted.solvers[: wanted.solvers.index(chosen.solver)]:
             self._tell(wanted, name, reasons.get(name) or self._failed[wanted, name])
         return chosen
@@ -83,7 +87,27 @@ class Choosing:
 
     def failed(self, wanted: Wanted, name: str, reason: AcmectlError) -> None:
         """A solver could not publish something for a name, or it was not seen."""
+        self._failed.pop((wanted, name), None)  # to the end
         self._failed[wanted, name] = reason
+
+    def validated(self, results: Mapping[tuple[Wanted, str], AcmectlError | None]) -> None:
+        """The CA looked for what a solver published for a name, and found it (None), or why it did not."""
+        results = {(wanted, name): error for (wanted, name), error in results.items() if wanted.fallbacks}
+        for (wanted, name), error in results.items():
+            self._failed.pop((wanted, name), None)
+            if error is not None:
+                self._failed[wanted, name] = error
+        if results:
+            self._books.validated(results, self._now())
+
+    def _recall(self, wanted: Wanted) -> None:
+        """What the CA did not find in earlier runs; it is no news, and comes before what this run has found out."""
+        if wanted in self._recalled or not wanted.fallbacks:
+            return
+        self._recalled.add(wanted)
+        earlier = self._books.failed_validations(wanted, self._now())
+        recalled = {(wanted, name): SolverError(reason) for name, reason in earlier.items()}
+        self._failed = {**recalled, **self._failed}
 
     def _tell(self, wanted: Wanted, name: str, reason: AcmectlError) -> None:
         if (wanted, name, reason.message) in self._told:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from acmectl import workers
 from acmectl.errors import AcmectlError, CAError
-from acmectl.master.attempts import ORDER_TIMEOUT, Attempt, Proven, judged, prepared, seen
+from acmectl.master.attempts import ORDER_TIMEOUT, Attempt, Proven, ValidationFailed, judged, prepared, seen
 from acmectl.master.choosing import Choosing
 from acmectl.master.judging import Judge
 from acmectl.master.publishing import Publisher
@@ -84,7 +84,9 @@ class Prover:
         attempts: list[Attempt] = []
         try:
             answered = self._answer(self._published(authorizations, attempts, errors), errors, since)
-            for wanted, result in self._judge.wait(orders, answered, errors).items():
+            results = self._judge.wait(orders, answered, errors)
+            self._note_validations(answered, results)
+            for wanted, result in results.items():
                 if isinstance(result, Proven):
                     proven[wanted] = result
                 else:
@@ -154,6 +156,14 @@ class Prover:
             text = f"{kind}, the first of what solver `{attempt.solver}` can do; the CA offers {offered}"
             chosen.append((attempt.wanted.identifier, "challenge", text))
         self._books.say(chosen, self._session.ca_now())
+
+    def _note_validations(self, answered: Iterable[Attempt], results: Mapping[Wanted, Proven | AcmectlError]) -> None:
+        """By which solvers the CA found the proof, and by which it did not: what else went wrong says nothing of them."""
+        told = {(a.wanted, a.solver): results.get(a.wanted) for a in answered}
+        self._choosing.validated(
+            {key: None for key, result in told.items() if isinstance(result, Proven)}
+            | {key: result for key, result in told.items() if isinstance(result, ValidationFailed)}
+        )
 
     def _attempts(
         self,

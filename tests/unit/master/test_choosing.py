@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from acmectl.errors import AcmectlError, SolverError
+from acmectl.errors import AcmectlError, CAError, SolverError
 from acmectl.master.books import Books
 from acmectl.master.choosing import Choice, Choosing
 from acmectl.master.preflight import Preflight, Probed
@@ -152,6 +152,50 @@ def test_what_failed_earlier_in_the_run_comes_last_and_is_still_tried_when_there
     assert desk.choosing.first(name).solver == "web"
     assert desk.choosing.first(name, ["dns-01"]).solver == "dns"
     assert "bad.test: solver `dns` is passed over: no such zone" in desk.told()
+
+
+class Runs:
+    """A name with two solvers in runs that follow each other."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.name = wanted("a.test", "web", "dns")
+        self.desk = desk
+
+    def chosen(self, after: timedelta = timedelta()) -> str:
+        """By a run of its own, which knows what the books say."""
+        return Choosing(self.desk.solver, self.desk.books, now=lambda: NOW + after).first(self.name).solver
+
+    def validated(self, solver: str, error: AcmectlError | None, after: timedelta = timedelta()) -> None:
+        choosing = Choosing(self.desk.solver, self.desk.books, now=lambda: NOW + after)
+        choosing.validated({(self.name, solver): error})
+
+
+def test_what_the_ca_did_not_validate_comes_last_in_later_runs_for_a_month(desk: Desk) -> None:
+    runs = Runs(desk)
+    runs.validated("web", CAError("the CA's validation failed: connection"))
+    assert runs.chosen() == "dns"
+    assert desk.told() == ["a.test: solver `web` is passed over: the CA's validation failed: connection"]
+    assert runs.chosen(timedelta(days=29)) == "dns"
+    assert runs.chosen(timedelta(days=31)) == "web"
+
+
+def test_solvers_that_the_ca_did_not_validate_take_turns(desk: Desk) -> None:
+    runs = Runs(desk)
+    for hour, solver in enumerate(["web", "dns", "web", "dns"]):
+        assert runs.chosen(timedelta(hours=hour)) == solver
+        runs.validated(solver, CAError("not found"), timedelta(hours=hour))
+
+
+def test_a_solver_that_the_ca_validated_is_no_longer_passed_over(desk: Desk) -> None:
+    runs = Runs(desk)
+    runs.validated("web", CAError("not found"))
+    runs.validated("web", None)
+    assert runs.chosen() == "web"
+
+
+def test_nothing_is_kept_of_a_name_with_one_solver(desk: Desk) -> None:
+    desk.choosing.validated({(wanted("a.test", "web"), "web"): CAError("not found")})
+    assert desk.memory.facts("failed-validations") == ()
 
 
 def test_a_solver_that_may_not_be_probed_is_taken_on_trust(desk: Desk) -> None:
