@@ -26,6 +26,10 @@ class NoRoute(DNSError):
     """This host has no way to the address at all, such as to IPv6 from a host that has only IPv4."""
 
 
+class NotConnected(DNSError):
+    """No connection came about, so that nothing at all was sent."""
+
+
 def ask(question: Message, server: Endpoint, *, seconds: float) -> Message:
     """The server's answer, whatever its rcode. Raises DNSError (NoRoute) when there is none."""
     try:
@@ -57,11 +61,16 @@ def _ask_udp(question: Message, server: Endpoint, stream: socket.socket, seconds
 def send_tcp(wire: bytes, server: Endpoint, *, seconds: float) -> bytes:
     """The answer to a message, as it came; for updates, whose rcode is wanted although its signature is missing.
 
-    Raises DNSError (NoRoute) when there is no answer.
+    Raises DNSError when there is no answer, NotConnected when the message was not even sent.
     """
     end = time.monotonic() + seconds
     try:
-        with _connected(server, socket.SOCK_STREAM, seconds) as stream:
+        connection = _connected(server, socket.SOCK_STREAM, seconds)
+    except OSError as cause:
+        error = explain(cause, server, seconds)
+        raise NotConnected(error.message, hint=error.hint) from cause
+    try:
+        with connection as stream:
             stream.sendall(struct.pack("!H", len(wire)) + wire)
             (size,) = struct.unpack("!H", _receive(stream, 2, end))
             return _receive(stream, size, end)

@@ -59,7 +59,7 @@ def wait_until_seen(
 
     `authoritative` demands that a server answers for the zone itself (AA), which is what makes a lame one visible; a
     configured server may also be a resolver. A record that `enough` servers answer (each at all its addresses) is seen, although
-    others lag; None is all of them. Everybody is asked once at least. A server without an address that this host has a
+    others lag; None is all of them. Everybody is asked once at least, and once more when the time is over. A server without an address that this host has a
     route to is one that is not seen; one of several addresses without a route is left out.
     """
     end = time.monotonic() + patience.timeout.total_seconds()
@@ -68,9 +68,10 @@ def wait_until_seen(
         reasons = _without_unreachable(_round(pending, authoritative), expected)
         reasons = _without_enough(reasons, expected, enough)
         pending = list(reasons)
-        if not pending or time.monotonic() + patience.interval.total_seconds() > end:
+        rest = end - time.monotonic()
+        if not pending or rest <= 0:
             return _explain(reasons, patience, enough)
-        pause(patience.interval.total_seconds())
+        pause(min(patience.interval.total_seconds(), rest))
 
 
 def _round(pending: Sequence[tuple[Record, Nameserver]], authoritative: bool) -> _Reasons:  # noqa: FBT001  # handed on

@@ -25,7 +25,7 @@ from dns.name import Name
 from dns.update import UpdateMessage
 
 from acmectl.dns.endpoints import Endpoint
-from acmectl.dns.exchange import send_tcp
+from acmectl.dns.exchange import NotConnected, send_tcp
 from acmectl.dns.records import Record, shown
 from acmectl.dns.tsig import TsigKey
 from acmectl.errors import DNSError
@@ -119,7 +119,10 @@ def _message(records: Sequence[Record], primary: Primary, change: _Change) -> Up
 
 
 def _send(message: UpdateMessage, primary: Primary) -> None:
-    """Send to the first address that answers. One that was silent may have done it: doing it twice does no harm."""
+    """Send to the first address that answers. One that was silent may have done it: doing it twice does no harm.
+
+    Where not even a connection came about, at any address, certainly nothing was done: NotConnected, and not Unanswered.
+    """
     end = time.monotonic() + primary.timeout.total_seconds()
     unanswered: list[DNSError] = []
     for index, endpoint in enumerate(primary.endpoints):
@@ -131,7 +134,9 @@ def _send(message: UpdateMessage, primary: Primary) -> None:
             continue
         _check(answer, message, primary, endpoint)
         return
-    first = unanswered[0]  # a server has an address
+    if all(isinstance(error, NotConnected) for error in unanswered):
+        raise unanswered[0]  # a server has an address
+    first = next(error for error in unanswered if not isinstance(error, NotConnected))
     raise Unanswered(first.message, hint=first.hint) from first
 
 

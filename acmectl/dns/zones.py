@@ -7,6 +7,7 @@ answer to the last question carries the SOA of the zone (RFC 2308), so most name
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 import dns.rdatatype
@@ -44,6 +45,8 @@ class Nameserver:
 def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None) -> Location:
     """Follow the CNAMEs of `asked`, and find the zone of their end unless it is given.
 
+    A CNAME that a wildcard makes (`*.example.org CNAME hoster`) is not followed: it delegates nothing, and a record at `asked` itself
+    overrides it (RFC 4592 section 3.3.1). Only where `zone` is another one is it meant, and followed.
     DNSError names the chain and what is wrong with it: a loop, too many, a server that fails, no zone.
     """
     chain = [asked]
@@ -51,10 +54,10 @@ def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None) -> Loca
         while True:
             answer = resolver.ask(chain[-1], dns.rdatatype.CNAME)
             target = _target(answer, chain[-1])
-            if target is None:
+            if target is None or (chain == [asked] and not _is_delegated(asked, target, resolver, zone)):
                 break
             _extend(chain, target)
-        found = zone or _soa_owner(answer, chain[-1]) or _walk(chain[-1], resolver)
+        found = zone or (None if target else _soa_owner(answer, chain[-1])) or _walk(chain[-1], resolver)
     except DNSError as error:
         if len(chain) == 1:
             raise
@@ -104,6 +107,14 @@ def _target(answer: Message, name: Name) -> Name | None:
     return None
 
 
+def _is_delegated(asked: Name, target: Name, resolver: Resolver, zone: Name | None) -> bool:
+    """Whether a CNAME stands at `asked` itself: a name beside it that nobody made has another one, or none."""
+    if zone is not None and not asked.is_subdomain(zone):
+        return True
+    stranger = Name((f"acmectl-{secrets.token_hex(8)}", *asked.parent().labels))
+    return _target(resolver.ask(stranger, dns.rdatatype.CNAME), stranger) != target
+
+
 def _extend(chain: list[Name], target: Name) -> None:
     chain.append(target)
     if target in chain[:-1]:
@@ -122,8 +133,9 @@ def _soa_owner(answer: Message, name: Name) -> Name | None:
 def _walk(name: Name, resolver: Resolver) -> Name:
     """The zone around `name` for resolvers that keep the SOA of a negative answer to themselves."""
     while len(name) > 1:
-        found = _soa_owner(resolver.ask(name, dns.rdatatype.SOA), name)
-        if found is not None:
+        answer = resolver.ask(name, dns.rdatatype.SOA)
+        found = _soa_owner(answer, name)
+        if found is not None and _target(answer, name) is None:  # else it is the zone that a wildcard's CNAME leads to
             return found
         name = name.parent()
     return name

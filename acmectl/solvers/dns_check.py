@@ -120,11 +120,11 @@ class DnsCheck:
 
         located, failures = self.locate(responses)
         records = {response: txt_record(response, location) for response, location in located.items()}
-        servers, unknown = self._servers_of({location.zone.to_text() for location in located.values()})
+        servers, unknown = self._servers_of({zone_key(location) for location in located.values()})
         expected = {
             record: servers[zone]
             for response, record in records.items()
-            if (zone := located[response].zone.to_text()) in servers
+            if (zone := zone_key(located[response])) in servers
         }
         options = self._options.propagation
         unseen = wait_until_seen(
@@ -135,7 +135,7 @@ class DnsCheck:
         )
         return (
             dict(failures)
-            | {r: solver_error(unknown[zone]) for r in located if (zone := located[r].zone.to_text()) in unknown}
+            | {r: solver_error(unknown[zone]) for r in located if (zone := zone_key(located[r])) in unknown}
             | {response: solver_error(unseen[record]) for response, record in records.items() if record in unseen}
         )
 
@@ -189,6 +189,11 @@ class DnsCheck:
 
         outer = self._options.propagation.resolvers
         return Resolver(outer) if outer else self.resolver()
+
+
+def zone_key(location: Location) -> str:
+    """What tells the zone of a location from others: in lower case, as CNAMEs may spell one zone in several ways."""
+    return location.zone.canonicalize().to_text()
 
 
 def txt_record(response: Response, location: Location) -> Record:

@@ -20,7 +20,7 @@ from acmectl.errors import AcmectlError, Interrupted, SolverError
 from acmectl.options import format_duration
 from acmectl.programs import run
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
-from acmectl.solvers.dns_check import DnsCheck
+from acmectl.solvers.dns_check import DnsCheck, zone_key
 from acmectl.solvers.failures import solver_error
 from acmectl.solvers.lexicon_options import LexiconOptions
 from acmectl.solvers.lexicon_providers import ProviderOption, provider_options
@@ -60,8 +60,8 @@ class LexiconSolver:
         located, unknown = self._check.locate(responses)
         zones: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
         for index, (response, location) in enumerate(located.items()):
-            owner = location.owner.to_text(omit_final_dot=True)
-            zones[location.zone.to_text(omit_final_dot=True)].append((index, owner, response.txt_value))
+            owner = location.owner.canonicalize().to_text(omit_final_dot=True)
+            zones[zone_key(location).removesuffix(".")].append((index, owner, response.txt_value))
         if not located:
             return unknown
         told, ending = self._run(self._job(action, zones, credentials), len(located), stop)

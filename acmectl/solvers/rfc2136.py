@@ -20,7 +20,7 @@ from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_fil
 from acmectl.errors import AcmectlError, DNSError, SolverError
 from acmectl.options import Duration, InvalidOption, Options, Port, SecretFile
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
-from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record
+from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record, zone_key
 from acmectl.solvers.failures import solver_error
 from acmectl.solvers.option_types import DomainName, Host, TimeLimit, between
 from acmectl.solvers.registry import SolverType
@@ -126,7 +126,8 @@ class Rfc2136Solver:
     def __init__(self, options: Rfc2136Options) -> None:
         self._options = options
         self._check = DnsCheck(options, primary=self._servers)
-        self._refused: set[Response] = set()
+        self._refused: set[Response] = set()  # what is certainly not there
+        self._left: set[Response] = set()  # what was there before this process, or may be: it could not be removed
 
     def publish(self, responses: Sequence[Response]) -> Failures:
         """Add the TXT value of each response."""
@@ -134,7 +135,7 @@ class Rfc2136Solver:
 
         ttl = self._options.ttl
         failures = self._update(responses, lambda records, primary: update.add(records, primary=primary, ttl=ttl))
-        self._refused |= {response for response, error in failures.items() if not _may_be_done(error)}
+        self._refused |= {response for response, error in failures.items() if not _may_be_done(error)} - self._left
         self._refused -= set(responses) - failures.keys()
         return failures
 
@@ -147,7 +148,9 @@ class Rfc2136Solver:
         from acmectl.dns import update
 
         present = [response for response in responses if response not in self._refused]
-        return self._update(present, lambda records, primary: update.remove(records, primary=primary))
+        left = self._update(present, lambda records, primary: update.remove(records, primary=primary))
+        self._left = (self._left - set(present)) | left.keys()
+        return left
 
     def _update(self, responses: Sequence[Response], send: _Send) -> Failures:
         try:
@@ -158,7 +161,7 @@ class Rfc2136Solver:
         records = {response: txt_record(response, location) for response, location in located.items()}
         of_zone: dict[str, list[Record]] = defaultdict(list)
         for response, location in located.items():
-            of_zone[location.zone.to_text()].append(records[response])
+            of_zone[zone_key(location)].append(records[response])
         refused = self._send_all(of_zone, key, send)
         return dict(failures) | {
             r: _with_its_way(refused[record], located[r]) for r, record in records.items() if record in refused

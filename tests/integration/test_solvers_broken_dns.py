@@ -72,7 +72,7 @@ def response(name: str) -> Response:
     ("name", "owner"),
     [
         ("gone.example.test", "gone.acme.test"),  # the target of a CNAME need not exist before
-        ("www.stars.example.test", "stars.acme.test"),  # a CNAME that a wildcard makes is one all the same
+        ("www.stars.example.test", "_acme-challenge.www.stars.example.test"),  # a wildcard's CNAME delegates nothing
         ("ns.example.test", "_acme-challenge.ns.example.test"),  # delegated by NS: the record is the top of a zone
         (f"www.{SIGNED}", f"_acme-challenge.www.{SIGNED}"),
         (f"*.{SIGNED}", f"_acme-challenge.{SIGNED}"),

@@ -236,3 +236,16 @@ def test_an_address_without_a_route_is_left_out_where_the_server_has_another() -
         "ns6 ([2001:db8::53]:53): name server `[2001:db8::53]:53` cannot be reached: network is unreachable"
     )
     assert lines[1].startswith("the name server `ns.example.test` has no address here: ")
+
+
+def test_a_server_is_asked_once_more_at_the_end_where_the_interval_is_longer_than_the_time() -> None:
+    def answering(query: Message, _: bool) -> Message:  # noqa: FBT001  # the type of an answering function
+        answer = dns.message.make_response(query)
+        answer.flags |= dns.flags.AA
+        if len(lagging.queries) > 1:
+            answer.answer.append(dns.rrset.from_rdata(OWNER, 60, VALUE.rdata))
+        return answer
+
+    with running_odd_dns(answering) as lagging:
+        patience = Patience(timedelta(seconds=1), timedelta(minutes=10))
+        assert wait_until_seen({VALUE: [Nameserver("ns", lagging.endpoint)]}, patience=patience) == {}

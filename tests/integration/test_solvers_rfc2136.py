@@ -36,6 +36,7 @@ ZONES = (
         [
             "www IN A 127.0.0.1",
             "_acme-challenge.mail IN CNAME mail.acme.test.",
+            "_acme-challenge.loud IN CNAME loud.ACME.test.",
             "_acme-challenge.static IN CNAME host.static.test.",
         ],
     ),
@@ -127,9 +128,9 @@ def test_fifty_names_of_a_zone_travel_in_one_message(bind: Bind) -> None:
     assert bind.txt("_acme-challenge.n49.example.test") == set()
 
 
-def updates(bind: Bind) -> int:
-    """How many messages changed example.test: each makes the serial one higher."""
-    query = dns.message.make_query("example.test", dns.rdatatype.SOA, flags=dns.flags.Flag(0))
+def updates(bind: Bind, zone: str = "example.test") -> int:
+    """How many messages changed a zone: each makes the serial one higher."""
+    query = dns.message.make_query(zone, dns.rdatatype.SOA, flags=dns.flags.Flag(0))
     return int(dns.query.udp(query, bind.address, timeout=5, port=bind.port).answer[0][0].serial)
 
 
@@ -243,6 +244,29 @@ def test_a_server_that_does_not_run_is_named_at_once(bind: Bind) -> None:
     error = only(make(bind, port=port).publish([response("www.example.test")]))
     assert error.message == f"no name server listens at `127.0.0.1:{port}`"
     assert time.monotonic() - begin < 3
+
+
+def test_what_could_not_even_be_sent_is_not_there_and_needs_no_removing(bind: Bind) -> None:
+    solver, ours = make(bind, port=free_port()), [response("www.example.test")]
+    assert solver.publish(ours).keys() == set(ours)
+    assert solver.remove(ours) == {}
+
+
+def test_what_an_earlier_run_left_is_not_taken_for_gone_as_nothing_can_be_sent(bind: Bind) -> None:
+    """The CA gives the same token again while an authorization is pending."""
+    solver, ours = make(bind, port=free_port()), [response("www.example.test")]
+    assert solver.remove(ours).keys() == set(ours)
+    assert solver.publish(ours).keys() == set(ours)
+    assert solver.remove(ours).keys() == set(ours)
+
+
+def test_a_zone_that_cnames_spell_in_two_ways_takes_one_message(bind: Bind) -> None:
+    solver, ours = make(bind), [response("mail.example.test"), response("loud.example.test")]
+    before = updates(bind, "acme.test")
+    assert solver.publish(ours) == {}
+    assert updates(bind, "acme.test") - before == 1
+    assert solver.seen(ours) == {}
+    assert solver.remove(ours) == {}
 
 
 def test_the_server_may_be_a_name(bind: Bind) -> None:

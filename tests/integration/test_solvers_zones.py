@@ -38,6 +38,8 @@ ZONES = (
             "hop IN CNAME twice.acme.test.",
             "_acme-challenge.broken IN CNAME x.elsewhere.invalid.",
             "wide IN DNAME acme.test.",
+            "*.wild IN CNAME site.wild.acme.test.",
+            "_acme-challenge.own.wild IN CNAME own.acme.test.",
             "sub IN NS ns",
             *LOOP,
             *LONG,
@@ -76,6 +78,9 @@ def located(name: str, resolver: Resolver) -> tuple[str, str]:
         ("_acme-challenge.wide.example.test", "_acme-challenge.wide.example.test", "example.test"),
         ("_acme-challenge.a.wide.example.test", "_acme-challenge.a.acme.test", "acme.test"),
         ("acme.test", "acme.test", "acme.test"),
+        ("_acme-challenge.wild.example.test", "_acme-challenge.wild.example.test", "example.test"),
+        ("_acme-challenge.deep.wild.example.test", "_acme-challenge.deep.wild.example.test", "example.test"),
+        ("_acme-challenge.own.wild.example.test", "own.acme.test", "acme.test"),
     ],
 )
 def test_a_name_is_found_at_the_end_of_its_cnames_in_the_nearest_zone(
@@ -84,6 +89,13 @@ def test_a_name_is_found_at_the_end_of_its_cnames_in_the_nearest_zone(
     if asked == "_acme-challenge.wide.example.test":
         owner, zone = "_acme-challenge.acme.test", "acme.test"
     assert located(asked, resolver) == (owner, zone)
+
+
+def test_the_cname_of_a_wildcard_is_followed_into_the_configured_zone_alone(resolver: Resolver) -> None:
+    name = parse_name("_acme-challenge.wild.example.test")
+    into = locate(name, resolver, zone=parse_name("acme.test"))
+    assert shown(into.owner) == "site.wild.acme.test"
+    assert locate(name, resolver, zone=parse_name("example.test")).owner == name
 
 
 def test_most_names_take_one_question() -> None:
