@@ -39,31 +39,41 @@ class LexiconSolver:
     def __init__(self, options: LexiconOptions) -> None:
         self._options = options
         self._check = DnsCheck(options)
+        self._untouched: set[Response] = set()  # what is certainly not there
+        self._left: set[Response] = set()  # what was there before this process, or may be: it could not be removed
 
     def publish(self, responses: Sequence[Response]) -> Failures:
         """Add every value."""
-        return self._change("publish", responses, stop=is_abandoned)
+        failures, untouched = self._change("publish", responses, stop=is_abandoned)
+        self._untouched = (self._untouched - set(responses)) | (untouched - self._left)
+        return failures
 
     def seen(self, responses: Sequence[Response]) -> Failures:
         """Wait until every authoritative server answers every value."""
         return self._check.seen(responses)
 
     def remove(self, responses: Sequence[Response]) -> Failures:
-        """Take the values away that are there."""
-        return self._change("remove", responses, stop=lambda: False)
+        """Take the values away that are there; for what was never asked to be added, nobody is asked."""
+        present = [response for response in responses if response not in self._untouched]
+        failures, _ = self._change("remove", present, stop=lambda: False)
+        self._left = (self._left - set(present)) | failures.keys()
+        return failures
 
-    def _change(self, action: str, responses: Sequence[Response], *, stop: Callable[[], bool]) -> Failures:
+    def _change(
+        self, action: str, responses: Sequence[Response], *, stop: Callable[[], bool]
+    ) -> tuple[Failures, set[Response]]:
+        """What failed, and what of that is certainly as it was."""
         try:
             credentials = self._options.load_credentials()
         except SolverError as error:
-            return dict.fromkeys(responses, error)
+            return dict.fromkeys(responses, error), set(responses)
         located, unknown = self._check.locate(responses)
         zones: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
         for index, (response, location) in enumerate(located.items()):
             owner = location.owner.canonicalize().to_text(omit_final_dot=True)
             zones[zone_key(location).removesuffix(".")].append((index, owner, response.txt_value))
         if not located:
-            return unknown
+            return unknown, set(unknown)
         told, ending = self._run(self._job(action, zones, credentials), len(located), stop)
         failed: dict[int, SolverError] = {}
         for zone, records in zones.items():
@@ -72,7 +82,9 @@ class LexiconSolver:
                     failed[index] = ending
                 elif failure := told[index]:
                     failed[index] = self._error(f"{action} `{owner}`", zone, failure)
-        return {**unknown, **{r: failed[index] for index, r in enumerate(located) if index in failed}}
+        untouched = {r for index, r in enumerate(located) if (told.get(index) or {}).get("is_untouched")}
+        failures = {r: failed[index] for index, r in enumerate(located) if index in failed}
+        return {**unknown, **failures}, untouched | unknown.keys()
 
     def _job(
         self, action: str, zones: Mapping[str, Sequence[tuple[int, str, str]]], credentials: Mapping[str, str]
@@ -96,7 +108,7 @@ class LexiconSolver:
 
     def _run(
         self, job: Mapping[str, Any], records: int, stop: Callable[[], bool]
-    ) -> tuple[Mapping[int, Mapping[str, str] | None], SolverError]:
+    ) -> tuple[Mapping[int, Mapping[str, Any] | None], SolverError]:
         """The answer for each record that was told, and the error for the others."""
         heard = bytearray()
         ending = SolverError(f"the process for provider `{self._options.provider}` ended before its time")
@@ -117,7 +129,7 @@ class LexiconSolver:
         answers = [json.loads(line) for line in heard.splitlines(keepends=True) if line.endswith(b"\n")]
         return dict(answers), ending
 
-    def _error(self, what: str, zone: str, failure: Mapping[str, str]) -> SolverError:
+    def _error(self, what: str, zone: str, failure: Mapping[str, Any]) -> SolverError:
         """Words for a failure of `lexicon_worker.failure_of`; `what` is `publish` or `remove`, and the record."""
         provider, kind, text = self._options.provider, failure["kind"], failure["text"]
         limit = format_duration(self._options.timeout)
@@ -126,6 +138,7 @@ class LexiconSolver:
             "timeout": f"did not {what} within {limit}",
             "credentials": f"did not {what}, by the credentials or the zone `{zone}`: {text}",
             "unreachable": f"could not be reached to {what}: {text}",
+            "limited": f"did not {what}, as it has had too many requests: {text}",
             "others": f"took values of others away when asked to {what}; {back}",
             "kept": f"took the order to {what}, and has it still",
             "refused": f"refused to {what}, without a reason",
@@ -134,6 +147,7 @@ class LexiconSolver:
             "timeout": "give the solver a longer `timeout`",
             "credentials": f"check `credentials`, and that the account has zone `{zone}`",
             "unreachable": None,
+            "limited": "a later run tries again; what else uses this account?",
             "trouble": "the provider has trouble of its own: a later run tries again",
             "others": "nobody else may use that record: let a CNAME at it lead to one of your own",
         }

@@ -33,12 +33,17 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.1  # how often to look whether a zone hangs, or the parent is gone
 _PAUSES = (0.5, 1.0, 2.0)  # seconds, after trouble of the provider's server
-_TROUBLE = {429, 500, 502, 503, 504}
+_TROUBLE = {500, 502, 503, 504}
+_TOO_MANY = 429
+_PATIENCE = 10.0  # seconds that a provider may ask us to wait (Retry-After); for more, a later run is the better one
 _A_LINE = 8  # characters of a line of a key that is a secret as well
 _LONGEST = 400  # characters of what a provider says
 
 Failure = Mapping[str, Any]
-"""`kind` is one of those in `LexiconSolver._error`, `text` the provider's words, without secrets."""
+"""`kind` is one of those in `LexiconSolver._error`, `text` the provider's words, without secrets.
+
+`is_untouched` is there, and true, where no change was even asked for; `after` has the seconds of a Retry-After.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +94,13 @@ def open_provider(job: Job, zone: str) -> Provider:
     return opened
 
 
-def publish(provider: Provider, owner: str, value: str) -> None:
-    """Add one value. Raises NotDone, and whatever the provider raises.
+def publish(provider: Provider, owner: str, value: str, begin: Callable[[], None] = lambda: None) -> None:
+    """Add one value. Raises NotDone, and whatever the provider raises; `begin` is called when it was looked and not yet changed.
 
     That `create_record` does nothing for what exists already is promised by lexicon, and not kept by all of its providers.
     """
     before = _look(provider, owner)
+    begin()
     if before and value in before:
         return
     if provider.create_record("TXT", owner, value) is False:
@@ -103,9 +109,10 @@ def publish(provider: Provider, owner: str, value: str) -> None:
         _put_back(provider, owner, before - values_at(provider, owner))
 
 
-def remove(provider: Provider, owner: str, value: str) -> None:
+def remove(provider: Provider, owner: str, value: str, begin: Callable[[], None] = lambda: None) -> None:
     """Take one value away, if it is there, and see that it is gone. Raises as `publish` does."""
     before = _look(provider, owner)
+    begin()
     if before is not None and value not in before:
         return
     if provider.delete_record(rtype="TXT", name=owner, content=value) is False:
@@ -174,8 +181,8 @@ def work(
                 tell(index, failure)
         for lane in [lane for lane in lanes.values() if lane.is_late()]:
             del lanes[lane.zone]
-            for index in lane.give_up():
-                tell(index, {"kind": "timeout", "text": ""})
+            for index, is_untouched in lane.give_up().items():
+                tell(index, _marked({"kind": "timeout", "text": ""}, is_untouched=is_untouched))
 
 
 class _Lane:
@@ -193,7 +200,9 @@ class _Lane:
         self._left = [index for index, _, _ in job.zones[zone]]
         self._since = time.monotonic()
         self._provider: Provider | None = None
-        self._unopened: Failure | None = None
+        self._unopened: Failure | None = None  # why the zone is not asked again
+        self._begun = set[int]()  # what may have been changed
+        self._lock = threading.Lock()  # between beginning a change and giving it up
         threading.Thread(target=self._run, daemon=True).start()
 
     def done(self, index: int) -> bool:
@@ -207,45 +216,75 @@ class _Lane:
     def is_late(self) -> bool:
         return time.monotonic() - self._since > self._job.timeout
 
-    def give_up(self) -> tuple[int, ...]:
-        """The records that were not done; the thread begins no other."""
-        left = tuple(self._left)
-        self._left.clear()
-        return left
+    def give_up(self) -> Mapping[int, bool]:
+        """The records that were not done, and whether they are as they were; the thread begins no other."""
+        with self._lock:
+            left = {index: index not in self._begun for index in self._left}
+            self._left.clear()
+            return left
+
+    def _begin(self, index: int) -> None:
+        with self._lock:
+            if index not in self._left:
+                raise NotDone("timeout")  # told already
+            self._begun.add(index)
 
     def _run(self) -> None:
         for index, owner, value in self._job.zones[self.zone]:
             if index in self._left:
-                self._news.put((self, index, self._try(owner, value)))
+                self._news.put((self, index, self._try(index, owner, value)))
         if self._provider:
             with contextlib.suppress(Exception):  # every record is told, and nothing else is of interest
                 self._provider.cleanup()
         self._news.put((self, None, None))
 
-    def _try(self, owner: str, value: str) -> Failure | None:
-        """Change one record; again where the provider's server had trouble, which PowerDNS on SQLite has under load."""
-        for pause in _PAUSES:
-            failure = self._unopened or self._change(owner, value)
-            if failure is None or failure["kind"] != "trouble":
-                return failure
-            time.sleep(pause)
-        return self._change(owner, value)
+    def _try(self, index: int, owner: str, value: str) -> Failure | None:
+        """Change one record; again where the provider's server had trouble, which PowerDNS on SQLite has under load.
 
-    def _change(self, owner: str, value: str) -> Failure | None:
+        One that has had too many requests gets one more, after the time that it asks for, and then none for this zone.
+        """
+        was_limited = False
+        for pause in (*_PAUSES, None):
+            failure = self._unopened or self._change(index, owner, value)
+            if failure is None or failure["kind"] not in {"trouble", "limited"} or failure is self._unopened:
+                break
+            wait = failure.get("after", pause)
+            if failure["kind"] == "limited" and (was_limited or wait is None or wait > self._patience):
+                self._unopened = failure
+                break
+            was_limited = was_limited or failure["kind"] == "limited"
+            if pause is not None:
+                time.sleep(max(wait, pause))
+        return failure and _marked(failure, is_untouched=index not in self._begun)
+
+    @property
+    def _patience(self) -> float:
+        return min(_PATIENCE, self._job.timeout / 2)
+
+    def _change(self, index: int, owner: str, value: str) -> Failure | None:
         """After a failure the provider is opened anew: it may remember what is no longer so. What was refused once is not asked for again."""
         try:
             if self._provider is None:
                 self._provider = self._opening(self._job, self.zone)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code; told for all records of the zone
             failure = failure_of(error, self._job.secrets, is_opening=True)
-            self._unopened = failure if failure["kind"] != "trouble" else None
+            self._unopened = failure if failure["kind"] not in {"trouble", "limited"} else None
             return failure
         try:
-            (publish if self._job.action == "publish" else remove)(self._provider, owner, value)
+            (publish if self._job.action == "publish" else remove)(
+                self._provider, owner, value, lambda: self._begin(index)
+            )
         except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code; told as this record's failure
             self._provider = None
-            return failure_of(error, self._job.secrets)
+            failure = failure_of(error, self._job.secrets)
+            if failure["kind"] == "credentials" and index not in self._begun:
+                self._unopened = failure
+            return failure
         return None
+
+
+def _marked(failure: Failure, *, is_untouched: bool) -> Failure:
+    return {**failure, "is_untouched": True} if is_untouched else failure
 
 
 def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool = False) -> Failure:
@@ -258,13 +297,17 @@ def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool
     kind = "error"
     if "AuthenticationError" in names or status in {401, 403} or (is_opening and status in {404, 422}):
         kind = "credentials"
+    elif status == _TOO_MANY:
+        kind = "limited"
     elif status in _TROUBLE:
         kind = "trouble"
     elif names & {"ConnectionError", "Timeout", "TimeoutError", "URLError", "gaierror"}:
         kind = "unreachable"
     said, reason = (redacted(text, secrets) for text in (str(error), _reason(response)))
     words = (type(error).__name__, said, reason if reason not in said else "")
-    return {"kind": kind, "text": ": ".join(word for word in words if word)}
+    failure = {"kind": kind, "text": ": ".join(word for word in words if word)}
+    after = str(getattr(response, "headers", {}).get("Retry-After", "")) if kind == "limited" else ""
+    return {**failure, "after": float(after)} if after.isascii() and after.isdigit() else failure
 
 
 def _reason(response: object) -> str:

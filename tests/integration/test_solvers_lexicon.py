@@ -264,16 +264,22 @@ def test_a_record_whose_zone_cannot_be_found_leaves_the_others_alone(place: Plac
         assert failures[stranger].message.startswith("cannot look up CNAME of `_acme-challenge.www.elsewhere.test`")
         assert ours.txt_value in place.published()
     finally:
-        assert set(solver.remove([stranger, ours])) == {stranger}
+        assert solver.remove([stranger, ours]) == {}, "what was never asked for is not there"
 
 
-def test_a_provider_that_cannot_be_reached_is_told(place: Place) -> None:
-    error = only(
-        make(place, options={"pdns_server": f"http://127.0.0.1:{free_port()}"}).publish([response("office.test")])
-    )
+def test_a_provider_that_cannot_be_reached_is_told_and_nothing_is_left(place: Place) -> None:
+    solver, ours = make(place, options={"pdns_server": f"http://127.0.0.1:{free_port()}"}), [response("office.test")]
+    error = only(solver.publish(ours))
+    assert solver.remove(ours) == {}
     assert error.message.startswith(
         "provider `powerdns` could not be reached to publish `_acme-challenge.office.test`: ConnectionError: "
     )
+
+
+def test_what_an_earlier_run_left_is_not_taken_for_gone_as_the_provider_cannot_be_reached(place: Place) -> None:
+    solver, ours = make(place, options={"pdns_server": f"http://127.0.0.1:{free_port()}"}), [response("office.test")]
+    for act in (solver.remove, solver.publish, solver.remove):
+        assert set(act(ours)) == set(ours)
 
 
 def test_a_provider_that_does_not_answer_is_left_after_the_time_limit(place: Place) -> None:

@@ -163,9 +163,11 @@ def raising(error: Exception) -> Callable[[], Memory]:
     return fail
 
 
-def refusal(status: int) -> requests.HTTPError:
+def refusal(status: int, *, after: str | None = None) -> requests.HTTPError:
     response = requests.Response()
     response.status_code = status
+    if after:
+        response.headers["Retry-After"] = after
     return requests.HTTPError(f"{status} for url: https://api.test/?key=s3cret", response=response)
 
 
@@ -251,9 +253,67 @@ def test_refused_credentials_are_not_tried_for_every_record() -> None:
         raise AuthenticationError("no zone found")
 
     told = work(job(), refuse)
-    refused = {"kind": "credentials", "text": "AuthenticationError: no zone found"}
+    refused = {"kind": "credentials", "text": "AuthenticationError: no zone found", "is_untouched": True}
     assert told == {0: refused, 1: refused}
     assert len(asked) == 1
+
+
+def kinds(told: Mapping[int, lexicon_worker.Failure | None]) -> list[tuple[str, bool]]:
+    return [(failure["kind"], "is_untouched" in failure) for failure in told.values() if failure]
+
+
+def test_a_zone_whose_server_has_had_too_many_requests_is_asked_once_more_and_no_further() -> None:
+    asked = []
+
+    class Limited(Memory):
+        def list_records(
+            self, rtype: str | None = None, name: str | None = None, content: str | None = None
+        ) -> list[dict[str, Any]]:
+            asked.append((rtype, name, content))
+            raise refusal(429)
+
+    assert kinds(work(job(), Limited())) == [("limited", True), ("limited", True)]
+    assert len(asked) == 2
+
+
+def test_a_server_that_asks_to_wait_for_longer_than_a_run_is_not_asked_again() -> None:
+    asked = []
+
+    def refuse() -> Memory:
+        asked.append(1)
+        raise refusal(429, after="3600")
+
+    assert kinds(work(job(), refuse)) == [("limited", True), ("limited", True)]
+    assert len(asked) == 1
+
+
+def test_a_server_that_asks_for_a_short_wait_gets_it() -> None:
+    good = Memory()
+    assert work(job(), raising(refusal(429, after="1")), good) == {0: None, 1: None}
+
+
+def test_credentials_that_may_not_look_are_not_tried_for_every_record() -> None:
+    asked = []
+
+    class Forbidden(Memory):
+        def list_records(
+            self, rtype: str | None = None, name: str | None = None, content: str | None = None
+        ) -> list[dict[str, Any]]:
+            asked.append((rtype, name, content))
+            raise refusal(403)
+
+    assert kinds(work(job(), Forbidden())) == [("credentials", True), ("credentials", True)]
+    assert len(asked) == 1
+
+
+def test_what_failed_amid_a_change_may_have_been_done_whatever_fails_after_it() -> None:
+    class Torn(Memory):
+        def create_record(self, rtype: str, name: str, content: str) -> bool:
+            super().create_record(rtype, name, content)
+            raise refusal(500)
+
+    one = job(zones={ZONE: [(0, OWNER, "one")]})
+    assert kinds(work(one, Torn(), raising(refusal(403)))) == [("credentials", False)]
 
 
 @pytest.mark.parametrize(
@@ -263,6 +323,7 @@ def test_refused_credentials_are_not_tried_for_every_record() -> None:
         (refusal(403), "credentials"),
         (refusal(404), "error"),
         (refusal(500), "trouble"),
+        (refusal(429), "limited"),
         (requests.ConnectionError("no route"), "unreachable"),
         (requests.ReadTimeout("too long"), "unreachable"),
         (urllib.error.URLError("no name"), "unreachable"),
@@ -336,7 +397,7 @@ def test_a_zone_that_hangs_is_given_up_and_the_others_are_done() -> None:
     finally:
         released.set()
     late = {"kind": "timeout", "text": ""}
-    assert told == {0: late, 1: late, 2: None}
+    assert told == {0: late, 1: {**late, "is_untouched": True}, 2: None}
     assert good.values == ["three"]
 
 
