@@ -29,7 +29,7 @@ profile: classic
 contact: [hostmaster@demo.test]
 state_directory: state
 solvers:
-  web: {{type: standalone, listen: "127.0.0.1:{port}"}}
+  web: {{type: standalone, listen: "127.0.0.1:{port}", check_address: "127.0.0.1:{port}"}}
 master:
   every: 1d
   authorize:

@@ -70,7 +70,7 @@ def prepare(host: Path, text: str, port: int, authority: str) -> None:
     del document["authority"]
     document["state_directory"] = "state"
     if "solvers" in document:
-        document["solvers"]["web"]["listen"] = f"127.0.0.1:{port}"
+        document["solvers"]["web"] |= {"listen": f"127.0.0.1:{port}", "check_address": f"127.0.0.1:{port}"}
     for certificate in document.get("certificates", {}).values():
         certificate["deploy"] = [target | {"directory": "tls", "reload": ["true"]} for target in certificate["deploy"]]
     (host / "conf.d").mkdir(parents=True)

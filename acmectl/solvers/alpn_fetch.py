@@ -8,7 +8,9 @@ import ssl
 from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import SolverError
 from acmectl.solvers.base import Response
+from acmectl.solvers.http_fetch import connection_hint
 
+PORT = 443  # RFC 8737 section 3
 _SECONDS = 5.0
 _HINT = "another server answers there: let it pass connections for `acme-tls/1` on to `listen` of the solver"
 
@@ -45,7 +47,8 @@ def _shown(response: Response, place: Endpoint) -> bytes:
         ):
             der, protocol = stream.getpeercert(binary_form=True), stream.selected_alpn_protocol()
     except (OSError, ValueError) as cause:
-        raise SolverError(f"{_words(response, place)} cannot be asked: {_reason(cause)}", hint=_HINT) from cause
+        hint = _HINT if isinstance(cause, ssl.SSLError) else connection_hint(cause)
+        raise SolverError(f"{_words(response, place)} cannot be asked: {_reason(cause)}", hint=hint) from cause
     if der is None or protocol != PROTOCOL:
         raise SolverError(f"{_words(response, place)} does not speak `{PROTOCOL}`", hint=_HINT)
     return der
@@ -58,6 +61,8 @@ def _words(response: Response, place: Endpoint) -> str:
 def _reason(cause: OSError | ValueError) -> str:
     if isinstance(cause, ssl.SSLError):
         return (cause.reason or "no handshake").lower().replace("_", " ")
+    if isinstance(cause, socket.gaierror):
+        return "the name has no address here"
     if isinstance(cause, TimeoutError):
         return f"no answer within {_SECONDS:g} s"
     return str(getattr(cause, "strerror", None) or cause).lower()

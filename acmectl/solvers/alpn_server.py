@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from acmectl.dns.endpoints import Endpoint
 from acmectl.keys import general_name
 from acmectl.solvers.base import Response
 from acmectl.solvers.inherited import Listen
@@ -52,11 +51,6 @@ class AlpnServer:
     def stop(self) -> None:
         """Free the port; connections that are being answered end by themselves."""
         self._listening.stop()
-
-    @property
-    def own_address(self) -> Endpoint:
-        """Where this host reaches it."""
-        return self._listening.own_address
 
     def answer_for(self, responses: Iterable[Response]) -> None:
         """Show the certificates of exactly these from now on; one a name."""

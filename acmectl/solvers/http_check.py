@@ -43,14 +43,11 @@ class HttpCheck:
     def __init__(self, options: HttpCheckOptions) -> None:
         self._options = options
 
-    def seen(self, responses: Sequence[Response], *, otherwise: Endpoint | None = None) -> Failures:
-        """Ask until each answers, or `check_timeout` is over; each is asked once at least.
-
-        `otherwise` is asked where the options name no address; None: the address of the name itself.
-        """
+    def seen(self, responses: Sequence[Response]) -> Failures:
+        """Ask until each answers, or `check_timeout` is over; each is asked once at least."""
         if not self._options.check:
             return {}
-        address = self._options.check_address or otherwise
+        address = self._options.check_address
         return look_until_seen(responses, lambda one: _look(one, address), timeout=self._options.check_timeout)
 
 

@@ -92,7 +92,7 @@ def _get(url: SplitResult, place: Endpoint, seconds: float, words: str) -> tuple
             return result
     except (OSError, http.client.HTTPException, ValueError) as cause:
         reason = f"no complete answer within {seconds:g} s" if late.is_set() else _reason(cause, seconds)
-        raise SolverError(f"{words} cannot be asked: {reason}", hint=_connection_hint(cause)) from cause
+        raise SolverError(f"{words} cannot be asked: {reason}", hint=connection_hint(cause)) from cause
 
 
 @contextlib.contextmanager
@@ -139,7 +139,8 @@ def _reason(cause: Exception, seconds: float) -> str:
     return str(cause) or type(cause).__name__
 
 
-def _connection_hint(cause: Exception) -> str | None:
+def connection_hint(cause: Exception) -> str | None:
+    """What to do where nobody can be asked."""
     if isinstance(cause, OSError):
         return "where this host cannot reach its own public address, set `check_address` of the solver"
     return None

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Mapping
 
-from acmectl.dns.endpoints import Endpoint
 from acmectl.solvers.inherited import Listen
 from acmectl.solvers.listening import Listening, Service
 
@@ -37,11 +36,6 @@ class ChallengeServer:
     def stop(self) -> None:
         """Free the port; connections that are being answered end by themselves."""
         self._listening.stop()
-
-    @property
-    def own_address(self) -> Endpoint:
-        """Where this host reaches it."""
-        return self._listening.own_address
 
     def _serve(self, connection: socket.socket, end: float) -> None:
         answer = self._answer(_read_request(connection, end))

@@ -22,7 +22,6 @@ from acmectl.solvers.inherited import Inherited, Listen, take
 
 _CONNECTIONS = 64
 _SECONDS = 10.0
-_LOOPBACK = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104  # the address to ask when all are listened on
 _OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Serve = Callable[[socket.socket, float], None]
@@ -66,17 +65,6 @@ class Listening:
         if self._wake:
             self._wake.close()
             self._wake = None
-
-    @property
-    def own_address(self) -> Endpoint:
-        """Where this host reaches its own server: loopback when it listens on every address."""
-        if self._listeners:
-            host, port = self._listeners[0].getsockname()[:2]
-        else:
-            host, port = "0.0.0.0", self._service.port  # noqa: S104  # of nobody; asked all the same, to say so
-            if isinstance(self._wanted, tuple) and self._wanted:
-                host, port = self._wanted[0].host, self._wanted[0].port
-        return Endpoint(_LOOPBACK.get(host, host), port)
 
     def _accept(self, listeners: Sequence[socket.socket], asleep: socket.socket) -> None:
         with asleep, selectors.DefaultSelector() as selector:

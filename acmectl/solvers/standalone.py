@@ -39,8 +39,8 @@ class StandaloneSolver:
         return {}
 
     def seen(self, responses: Sequence[Response]) -> Failures:
-        """Ask our own server, or `check_address` in front of it."""
-        return self._check.seen(responses, otherwise=self._server.own_address)
+        """Ask where the CA will: that our own server answers on loopback says nothing of what a firewall lets through."""
+        return self._check.seen(responses)
 
     def remove(self, responses: Sequence[Response]) -> Failures:
         """Forget the tokens; free the port when none is left."""

@@ -32,7 +32,7 @@ class TlsAlpnOptions(Options):
     """Whether we ask before the CA is told to; without that a mistake counts as a failed validation."""
 
     check_address: TlsEndpoint | None = None
-    """Where to ask instead of at our own server: the proxy before it."""
+    """Where to ask instead of at the name itself, for hosts that cannot reach their own public address."""
 
     check_timeout: TimeLimit = timedelta(seconds=10)
     """How long to wait until the certificate is answered."""
@@ -64,15 +64,17 @@ class TlsAlpnSolver:
         return {response: _taken(response) for response, holder in holders.items() if holder != response}
 
     def seen(self, responses: Sequence[Response]) -> Failures:
-        """Ask our own server, or `check_address` in front of it."""
+        """Ask where the CA will: that our own server answers on loopback says nothing of what a firewall lets through."""
         if not responses or not self._options.check:
             return {}
-        from acmectl.solvers.alpn_fetch import look
+        from acmectl.solvers.alpn_fetch import PORT, look
 
-        place = self._options.check_address or (
-            self._server.own_address if self._server else Endpoint("127.0.0.1", 443)
+        place = self._options.check_address
+        return look_until_seen(
+            responses,
+            lambda response: look(response, place or Endpoint(response.identifier.base, PORT)),
+            timeout=self._options.check_timeout,
         )
-        return look_until_seen(responses, lambda response: look(response, place), timeout=self._options.check_timeout)
 
     def remove(self, responses: Sequence[Response]) -> Failures:
         """Forget the certificates; free the port when none is left."""

@@ -42,7 +42,7 @@ def hosts(directory: Path, names: int, then: Callable[[Path], None]) -> None:
         listed = ", ".join(f"n{number}.bench.test" for number in range(names))
         (directory / "master.yaml").write_text(
             f"{authority}state_directory: master\n"
-            f'solvers: {{web: {{type: standalone, listen: "127.0.0.1:{port}"}}}}\n'
+            f'solvers: {{web: {{type: standalone, listen: "127.0.0.1:{port}", check_address: "127.0.0.1:{port}"}}}}\n'
             f"master: {{authorize: [{{names: [{listed}], solver: web}}]}}\n"
         )
         five = ", ".join(f"n{number}.bench.test" for number in range(min(5, names)))

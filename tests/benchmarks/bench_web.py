@@ -43,7 +43,8 @@ def webroot(directory: Path, roots: int) -> Iterator[Solver]:
 @contextlib.contextmanager
 def own(name: str) -> Iterator[Solver]:
     """A server of our own."""
-    yield build(name, listen=f"127.0.0.1:{free_ports(1)[0]}")
+    here = f"127.0.0.1:{free_ports(1)[0]}"
+    yield build(name, listen=here, check_address=here)
 
 
 WORLDS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Solver]]] = {

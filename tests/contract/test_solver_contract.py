@@ -205,7 +205,7 @@ def standalone() -> World:
             connection.close()
 
     return World(
-        build("standalone", listen=f"127.0.0.1:{port}", check_timeout="1s"),
+        build("standalone", listen=f"127.0.0.1:{port}", check_address=f"127.0.0.1:{port}", check_timeout="1s"),
         "http-01",
         is_visible=is_visible,
         lasts=False,
@@ -222,7 +222,7 @@ def tls_alpn(request: pytest.FixtureRequest) -> World:
         return validate(attempt, "127.0.0.1", port, seconds=5) is None
 
     world = World(
-        build("tls-alpn", listen=f"127.0.0.1:{port}", check_timeout="1s"),
+        build("tls-alpn", listen=f"127.0.0.1:{port}", check_address=f"127.0.0.1:{port}", check_timeout="1s"),
         "tls-alpn-01",
         is_visible=is_visible,
         lasts=False,

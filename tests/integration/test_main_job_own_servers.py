@@ -63,7 +63,8 @@ def test_names_and_addresses_are_proven_by_a_server_of_ours_and_certified_for_a_
     tmp_path: Path, ca: Pebble | Sandbox, ports: tuple[int, int], solver: str
 ) -> None:
     port = ports[solver == "tls-alpn"]
-    own: dict[str, Any] = {"type": solver, "listen": [f"127.0.0.1:{port}", f"[::1]:{port}"]}
+    here = f"127.0.0.1:{port}"
+    own: dict[str, Any] = {"type": solver, "listen": [here, f"[::1]:{port}"], "check_address": here}
     follower = {"certificates": {"all": certificate(*NAMES, *ADDRESSES)}}
     entry = authorize("own", *NAMES, *ADDRESSES)
     with hosts(tmp_path / "hosts", ca, {"own": own}, [entry], follower, profile="shortlived") as made:

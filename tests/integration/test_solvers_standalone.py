@@ -24,7 +24,9 @@ from tests.servers.own_network import run_in_own_network
 
 
 def make(listen: str | None, **changes: Any) -> Solver:
-    options = ({"listen": listen} if listen else {}) | {"check_timeout": "1s"} | changes
+    """A solver that is asked where it listens, if that is an address: the names of these tests are nobody's."""
+    asked = {"check_address": listen} if listen and not listen.startswith("systemd") else {}
+    options = ({"listen": listen} if listen else {}) | asked | {"check_timeout": "1s"} | changes
     model = registry.options_model("standalone")
     assert model
     return registry.build("standalone", model.model_validate(options))
@@ -193,20 +195,25 @@ PORT_80 = """
 import socket
 from tests.integration.test_solvers_standalone import make, only, response
 solver = make(None)
-print(solver.publish([response()]), solver.seen([response()]))
+ours = [response("127.0.0.1"), response("::1"), response("192.0.2.1")]
+print(solver.publish(ours))
+for one, error in solver.seen(ours).items():
+    print(error.message, "|", error.hint)
 for host in ("127.0.0.1", "::1"):
     with socket.create_connection((host, 80)) as stream:
         stream.sendall(b"GET " + response().url_path.encode() + b" HTTP/1.0\\r\\n\\r\\n")
         print(stream.makefile("rb").read().splitlines()[-1].decode())
-print(solver.remove([response()]))
+print(solver.remove(ours))
 with socket.create_server(("127.0.0.1", 80)):
     print(only(solver.publish([response()])))
 """
 
 
-def test_without_an_address_it_listens_on_port_80_of_every_address() -> None:
+def test_without_an_address_it_listens_on_port_80_of_every_address_and_is_asked_where_the_ca_will_look() -> None:
     assert run_in_own_network(PORT_80) == [
-        "{} {}",
+        "{}",
+        "`http://192.0.2.1/.well-known/acme-challenge/T0ken_-x` cannot be asked: network is unreachable"
+        " | where this host cannot reach its own public address, set `check_address` of the solver",
         "T0ken_-x.thumbprint",
         "T0ken_-x.thumbprint",
         "{}",

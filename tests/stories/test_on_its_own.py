@@ -17,7 +17,7 @@ NAMES = ("www.acme.test", "acme.test")
 def _alone(world: World, more: str = "") -> Host:
     return world.host(
         "alone",
-        f'solvers: {{web: {{type: standalone, listen: "127.0.0.1:{world.port}"}}}}\n'
+        f'solvers: {{web: {{type: standalone, listen: "{world.web}", check_address: "{world.web}"}}}}\n'
         f"certificates: {{web: {{names: [{', '.join(NAMES)}], solver: web}}}}\n{more}",
     )
 

@@ -118,6 +118,7 @@ class World:
         self.start = start
         self.clock = Clock(source=lambda: start)
         self.port = _free_port()
+        self.web = f"127.0.0.1:{self.port}"
         self.key = keys.generate(KeyType.ECDSA_P256)
         self.account_url = ""
         self.rng = random.Random(20260901)  # noqa: S311 - when samples are taken
@@ -235,7 +236,7 @@ class World:
         extra: str = "",
     ) -> Host:
         """A master over `names`, by a web server of its own unless `solver` (YAML) says otherwise."""
-        solver = solver or f'{{type: standalone, listen: "127.0.0.1:{self.port}"}}'
+        solver = solver or f'{{type: standalone, listen: "{self.web}", check_address: "{self.web}"}}'
         hours = int(every / HOUR)
         return self.host(
             name,
