@@ -212,8 +212,10 @@ with socket.create_server(("127.0.0.1", 80)):
 def test_without_an_address_it_listens_on_port_80_of_every_address_and_is_asked_where_the_ca_will_look() -> None:
     assert run_in_own_network(PORT_80) == [
         "{}",
-        "`http://192.0.2.1/.well-known/acme-challenge/T0ken_-x` cannot be asked: network is unreachable"
-        " | where this host cannot reach its own public address, set `check_address` of the solver",
+        (
+            "`http://192.0.2.1/.well-known/acme-challenge/T0ken_-x` cannot be asked: network is unreachable"
+            " | where this host cannot reach its own public address, set `check_address` of the solver"
+        ),
         "T0ken_-x.thumbprint",
         "T0ken_-x.thumbprint",
         "{}",

@@ -169,8 +169,10 @@ with socket.create_server(("127.0.0.1", 443)):
 def test_without_an_address_it_listens_on_port_443_of_every_address_and_is_asked_where_the_ca_will_look() -> None:
     assert run_in_own_network(PORT_443) == [
         "{}",
-        "tls-alpn-01 for `192.0.2.1` at `192.0.2.1:443` cannot be asked: network is unreachable"
-        " | where this host cannot reach its own public address, set `check_address` of the solver",
+        (
+            "tls-alpn-01 for `192.0.2.1` at `192.0.2.1:443` cannot be asked: network is unreachable"
+            " | where this host cannot reach its own public address, set `check_address` of the solver"
+        ),
         "['', '', '', '', '', '']",
         "{}",
         "cannot listen on `*:443` for tls-alpn-01: address already in use",
