@@ -235,3 +235,10 @@ def test_nothing_in_the_project_names_the_place_where_it_was_written() -> None:
         if word in (ROOT / name).read_text(errors="replace")
     ]
     assert found == []
+
+
+def test_examples_that_the_program_and_readme_send_people_to_are_there() -> None:
+    sources = [ROOT / "README.md", *ROOT.glob("acmectl/**/*.py")]
+    named = {found for path in sources for found in re.findall(r"\bexamples/[\w./-]*\w", path.read_text("utf-8"))}
+    assert {"examples/nginx", "examples/apache", "examples/systemd"} <= named
+    assert not {name for name in named if not (ROOT / name).exists()}

@@ -14,6 +14,7 @@ from acmectl.deploy import registry as targets
 from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError
 from acmectl.model.names import Identifier
 from acmectl.options import Options, nearest
+from acmectl.solvers import claims
 from acmectl.solvers import registry as solvers
 from acmectl.solvers.base import Capabilities
 
@@ -44,6 +45,7 @@ def read(path: Path) -> tuple[Config, Parts]:
         )
         for label, listed in sections.deploy.items()
     }
+    problems += _clashes(sections.solvers, checked_solvers)
     capable = _capabilities(sections.solvers, checked_solvers, problems)
     if loaded.config is not None:
         problems += _beyond_capability(loaded.config, capable)
@@ -95,6 +97,14 @@ def _capabilities(
         except SolverError as error:
             problems.append(sections[name].problem(error.message, hint=error.hint))
     return found
+
+
+def _clashes(
+    sections: Mapping[str, Section], checked: Mapping[str, tuple[str, Options]]
+) -> Iterable[ConfigurationProblem]:
+    """Solvers that want the same for themselves."""
+    for clash in claims.clashes({name: options for name, (_, options) in checked.items()}):
+        yield sections[clash.second].problem(clash.message, key=clash.key, hint=clash.hint)
 
 
 def _beyond_capability(config: Config, capable: Mapping[str, Capabilities]) -> Iterable[ConfigurationProblem]:

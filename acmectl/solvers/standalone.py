@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from acmectl.errors import SolverError
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
@@ -13,6 +14,8 @@ from acmectl.solvers.registry import SolverType
 
 class StandaloneOptions(HttpCheckOptions):
     """`listen` is an address and a port (80), or several; without it, port 80 of every address, IPv6 and IPv4."""
+
+    usual_port: ClassVar[int] = 80
 
     listen: ListenForHttp = ()
     """Where to listen: one or several, or `systemd`; without it port 80 of every address, IPv6 and IPv4."""

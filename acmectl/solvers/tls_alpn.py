@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import SolverError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 class TlsAlpnOptions(Options):
     """`listen` is an address and a port (443), or several; without it, port 443 of every address, IPv6 and IPv4."""
+
+    usual_port: ClassVar[int] = 443
 
     listen: ListenForTls = ()
     """Where to listen: one or several, or `systemd`; without it port 443 of every address, IPv6 and IPv4."""
