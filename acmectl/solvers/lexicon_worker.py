@@ -94,13 +94,15 @@ def open_provider(job: Job, zone: str) -> Provider:
     return opened
 
 
-def publish(provider: Provider, owner: str, value: str, begin: Callable[[], None] = lambda: None) -> None:
+def publish(provider: Provider, owner: str, value: str, begin: Callable[[bool], None] = lambda _: None) -> None:
     """Add one value. Raises NotDone, and whatever the provider raises; `begin` is called when it was looked and not yet changed.
+
+    It is told whether others have values there.
 
     That `create_record` does nothing for what exists already is promised by lexicon, and not kept by all of its providers.
     """
     before = _look(provider, owner)
-    begin()
+    begin(bool((before or set()) - {value}))
     if before and value in before:
         return
     if provider.create_record("TXT", owner, value) is False:
@@ -109,10 +111,10 @@ def publish(provider: Provider, owner: str, value: str, begin: Callable[[], None
         _put_back(provider, owner, before - values_at(provider, owner))
 
 
-def remove(provider: Provider, owner: str, value: str, begin: Callable[[], None] = lambda: None) -> None:
+def remove(provider: Provider, owner: str, value: str, begin: Callable[[bool], None] = lambda _: None) -> None:
     """Take one value away, if it is there, and see that it is gone. Raises as `publish` does."""
     before = _look(provider, owner)
-    begin()
+    begin(bool((before or set()) - {value}))
     if before is not None and value not in before:
         return
     if provider.delete_record(rtype="TXT", name=owner, content=value) is False:
@@ -165,8 +167,10 @@ def work(
 ) -> None:
     """Do the job, at most `workers` zones at a time; `tell` is called once for each record, from this thread.
 
-    Threads of zones that hang are left behind: the process has to be ended after this.
+    Threads of zones that hang are left behind: the process has to be ended after this. One that may owe others their values gets
+    the time for one record more, also when the parent is gone.
     """
+    late: list[_Lane] = []
     waiting, lanes = deque(job.zones), dict[str, _Lane]()
     news: queue.SimpleQueue[tuple[_Lane, int | None, Failure | None]] = queue.SimpleQueue()
     while (waiting or lanes) and not is_orphan():
@@ -180,9 +184,19 @@ def work(
             elif lane.done(index):
                 tell(index, failure)
         for lane in [lane for lane in lanes.values() if lane.is_late()]:
-            del lanes[lane.zone]
+            late.append(lanes.pop(lane.zone))
             for index, is_untouched in lane.give_up().items():
                 tell(index, _marked({"kind": "timeout", "text": ""}, is_untouched=is_untouched))
+
+    for lane in lanes.values():
+        lane.give_up()
+    _let_put_back((*late, *lanes.values()), time.monotonic() + job.timeout)
+
+
+def _let_put_back(lanes: Iterable[_Lane], until: float) -> None:
+    """Wait, until that moment of `time.monotonic`, for those that may owe others their values."""
+    while any(lane.holds_others for lane in lanes) and time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
 
 
 class _Lane:
@@ -202,6 +216,7 @@ class _Lane:
         self._provider: Provider | None = None
         self._unopened: Failure | None = None  # why the zone is not asked again
         self._begun = set[int]()  # what may have been changed
+        self.holds_others = False  # whether the provider may just now have taken values of others away
         self._lock = threading.Lock()  # between beginning a change and giving it up
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -223,11 +238,12 @@ class _Lane:
             self._left.clear()
             return left
 
-    def _begin(self, index: int) -> None:
+    def _begin(self, index: int, has_others: bool) -> None:  # noqa: FBT001  # as `publish` and `remove` call it
         with self._lock:
             if index not in self._left:
                 raise NotDone("timeout")  # told already
             self._begun.add(index)
+            self.holds_others = has_others
 
     def _run(self) -> None:
         for index, owner, value in self._job.zones[self.zone]:
@@ -272,7 +288,7 @@ class _Lane:
             return failure
         try:
             (publish if self._job.action == "publish" else remove)(
-                self._provider, owner, value, lambda: self._begin(index)
+                self._provider, owner, value, lambda has_others: self._begin(index, has_others)
             )
         except (Exception, SystemExit) as error:  # noqa: BLE001  # other people's code; told as this record's failure
             self._provider = None
@@ -280,6 +296,8 @@ class _Lane:
             if failure["kind"] == "credentials" and index not in self._begun:
                 self._unopened = failure
             return failure
+        finally:
+            self.holds_others = False
         return None
 
 

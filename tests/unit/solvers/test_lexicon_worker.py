@@ -401,6 +401,40 @@ def test_a_zone_that_hangs_is_given_up_and_the_others_are_done() -> None:
     assert good.values == ["three"]
 
 
+@pytest.mark.parametrize("is_orphan", [False, True])
+def test_values_of_others_are_put_back_after_the_time_is_over_and_when_the_parent_is_gone(*, is_orphan: bool) -> None:
+    replaced, given_up = threading.Event(), threading.Event()
+
+    class Replaces(Memory):
+        """It takes others' values away at first, and is slow."""
+
+        def create_record(self, rtype: str, name: str, content: str) -> bool:
+            if not replaced.is_set():
+                self.records = []
+                replaced.set()
+                given_up.wait(20)
+            else:
+                threading.Event().wait(0.3)  # a moment in which a process that ended at once would be gone
+            return super().create_record(rtype, name, content)
+
+    provider, told = Replaces(["other"]), dict[int, lexicon_worker.Failure | None]()
+
+    def tell(index: int, failure: lexicon_worker.Failure | None) -> None:
+        told[index] = failure
+        given_up.set()
+
+    def is_gone() -> bool:
+        if is_orphan and replaced.is_set():
+            given_up.set()
+        return is_orphan and replaced.is_set()
+
+    timeout = 20 if is_orphan else 0.5
+    zones = {ZONE: [(0, OWNER, "one")]}
+    lexicon_worker.work(job(zones=zones, timeout=timeout), tell, is_orphan=is_gone, opening=lambda *_: provider)
+    assert provider.values == ["one", "other"]
+    assert [failure and failure["kind"] for failure in told.values()] == ([] if is_orphan else ["timeout"])
+
+
 def test_nothing_is_begun_once_the_parent_is_gone() -> None:
     opened = list[str]()
 
