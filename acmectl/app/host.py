@@ -24,6 +24,7 @@ from acmectl.policy.refresh import Wanted
 from acmectl.policy.renewal import Due
 from acmectl.solvers import registry as solvers
 from acmectl.solvers.delegation import delegating, zone_of
+from acmectl.solvers.marks import mark
 from acmectl.storage import identity
 from acmectl.storage.clock import CAClock
 from acmectl.storage.state import StateDirectory
@@ -261,6 +262,7 @@ class Host:
             directory_url=self.config.authority.directory_url,
             published_cutoff=self._cutoff,
             max_names=self._max_names,
+            marks={name: mark(section.type, section.options) for name, section in self.config.solvers.items()},
         )
 
     def follower(self) -> Follower:

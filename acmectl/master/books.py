@@ -32,15 +32,25 @@ NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 class Books:
     """A master's side of the state database."""
 
-    def __init__(self, memory: Memory, *, directory_url: str, new_orders: int, may_wait: bool = True) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        directory_url: str,
+        new_orders: int,
+        may_wait: bool = True,
+        marks: Mapping[str, str] | None = None,
+    ) -> None:
         """For one run. What is learned is of the CA at `directory_url`; an account may send `new_orders` in three hours.
 
+        `marks` tell for each solver where its options lead to: what was published under another one cannot be known to be removed.
         `may_wait`: what the CA has paused waits until a person asks for it by name; else it is tried daily.
         """
         self._memory = memory
         self._directory_url = directory_url
         self._limit = new_orders
         self._may_wait = may_wait
+        self._marks = marks or {}
         self._before: dict[tuple[str, str], Failure | None] = {}  # what had failed before this run
         self._blocked: set[str] = set()  # in this run
 
@@ -250,25 +260,47 @@ class Books:
 
     def publishing(self, solver: str, responses: Iterable[Response]) -> None:
         """Note what is about to be published, so that the next run cleans up after one that was killed."""
-        self._note(solver, dict.fromkeys((*self.leftovers(solver), *responses)))
+        self._note(solver, dict.fromkeys(responses, self._marks.get(solver)) | self._left(solver))
 
     def removed(self, solver: str, responses: Iterable[Response]) -> None:
-        """What has been taken away again."""
+        """What has been taken away again; what was published under other options is noted still."""
+        here = {None, self._marks.get(solver)}
+        left, gone = self._left(solver), set(responses)
+        if gone:
+            self._note(solver, {r: mark for r, mark in left.items() if r not in gone or mark not in here})
+
+    def given_up(self, solver: str, responses: Iterable[Response]) -> None:
+        """What nobody tries to take away any more."""
         gone = set(responses)
-        self._note(solver, [r for r in self.leftovers(solver) if r not in gone])
+        self._note(solver, {r: mark for r, mark in self._left(solver).items() if r not in gone})
 
     def leftovers(self, solver: str) -> tuple[Response, ...]:
         """What may still lie in the world."""
+        return tuple(self._left(solver))
+
+    def _left(self, solver: str) -> dict[Response, str | None]:
+        """What may still lie in the world, and the mark of the options under which it was published."""
         left = json.loads(self._memory.fact(f"published/{solver}") or "[]")
-        return tuple(Response(**r | {"identifier": Identifier(r["identifier"])}) for r in left)
+        marks = [r.pop("mark", None) for r in left]
+        responses = [Response(**r | {"identifier": Identifier(r["identifier"])}) for r in left]
+        return dict(zip(responses, marks, strict=True))
+
+    def mark(self, solver: str) -> str | None:
+        """Where the options of a solver lead to now."""
+        return self._marks.get(solver)
 
     def solvers_with_leftovers(self) -> tuple[str, ...]:
         """The solvers, configured or not, whose records may still lie in the world."""
         names = (key.removeprefix("published/") for key in self._memory.facts("published/"))
         return tuple(name for name in names if self.leftovers(name))
 
-    def _note(self, solver: str, responses: Iterable[Response]) -> None:
-        text = json.dumps([asdict(r) | {"identifier": r.identifier.value} for r in responses])
+    def _note(self, solver: str, left: Mapping[Response, str | None]) -> None:
+        text = json.dumps(
+            [
+                asdict(r) | {"identifier": r.identifier.value} | ({"mark": mark} if mark else {})
+                for r, mark in left.items()
+            ]
+        )
         self._memory.set_fact(f"published/{solver}", text)
 
 

@@ -16,6 +16,7 @@ from acmectl.errors import AcmectlError
 from acmectl.master import looking
 from acmectl.master.books import Books
 from acmectl.master.choosing import Choosing
+from acmectl.master.leftovers import Leftovers, place
 from acmectl.master.preflight import Preflight, Step, silent
 from acmectl.master.receipts import RememberedReceipts
 from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameResult, Note, Outcome, Settings
@@ -25,7 +26,7 @@ from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import health, refresh
 from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
-from acmectl.solvers.base import KeepsReceipts, Response, Solver
+from acmectl.solvers.base import KeepsReceipts, Solver
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
@@ -51,6 +52,7 @@ class Master:
         directory_url: str,
         published_cutoff: Callable[[str | None, datetime], timedelta | None],
         max_names: Callable[[str | None, datetime], int],
+        marks: Mapping[str, str] | None = None,
     ) -> None:
         """`connect` opens a session for an account by name with the CA at `directory_url`; the last two are what is published of a profile at a time."""
         self._connect = connect
@@ -58,8 +60,9 @@ class Master:
         self._solvers: dict[str, Solver] = {}
         self._memory = memory
         self._books = Books(
-            memory, directory_url=directory_url, new_orders=settings.new_orders, may_wait=settings.may_wait
+            memory, directory_url=directory_url, new_orders=settings.new_orders, may_wait=settings.may_wait, marks=marks
         )
+        self._leftovers = Leftovers(self._solver, solvers, books=self._books, memory=memory, now=lambda: self.now)
         self._reuse = Reuse(memory, directory_url=directory_url)
         self._clock = clock
         self._settings = settings
@@ -108,7 +111,7 @@ class Master:
         asks the CA for every authorization that is remembered as valid; what it has lost is proven in the same run.
         """
         self._clock.review()
-        self._remove_leftovers()
+        self._leftovers.remove()
         looked = self._look(wanted) if verify else ()
         plan = self.plan(wanted, forced=forced)
         if forget and plan.forget:
@@ -131,7 +134,7 @@ class Master:
 
         Each name by its solvers up to the first that works, with `every` by all. `progress` is told solver, step and how many.
         """
-        self._remove_leftovers()
+        self._leftovers.remove()
         choosing = Choosing(self._solver, self._books, now=lambda: self.now)
         preflight = Preflight(
             self._solver, self._books, pool=self._settings.workers, choosing=choosing, progress=progress
@@ -282,25 +285,11 @@ class Master:
             self._solvers[name] = solver
         return self._solvers[name]
 
-    def _remove_leftovers(self) -> None:
-        for name in self._factories:
-            left = self._books.leftovers(name)
-            if not left:
-                continue
-            try:
-                failures = self._solver(name).remove(left)
-            except AcmectlError as error:
-                log.warning("an interrupted run left records behind, and solver `%s` failed: %s", name, error)
-                continue
-            for response, failure in failures.items():
-                log.warning("an interrupted run left a record behind for `%s`: %s", response.identifier, failure)
-            self._books.removed(name, [r for r in left if r not in failures])
-
     def _abandoned(self) -> Iterator[Note]:
         """What an interrupted run left behind with a solver that is not configured any more: nobody removes it."""
         for name in self._books.solvers_with_leftovers():
             if name not in self._factories:
-                places = ", ".join(dict.fromkeys(_place(r) for r in self._books.leftovers(name)))
+                places = ", ".join(dict.fromkeys(place(r) for r in self._books.leftovers(name)))
                 yield Note(
                     f"an interrupted run left behind what solver `{name}` published, and no solver has that name now: {places}",
                     f"give solver `{name}` its configuration back for one run, which removes it",
@@ -323,13 +312,6 @@ def _undisturbed(decision: Decision, now: datetime) -> NameResult:
         and decision.failure.asked_until is not None
         and decision.failure.asked_until > now,
     )
-
-
-def _place(response: Response) -> str:
-    name = response.identifier
-    if response.type == "dns-01":
-        return f"TXT `{name.challenge_record}`"
-    return f"`http://{name}{response.url_path}`" if response.type == "http-01" else f"{response.type} of `{name}`"
 
 
 def _hours(duration: timedelta) -> str:

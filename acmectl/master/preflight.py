@@ -63,6 +63,7 @@ class Preflight:
         self._choosing = choosing or Choosing(solver, books)
         self._progress = progress
         self._passed: set[Wanted] = set()
+        self._unpublished: set[Response] = set()
 
     def failing(self, names: Iterable[Wanted]) -> dict[Wanted, AcmectlError]:
         """Publish a probe for every name, see it, and remove it; returns why which of them could not be proven now.
@@ -114,7 +115,11 @@ class Preflight:
             failed = self._each(by_solver, self._publish)
         finally:  # also when the run is interrupted, and not in a worker, whose waits have ended by then
             left = self._each(by_solver, self._remove)
-        outcomes |= {c: _probed(failed.get(r), left.get(r)) for made in by_solver.values() for r, c in made.items()}
+        outcomes |= {
+            c: _probed(failed.get(r), left.get(r), is_published=r not in self._unpublished)
+            for made in by_solver.values()
+            for r, c in made.items()
+        }
         for (wanted, choice), outcome in outcomes.items():
             if outcome.error is not None:
                 self._choosing.failed(wanted, choice.solver, outcome.error)
@@ -137,6 +142,7 @@ class Preflight:
         solver = self._solver(name)
         self._books.publishing(name, responses)
         failures = dict(solver.publish(responses))
+        self._unpublished |= failures.keys()
         self._progress(name, "published", len(responses))
         failures |= solver.seen([r for r in responses if r not in failures])
         self._progress(name, "seen", len(responses))
@@ -150,8 +156,11 @@ class Preflight:
         return left
 
 
-def _probed(error: AcmectlError | None, left: AcmectlError | None) -> Probed:
-    """A solver that is broken says the same twice."""
+def _probed(error: AcmectlError | None, left: AcmectlError | None, *, is_published: bool) -> Probed:
+    """A solver that is broken says the same twice, and what could not be published was hardly left behind."""
+    if left and not is_published:
+        log.info("what could not be published could not be removed either: %s", left)
+        left = None
     return Probed(error, None if error and left and error.message == left.message else left)
 
 

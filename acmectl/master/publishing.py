@@ -26,6 +26,7 @@ class Publisher:
         self._books = books
         self._pool = pool
         self._unpublished: set[Response] = set()
+        self._older: set[Response] = set()  # what an earlier run may have published, and this one could not
 
     def publish(self, attempts: list[Attempt]) -> dict[Attempt, AcmectlError]:
         """Publish and see; returns why which attempts may not be answered."""
@@ -33,10 +34,12 @@ class Publisher:
 
         def publish(name: str) -> dict[Response, SolverError]:
             solver, responses = self._solver(name), tuple(a.response for a in groups[name])
+            before = set(self._books.leftovers(name))
             self._books.publishing(name, responses)
             failures = dict(solver.publish(responses))
             self._unpublished.update(failures)
-            return failures | dict(solver.seen([r for r in responses if r not in failures]))
+            self._older |= before & failures.keys()
+            return failures | dict(solver.seen([r for r in responses if r not in failures and r not in self._older]))
 
         failed, broken = workers.each(groups, publish, workers=self._pool)
         reasons = {a: broken.get(a.solver) or failed[a.solver].get(a.response) for a in attempts}
@@ -53,7 +56,7 @@ class Publisher:
                 # what was never published is no surprise, and its own error is reported
                 level = logging.INFO if response in self._unpublished else logging.WARNING
                 log.log(level, "left behind for `%s`: %s", response.identifier, error)
-            self._books.removed(name, [r for r in responses if r not in failures])
+            self._books.removed(name, [r for r in responses if r not in failures and r not in self._older])
 
         _, broken = workers.each(groups, remove, workers=self._pool)
         for name, error in broken.items():

@@ -250,3 +250,17 @@ def test_receipts_outlive_the_process_and_go_when_their_response_is_removed(desk
     receipts.put(ours[2], "record 2")
     assert [later.get(response) for response in ours] == [None, "record 1", "record 2"]
     memory.close()
+
+
+def test_what_could_not_be_published_is_not_called_left_behind(tmp_path: Path) -> None:
+    class Down(Fake):
+        def remove(self, responses: Sequence[Response]) -> Mapping[Response, SolverError]:
+            return {response: SolverError("no such record") for response in responses}
+
+    desk = Desk(tmp_path, down=Down(DNS, "bad.test"))
+    names = [(wanted(name, "down"), Choice("down", "dns-01", Probe.PUBLISH)) for name in ("bad.test", "good.test")]
+    bad, good = desk.preflight.probe(names).values()
+    desk.memory.close()
+    assert (bad.error is None, bad.left) == (False, None)
+    assert good.error is None
+    assert good.left is not None
