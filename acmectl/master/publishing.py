@@ -38,8 +38,9 @@ class Publisher:
             self._books.publishing(name, responses)
             failures = dict(solver.publish(responses))
             self._unpublished.update(failures)
-            self._older |= before & failures.keys()
-            return failures | dict(solver.seen([r for r in responses if r not in failures and r not in self._older]))
+            self._older.difference_update(responses)
+            self._older.update(before & failures.keys())
+            return failures | dict(solver.seen([r for r in responses if r not in failures]))
 
         failed, broken = workers.each(groups, publish, workers=self._pool)
         reasons = {a: broken.get(a.solver) or failed[a.solver].get(a.response) for a in attempts}
