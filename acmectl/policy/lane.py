@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.orders import AuthorizationStatus
@@ -59,10 +59,15 @@ class Costs:
 
 
 class Budget:
-    """The newOrders of one account, in a sliding window of three hours, as the master counts them."""
+    """The newOrders of one account, in a sliding window of three hours, as the master counts them.
 
-    def __init__(self, limit: int, costs: Costs) -> None:
+    A run sends its orders some time after it began, so a run just three hours later finds them still counted.
+    """
+
+    def __init__(self, limit: int, costs: Costs, *, late: timedelta) -> None:
+        """Orders are sent as much as `late` after the beginning of a run."""
         self._limit = limit
+        self._late = late
         self._costs = costs
         self._sent: deque[tuple[datetime, int]] = deque()
         self._count = 0
@@ -74,11 +79,14 @@ class Budget:
         return self._limit - self._count
 
     def spend(self, now: datetime, orders: int) -> None:
-        """So many were sent."""
-        self._sent.append((now, orders))
+        """So many were sent in the run that began at `now`."""
+        at = now + self._late
+        before = self._sent.pop()[1] if self._sent and self._sent[-1][0] == at else 0
+        self._sent.append((at, before + orders))
         self._count += orders
         self._costs.orders += orders
-        self._costs.peak = max(self._costs.peak, self._count)
+        ended = sum(count for sent_at, count in takewhile(lambda sent: sent[0] <= at - _PER, self._sent))
+        self._costs.peak = max(self._costs.peak, self._count - ended)
 
 
 class Lane:
