@@ -5,7 +5,7 @@ Everything heavy is imported where it is first needed, so that a run with nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from acmectl import workers
 from acmectl.app.loading import Parts, read
 from acmectl.deploy import registry as targets
-from acmectl.errors import InvalidName, StorageError, UsageError
+from acmectl.errors import AccountElsewhere, InvalidName, StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.names import Identifier
 from acmectl.options import nearest
@@ -76,37 +76,42 @@ class Host:
 
     @property
     def memory(self) -> Memory:
-        """What this host remembers, without what belongs to accounts that were replaced since.
-
-        Raises StorageError for an account of another CA than the configuration's.
-        """
-        past = [name for name, url in self._urls().items() if not identity.is_of(self.state.memory, name, url)]
+        """What this host remembers, without what belongs to accounts that were replaced since, or cannot be used now."""
+        urls, unusable = self._accounts()
+        replaced = [name for name, url in urls.items() if not identity.is_of(self.state.memory, name, url)]
+        past = [*unusable, *replaced]
         if not past:
             return self.state.memory
         return identity.Past(self.state.memory, accounts=past, certificates=self._issued_by(past))
 
     def settle(self) -> None:
-        """For a run, which holds the lock: forget what belongs to accounts that were replaced. Raises as `memory` does."""
-        for name, url in self._urls().items():
+        """For a run, which holds the lock: forget what belongs to accounts that were replaced."""
+        for name, url in self._accounts()[0].items():
             identity.adopt(self.state.memory, name, url, certificates=self._issued_by([name]))
 
-    def _urls(self) -> dict[str, str]:
-        """The account URLs of the configuration's accounts; one that is missing or damaged is told of where it is used."""
+    @property
+    def unusable_accounts(self) -> Mapping[str, StorageError]:
+        """Why accounts of the configuration cannot be used: missing, damaged, of another CA. A run tells it of all that needs them."""
+        return self._accounts()[1]
+
+    def _accounts(self) -> tuple[dict[str, str], dict[str, StorageError]]:
+        """The URLs of the accounts that are in use, by name, and why others cannot be used."""
         entries = self.config.master.authorize if self.config.master else ()
         certificates = self.config.certificates.values()
-        urls = {}
+        urls, unusable = {}, {}
         for name in dict.fromkeys([*(e.account for e in entries), *(c.spec.account for c in certificates)]):
             try:
                 stored = self.state.accounts.load(name)
-            except StorageError:
-                continue
-            self._check_authority(stored)
-            urls[name] = stored.account_url
-        return urls
+                self._check_authority(stored)
+            except StorageError as error:
+                unusable[name] = error
+            else:
+                urls[name] = stored.account_url
+        return urls, unusable
 
     def _check_authority(self, stored: StoredAccount) -> None:
         if stored.directory_url != self.config.authority.directory_url:
-            raise StorageError(
+            raise AccountElsewhere(
                 f"the account `{stored.name}` belongs to another CA: {stored.directory_url}",
                 hint=f"the configuration says {self.config.authority.directory_url}: set `authority`, "
                 "or register or import an account there under another name",

@@ -115,12 +115,12 @@ def status_(context: Context, *, json: bool) -> int:
     """Say until when each name is authorized; never asks the CA."""
     with context.reading() as host:
         plan = host.master().plan(host.wanted)
-        failures = host.memory.failures("name")
+        failures, unusable = host.memory.failures("name"), host.unusable_accounts
         now = host.clock()
     if json:
-        words.json_out({"master": names_.master_status_json(plan, failures, now)})
+        words.json_out({"master": names_.master_status_json(plan, failures, unusable, now)})
     else:
-        names_.master_status(plan, failures, now)
+        names_.master_status(plan, failures, unusable, now)
     return health.of_names(plan, failures, now)
 
 

@@ -189,7 +189,9 @@ def test_a_deactivation_wants_the_account_s_url(master: Host) -> None:
     assert "at the CA:  valid" in master.good("account", "show", "--live").out
 
 
-def test_a_deactivated_account_is_archived_and_every_host_says_so(master: Host, follower: Host) -> None:
+def test_a_deactivated_account_is_archived_and_every_host_says_so(authorized: Host, follower: Host) -> None:
+    master = authorized
+    master.good("status")
     url = stored(master).account_url
     done = master.block(master.good("account", "deactivate", "--confirm", url))
     assert done.startswith(
@@ -204,6 +206,10 @@ def test_a_deactivated_account_is_archived_and_every_host_says_so(master: Host, 
     ran = master.acmectl("master", "run")
     assert ran.status == 1
     assert "the account `default` was deactivated: what was it lies in `" in ran.err
+    for reading in (("status",), ("master", "status")):
+        looked = master.acmectl(*reading)
+        assert (looked.status, looked.out.count("not authorized  never seen")) == (1, 2)
+        assert "the account `default` was deactivated: what was it lies in `" in looked.err
     there = follower.acmectl("follower", "run")
     assert there.status == 1
     assert "deactivated" in there.err

@@ -125,6 +125,7 @@ def deactivate(context: Context, name: str | None, confirm: str | None, lock_wai
             account_changes.deactivate(session)
             words.clock_warning(session.clock_offset)
         archived = host.state.accounts.archive(name, at=host.clock())
+        host.state.memory.forget_account(name)  # its authorizations are lost with it
         remember(host, name, "deactivated", f"{stored.account_url}, archived as {archived}")
     words_about.deactivated(stored, archived)
     return 0
