@@ -48,7 +48,8 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
         lookups.looked_at(report.looked, talks=context.talks)
     names_.master_report(report, talks=context.talks, asked=bool(names))
     is_refused = bool(names) and any(result.is_firm for result in report.results)
-    return ExitStatus.FAILED if report.failed or is_refused else ExitStatus.AS_WANTED
+    is_unanswered = any(one.found == "unknown" for one in report.looked)
+    return ExitStatus.FAILED if report.failed or is_refused or is_unanswered else ExitStatus.AS_WANTED
 
 
 @master.command("try")

@@ -313,3 +313,13 @@ def test_a_master_whose_account_was_rolled_over_elsewhere_says_what_to_do(master
     assert "which was given another key, or is gone" in ran.err
     master.good("account", "import", str(follower.directory / "new.json"), "--replace")
     assert master.good("-v", "master", "run").out.count("  proven  ") == 2
+
+
+def test_verifying_by_a_key_that_was_replaced_elsewhere_says_so_of_every_name_and_fails(
+    authorized: Host, follower: Host
+) -> None:
+    follower.good("account", "rollover")
+    ran = authorized.acmectl("master", "run", "--verify")
+    assert ran.status == 1
+    (told,) = [line for line in ran.err.splitlines() if "the CA could not be asked about" in line]
+    assert all(part in told for part in ("`xmpp.acme.test`", "`mail.acme.test`", "was given another key, or is gone"))
