@@ -186,7 +186,8 @@ class Books:
         return failures
 
     def _failure(self, previous: Failure | None, key: str, error: AcmectlError, now: datetime) -> Failure:
-        said = getattr(error, "cause", None) or error  # what the CA said, where a name was left as it is
+        cause = getattr(error, "cause", None)
+        said = cause or error  # what the CA said, where a name was left as it is
         retry_after = said.retry_after if isinstance(said, CARefused) else None
         is_open = isinstance(said, RateLimited) and retry_after is None
         is_paused = is_open and not (isinstance(said, CARefused) and batching.is_about_set(said.problem))
@@ -199,6 +200,7 @@ class Books:
             retry_after=_DAILY if is_open else retry_after,
             paused=is_paused and self._may_wait,
             local=is_local(error),
+            standing=cause is not None,
         )
 
     def block(self, account: str, error: CARefused, now: datetime) -> Failure:

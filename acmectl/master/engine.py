@@ -320,6 +320,7 @@ def _undisturbed(decision: Decision, now: datetime) -> NameResult:
         retry_at=decision.at,
         is_paused=decision.at is None,
         is_firm=decision.failure is not None
+        and decision.failure.kind == "account"
         and decision.failure.asked_until is not None
         and decision.failure.asked_until > now,
     )
