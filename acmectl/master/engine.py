@@ -108,6 +108,8 @@ class Master:
         asks the CA for every authorization that is remembered as valid; what it has lost is proven in the same run.
         """
         self._clock.review()
+        if self._clock.jumped_back:
+            self._ask_for_the_time(wanted)
         self._remove_leftovers()
         looked = self._look(wanted) if verify else ()
         plan = self.plan(wanted, forced=forced)
@@ -158,6 +160,18 @@ class Master:
             forgotten += [*given_up, *(Forgotten(a) for a in of_account if a not in active)]
         self._books.forget((f.authorization for f in forgotten if f.error is None), self.now)
         return tuple(forgotten)
+
+    def _ask_for_the_time(self, wanted: Sequence[Wanted]) -> None:
+        """The directory's answer brings it. A CA that is away brings none: then this run goes by our own clock, and the next asks again."""
+        log.warning("the clock of this host has jumped back: asking the CA for the time")
+        for account in dict.fromkeys(w.account for w in wanted):
+            try:
+                with self._session(account) as session:
+                    session.directory  # noqa: B018 - the first answer brings the CA's time
+            except AcmectlError as error:
+                log.warning("the CA's time could not be learned: %s", error)
+            else:
+                return
 
     # -- one account
 
