@@ -284,6 +284,7 @@ class Host:
             pause=self._pause,
             directory_url=self.config.authority.directory_url,
             account_profile=self._account_profile,
+            account_error=self.unusable_accounts.get,
             settings=Settings(
                 grace=patience.grace,
                 alarm_at=patience.alarm_at,

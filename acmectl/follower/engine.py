@@ -55,13 +55,16 @@ class Follower:
         directory_url: str,
         settings: Settings,
         account_profile: Callable[[str], str | None] = lambda _: None,
+        account_error: Callable[[str], AcmectlError | None] = lambda _: None,
     ) -> None:
         """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds.
 
-        `account_profile` tells the profile under which an account was registered or exported.
+        `account_profile` tells the profile under which an account was registered or exported, `account_error` why it cannot be used.
         """
         sessions = Sessions(connect)
-        self._means = Means(certificates, revocations, memory, clock, pause, directory_url, settings, sessions)
+        self._means = Means(
+            certificates, revocations, memory, clock, pause, directory_url, settings, sessions, account_error
+        )
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
         self._attempts = Attempts(self._means, self._standing, self._advice)

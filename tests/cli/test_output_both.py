@@ -80,6 +80,7 @@ CERTIFICATE: dict[str, Any] = {
     },
     "damage": "NoneType",
     "key_error": "NoneType",
+    "account_error": "NoneType",
     "due": "bool",
     "reason": "NoneType",
     "due_at": "str",

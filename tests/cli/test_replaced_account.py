@@ -83,3 +83,23 @@ def test_names_of_a_missing_account_are_not_authorized_whatever_was_proven(autho
     (authorized.directory / "kept").rename(folder)
     authorized.good("status")
     assert "asked nothing of the CA" in authorized.good("-v", "run").out, "nothing was forgotten"
+
+
+def test_a_certificate_whose_account_is_missing_fails_in_status_as_in_a_run_once_it_is_due(
+    ca: Sandbox, issued: Host
+) -> None:
+    missing = "no account `default` in `TMP/follower/state/accounts`"
+    (issued.state / "accounts/default").rename(issued.directory / "kept")
+    for command in (("status",), ("follower", "status")):
+        told = issued.block(issued.acmectl(*command))
+        assert f"  its account cannot be used: {missing}\n" in told
+        assert told.endswith("-> 0\n"), "nothing is due, and a run asks nobody"
+    issued.good("follower", "run")
+    issued.configure(follower_of(ca, "  new: {names: [xmpp.acme.test]}\n"))
+    for command in (("status",), ("follower", "status"), ("follower", "run"), ("run",)):
+        ran = issued.block(issued.acmectl(*command))
+        assert missing in ran, command
+        assert ran.endswith("-> 1\n"), command
+    assert issued.block(issued.acmectl("follower", "plan")) == f"new  fail  {missing}\n-> 0\n"
+    (told,) = json.loads(issued.acmectl("follower", "status", "--json").out)["certificates"]
+    assert told["account_error"].startswith("no account `default`")
