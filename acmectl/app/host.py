@@ -16,6 +16,7 @@ from acmectl.app.loading import Parts, read
 from acmectl.deploy import registry as targets
 from acmectl.errors import AccountElsewhere, InvalidName, StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
+from acmectl.model.certificates import KIND
 from acmectl.model.names import Identifier
 from acmectl.options import nearest
 from acmectl.policy import backoff, batching, ca_rules
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus, Follower, Wish
     from acmectl.keys import PrivateKey
     from acmectl.master import Master
+    from acmectl.model.certificates import CertificateSpec
     from acmectl.solvers.base import Solver
     from acmectl.storage.accounts import StoredAccount
     from acmectl.storage.memory import Memory
@@ -176,28 +178,38 @@ class Host:
             raise UsageError(error.message, hint=error.hint) from error
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
-        """The certificates of the follower's part, or those that a person names, in all their kinds of keys.
+        """The certificates of the follower's part, or those that a person names: LABEL in all kinds of keys, LABEL+KEYTYPE in one.
 
-        Raises UsageError for an unknown label.
+        Raises UsageError for an unknown label or kind.
         """
         from acmectl.follower import Wish
         from acmectl.follower.deploying import Placed
 
-        chosen = tuple(dict.fromkeys(labels)) or tuple(self.config.certificates)
-        for label in chosen:
-            if label not in self.config.certificates:
-                raise UsageError(f"there is no certificate `{label}`", hint=nearest(label, self.config.certificates))
+        specs = dict.fromkeys(
+            spec for label in tuple(labels) or self.config.certificates for spec in self._specs(label)
+        )
         return tuple(
             Wish(
                 spec,
                 tuple(
                     Placed(f"{kind}[{index}]", targets.build(kind, targets.options_for(options, spec)))
-                    for index, (kind, options) in enumerate(self.parts.targets.get(label, ()))
+                    for index, (kind, options) in enumerate(self.parts.targets.get(spec.configured_label, ()))
                 ),
             )
-            for label in chosen
-            for spec in self.config.certificates[label].specs
+            for spec in specs
         )
+
+    def _specs(self, label: str) -> tuple[CertificateSpec, ...]:
+        """The kinds of a certificate that a person means. Raises UsageError."""
+        configured, _, kind = label.partition(KIND)
+        if configured not in self.config.certificates:
+            raise UsageError(f"there is no certificate `{label}`", hint=nearest(configured, self.config.certificates))
+        specs = self.config.certificates[configured].specs
+        found = tuple(spec for spec in specs if not kind or spec.key_type == kind)
+        if not found:
+            kinds = ", ".join(f"`{spec.key_type}`" for spec in specs)
+            raise UsageError(f"the certificate `{configured}` has no key of the kind `{kind}`", hint=f"it has {kinds}")
+        return found
 
     def master(self, solver: Solver | None = None) -> Master:
         """The engine that keeps names authorized; the configuration must have a `master` part.
@@ -268,11 +280,11 @@ class Host:
             max_names=self._max_names,
         )
 
-    def follower(self) -> Follower:
-        """The engine that issues and deploys; the configuration must have `certificates`."""
+    def follower(self, *, past: bool = False) -> Follower:
+        """The engine that issues and deploys; the configuration must have `certificates`, but for a look at `past` ones."""
         from acmectl.follower import Follower, Settings
 
-        if not self.config.certificates:
+        if not self.config.certificates and not past:
             raise UsageError("this host is no follower", hint="its configuration has no `certificates:`")
         patience = self.config.follower
         return Follower(
@@ -305,11 +317,15 @@ class Host:
         """The stored account, under the lock, with the key that the CA knows. Raises as `connect` does."""
         stored = self.state.accounts.load(name)
         self._check_authority(stored)
-        if stored.next_key_pem is None:
-            return stored
         from acmectl.app import rollover
 
-        return rollover.settle(self.state.accounts, stored, self.session)
+        if stored.next_key_pem is None:
+            rollover.tell(self.state.memory, stored)
+            return stored
+        settled = rollover.settle(self.state.accounts, stored, self.session)
+        if settled.next_key_pem is None:
+            rollover.told(self.state.memory, name)  # `settle` has just said it
+        return settled
 
     def session(self, key: PrivateKey | None = None, account_url: str | None = None) -> Session:
         """A session with the configured CA, for any key or none."""
