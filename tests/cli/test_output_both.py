@@ -114,6 +114,7 @@ VIEW: dict[str, Any] = {
     "pin_sha256": "str",
     "next_pin_sha256": "NoneType",
     "chain": [{"issuer": "str", "fingerprint_sha256": "str"}],
+    "in_configuration": "bool",
     "renewal_info": ADVICE,
     "rollback": "NoneType",
     "generations": [{"number": "int", "in_use": "bool", "certificate": ON_DISK, "revoked": "NoneType"}],
