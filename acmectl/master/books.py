@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CARefused, RateLimited, SolverError
+from acmectl.errors import AcmectlError, CARefused, CAUnreachable, RateLimited, SolverError
 from acmectl.model.memory import Event, Failure, RememberedAuthorization, failure_key
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, Order
 from acmectl.policy import backoff, batching
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.policy.refresh import Knowledge, Wanted
+from acmectl.policy.replacing import Zone
 from acmectl.solvers.base import Response
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _KEPT_AFTER_ITS_END = timedelta(days=1)
 _DAILY = backoff.PAUSES[-1]
+_TOLERANCE = timedelta(minutes=1)  # between two answers of a CA about what time it is
 NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 
 
@@ -67,7 +69,31 @@ class Books:
 
     def _sent(self, account: str, now: datetime) -> list[float]:
         since = (now - NEW_ORDERS.per).timestamp()
-        return [at for at in json.loads(self._memory.fact(f"new-orders/{account}") or "[]") if at > since]
+        until = (now + _TOLERANCE).timestamp()  # what is later was written by a clock that was ahead
+        return [at for at in json.loads(self._memory.fact(f"new-orders/{account}") or "[]") if since < at <= until]
+
+    def authorizations(self, account: str, profile: str | None) -> list[RememberedAuthorization]:
+        """Those of an account that are remembered as valid under a profile."""
+        known = self._memory.authorizations(account)
+        return [a for a in known if a.profile == profile and a.status is AuthorizationStatus.VALID]
+
+    # -- zones
+
+    def failed_zones(self, account: str, profile: str | None) -> frozenset[Zone]:
+        """Those of which a name that was given up could not be validated, and none was proven since."""
+        known = json.loads(self._memory.fact(self._zones_key(account, profile)) or "[]")
+        return frozenset((solver, domain) for solver, domain in known)
+
+    def judge_zones(
+        self, account: str, profile: str | None, *, failed: Collection[Zone], proven: Collection[Zone]
+    ) -> None:
+        """Names of these zones failed after they were given up, or were proven."""
+        known = self.failed_zones(account, profile)
+        if (zones := (known | {*failed}) - {*proven}) != known:
+            self._memory.set_fact(self._zones_key(account, profile), json.dumps(sorted(zones)))
+
+    def _zones_key(self, account: str, profile: str | None) -> str:
+        return f"failed-zones/{account}/{profile or ''}"
 
     # -- what is known of the CA
 
@@ -122,6 +148,7 @@ class Books:
         keys = [failure_key(a.account, a.profile, a.identifier) for a in authorizations]
         self._clear("name", keys)
         self._clear("account", {a.account for a in authorizations} - self._blocked)
+        self._clear("outage", {a.account for a in authorizations})
 
     def _clear(self, kind: str, keys: Iterable[str]) -> None:
         keys = tuple(keys)
@@ -218,6 +245,28 @@ class Books:
         self._memory.save_failure(failure)
         return failure
 
+    def unblock(self, account: str) -> None:
+        """What the CA asked for in this run has been waited out in it: what is proven from now on shows that it is over."""
+        self._blocked.discard(account)
+
+    def away(self, account: str, error: CAUnreachable, now: datetime) -> None:
+        """The CA took no orders of an account, for it did not answer: runs that come each minute need not ask each time."""
+        failure = backoff.outage(
+            self._memory.failures("outage").get(account),
+            kind="outage",
+            key=account,
+            reason=error.message,
+            now=now,
+            retry_after=error.retry_after,
+        )
+        self._memory.save_failure(failure)
+
+    def lost(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
+        """Authorizations that the CA has lost: what failed while they were good, and nobody asked to wait for, is no reason to wait any more."""
+        failures = self._memory.failures("name")
+        keys = [failure_key(a.account, a.profile, a.identifier) for a in authorizations]
+        self._clear("name", [key for key in keys if key in failures and not _is_asked_for(failures[key], now)])
+
     def say(self, events: Iterable[tuple[Identifier, str, str]], now: datetime) -> None:
         """Into the log: name, what, and the words."""
         lines = [Event(now, name.value, kind, text) for name, kind, text in events]
@@ -273,6 +322,11 @@ def remembered(
         challenge_type=challenge_type,
         seen_at=now,
     )
+
+
+def _is_asked_for(failure: Failure, now: datetime) -> bool:
+    """Whether the CA, or a person who has yet to act, is what a failure waits for."""
+    return failure.retry_at is None or (failure.asked_until is not None and failure.asked_until > now)
 
 
 def is_local(error: AcmectlError) -> bool:
