@@ -23,7 +23,7 @@ from acmectl.master.reuse import Reuse
 from acmectl.master.trying import Trial, attempt
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.policy import health, refresh
+from acmectl.policy import backoff, health, refresh
 from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
 from acmectl.solvers.base import KeepsReceipts, Response, Solver
 
@@ -83,7 +83,7 @@ class Master:
             knowledge={profile: self.knowledge(profile) for profile in {w.profile for w in wanted}},
             schedule=self._settings.schedule,
             forced=forced,
-            blocked=self._memory.failures("account"),
+            blocked={**self._memory.failures("outage"), **self._memory.failures("account")},
         )
 
     def knowledge(self, profile: str | None) -> Knowledge:
@@ -234,6 +234,7 @@ class Master:
                 looked += [Looked(a, Found.UNKNOWN, error.message) for a in of_account]
         self._books.seen(one.authorization for one in looked)
         ended = [one for one in looked if one.found in {Found.LOST, Found.LAPSED}]
+        self._books.lost((one.authorization for one in looked if one.found is Found.LOST), self.now)
         self._books.say(((one.authorization.identifier, one.found, one.words) for one in ended), self.now)
         return tuple(looked)
 
@@ -246,7 +247,10 @@ class Master:
             and not self._reuse.is_proven(w.profile)
             and not self._reuse.never_happens(w.profile)
         ]
+        blocked = self._memory.failures("account")
         for account in dict.fromkeys(w.account for w in open_question):
+            if not backoff.may_try(blocked.get(account), self.now):
+                continue
             try:
                 with self._session(account) as session:
                     self._account_run(session, account).probe([w for w in open_question if w.account == account])

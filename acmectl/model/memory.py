@@ -76,7 +76,8 @@ class Failure:
     `steps` is how many of them were of the kind after which each pause is longer than the one before.
 
     `kind` is `name` (key: account, profile and identifier, as
-    `failure_key` joins them), `certificate` (key: label) or `account` (key: account name).
+    `failure_key` joins them), `certificate` (key: label), `account` (key: account name), or `outage` (key: the account name whose
+    orders the CA did not answer).
 
     `retry_at` is the earliest moment of the next attempt, None when a person must act first. `asked_until` is until when the
     CA asked to leave it alone (Retry-After), which for an account holds for a person's wish as well; None where it said nothing.
