@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, CARefused, CAUnreachable, RateLimited, SolverError
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
 
 _KEPT_AFTER_ITS_END = timedelta(days=1)
+_LIMIT_BELIEVED = timedelta(days=7)
 _DAILY = backoff.PAUSES[-1]
 _TOLERANCE = timedelta(minutes=1)  # between two answers of a CA about what time it is
+_GONE = "let-go/"
 NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 
 
@@ -111,13 +113,17 @@ class Books:
         if span.total_seconds() > float(self._memory.fact(key) or 0):
             self._memory.set_fact(key, str(span.total_seconds()))
 
-    def learned_limit(self, profile: str | None) -> int:
-        """How many names the CA has shown to take in one order."""
+    def learned_limit(self, profile: str | None, now: datetime) -> int:
+        """How many names the CA has shown to take in one order; after a week it is asked again, since limits are raised as well."""
+        learned_at = float(self._memory.fact(self._key("max-names-at", profile)) or now.timestamp())
+        if now.timestamp() - learned_at > _LIMIT_BELIEVED.total_seconds():
+            return batching.MAX_NAMES
         return int(self._memory.fact(self._key("max-names", profile)) or batching.MAX_NAMES)
 
-    def learn_limit(self, profile: str | None, limit: int) -> None:
+    def learn_limit(self, profile: str | None, limit: int, now: datetime) -> None:
         """The CA refused an order as too large, and named the limit."""
         self._memory.set_fact(self._key("max-names", profile), str(limit))
+        self._memory.set_fact(self._key("max-names-at", profile), str(now.timestamp()))
 
     @property
     def new_authz_works(self) -> bool:
@@ -192,10 +198,54 @@ class Books:
             now,
         )
 
+    def let_go(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
+        """Authorizations of names that are not wanted any more: forgotten, but `forget` finds them as long as the CA holds them valid."""
+        by_account: dict[str, list[RememberedAuthorization]] = {}
+        for gone in authorizations:
+            by_account.setdefault(gone.account, []).append(gone)
+        for account, of_account in by_account.items():
+            valid = [a for a in of_account if a.status is AuthorizationStatus.VALID and a.expires_at]
+            self._note_gone(account, [*self._gone(account, now), *valid])
+            self._memory.forget_authorizations(a.url for a in of_account)
+
+    def gone(self, now: datetime) -> tuple[RememberedAuthorization, ...]:
+        """What was let go, and is still valid as far as is known."""
+        accounts = [key.removeprefix(_GONE) for key in self._memory.facts(_GONE)]
+        return tuple(a for account in accounts for a in self._gone(account, now))
+
+    def _gone(self, account: str, now: datetime) -> list[RememberedAuthorization]:
+        back = {a.url for a in self._memory.authorizations(account)}
+        rows = json.loads(self._memory.fact(f"{_GONE}{account}") or "[]")
+        return [
+            RememberedAuthorization(
+                account=account,
+                profile=profile,
+                identifier=Identifier(name),
+                url=url,
+                status=AuthorizationStatus.VALID,
+                expires_at=datetime.fromtimestamp(end, UTC),
+                validated_at=None,
+                lifetime=None,
+                challenge_type=None,
+                seen_at=now,
+            )
+            for profile, name, url, end in rows
+            if end > now.timestamp() and url not in back
+        ]
+
+    def _note_gone(self, account: str, authorizations: Iterable[RememberedAuthorization]) -> None:
+        rows = [
+            (a.profile, a.identifier.value, a.url, a.expires_at.timestamp()) for a in authorizations if a.expires_at
+        ]
+        self._memory.set_fact(f"{_GONE}{account}", json.dumps(rows) if rows else None)
+
     def forget(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
         """Authorizations that are given up for good, with the failures of their names."""
         authorizations = list(authorizations)
-        self._memory.forget_authorizations(a.url for a in authorizations)
+        urls = {a.url for a in authorizations}
+        for account in {a.account for a in authorizations}:
+            self._note_gone(account, [a for a in self._gone(account, now) if a.url not in urls])
+        self._memory.forget_authorizations(urls)
         self._memory.clear_failures("name", [failure_key(a.account, a.profile, a.identifier) for a in authorizations])
         self.say(((a.identifier, "forgotten", f"{a.url} was deactivated") for a in authorizations), now)
 

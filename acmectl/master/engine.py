@@ -92,7 +92,7 @@ class Master:
 
     def learned_limit(self, profile: str | None) -> int:
         """How many names the CA has shown to take in one order."""
-        return self._books.learned_limit(profile)
+        return self._books.learned_limit(profile, self.now)
 
     def run(
         self,
@@ -114,7 +114,7 @@ class Master:
         looked = self._look(wanted) if verify else ()
         plan = self.plan(wanted, forced=forced)
         if forget and plan.forget:
-            self._memory.forget_authorizations(a.url for a in plan.forget)
+            self._books.let_go(plan.forget, self.now)
         due = set(plan.due)
         results = {d.wanted.key: _undisturbed(d, self.now) for d in plan.decisions if d.wanted not in due}
         standing = {d.wanted: d.authorization for d in plan.decisions if d.action is Action.REFRESH and d.authorization}
@@ -141,13 +141,13 @@ class Master:
         return attempt(wanted, choosing, preflight, every=every)
 
     def remembered(self, names: Iterable[Identifier]) -> frozenset[Identifier]:
-        """Those of `names` of which an authorization is remembered."""
-        return frozenset(names) & {a.identifier for a in self._memory.authorizations()}
+        """Those of `names` of which an authorization is remembered, also of one that was removed from the configuration."""
+        return frozenset(names) & {a.identifier for a in self._known()}
 
     def forget(self, names: frozenset[Identifier]) -> tuple[Forgotten, ...]:
         """Deactivate the authorizations of `names` at the CA, and forget them; what could not be is still remembered."""
         forgotten: list[Forgotten] = []
-        known = [a for a in self._memory.authorizations() if a.identifier in names]
+        known = [a for a in self._known() if a.identifier in names]
         for account in dict.fromkeys(a.account for a in known):
             of_account = [a for a in known if a.account == account]
             # A run that was killed may have remembered one as given up before it was: only time ends it for certain.
@@ -160,6 +160,9 @@ class Master:
             forgotten += [*given_up, *(Forgotten(a) for a in of_account if a not in active)]
         self._books.forget((f.authorization for f in forgotten if f.error is None), self.now)
         return tuple(forgotten)
+
+    def _known(self) -> tuple[RememberedAuthorization, ...]:
+        return (*self._memory.authorizations(), *self._books.gone(self.now))
 
     def _ask_for_the_time(self, wanted: Sequence[Wanted]) -> None:
         """The directory's answer brings it. A CA that is away brings none: then this run goes by our own clock, and the next asks again."""

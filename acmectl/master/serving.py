@@ -240,7 +240,7 @@ class AccountRun:
             expected = self._expected(profile, names)
             opened = open_orders(batching.pack(names, limit=self._limit(profile)), partial(self._opened, profile))
             if opened.limit is not None:
-                self._books.learn_limit(profile, opened.limit)
+                self._books.learn_limit(profile, opened.limit, self.now)
             outcomes |= {w: self._refused(w, reason) for w, reason in opened.refused.items()}
             if opened.stopped is not None:
                 outcomes |= dict.fromkeys(opened.unordered, self._stopped(opened.stopped))
@@ -304,7 +304,7 @@ class AccountRun:
         return self._books.orders_left(self._account, self.now)
 
     def _limit(self, profile: str | None) -> int:
-        return min(self._max_names(profile), self._books.learned_limit(profile))
+        return min(self._max_names(profile), self._books.learned_limit(profile, self.now))
 
     def _opened(self, profile: str | None, identifiers: frozenset[Identifier]) -> Order:
         order = self._company.order(profile, identifiers)

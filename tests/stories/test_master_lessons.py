@@ -12,6 +12,7 @@ import pytest
 from acmectl.errors import Problem
 from acmectl.master import Outcome
 from acmectl.model.memory import Failure
+from acmectl.model.names import Identifier
 from acmectl.sandbox.problems import rate_limited, refuse
 from acmectl.sandbox.rules import Lifetimes
 from tests.stories.world import DAY, HOUR, IN_2027, IN_2028, MINUTE, Host, World, occupied
@@ -165,6 +166,24 @@ def test_a_name_server_that_is_down_for_a_night_does_not_make_the_next_failure_c
         failing.clear()
         world.play(world.every(HOUR, master.run, phase=HOUR), until=world.now + DAY)
         assert world.measure(NAMES[0]).longest <= HOUR + BAR
+
+
+def test_a_name_that_was_removed_can_still_be_given_up_at_the_ca(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        master = world.master(*NAMES)
+        master.run()
+        master.rewrite(lambda text: text.replace(f'"{NAMES[0]}", ', ""))
+        master.run()
+        assert world.is_usable(NAMES[0])
+        app = master.app()
+        try:
+            with app.state.locked():
+                (given_up,) = app.prover().forget(frozenset({Identifier(NAMES[0])}))
+                assert app.prover().remembered([Identifier(NAMES[0])]) == frozenset()
+        finally:
+            app.state.close()
+        assert given_up.error is None
+        assert not world.is_usable(NAMES[0])
 
 
 def failures(host: Host, kind: str) -> Mapping[str, Failure]:
