@@ -31,7 +31,7 @@ def any_certificate(host: Host, label: str, *, account: str | None = None) -> Ch
 
     if left := _left(host, label):
         return Chosen(tuple(leftovers.wish(host, one, account=account) for one in left), is_left=True)
-    return Chosen(_configured(host, label))
+    return Chosen(host.wishes([label]))
 
 
 def configured(host: Host, label: str) -> tuple[Wish, ...]:
@@ -41,7 +41,7 @@ def configured(host: Host, label: str) -> tuple[Wish, ...]:
             f"the certificate `{title_of(left[0])}` is not in the configuration any more",
             hint="`acmectl cert show` and `acmectl cert revoke` are all that is left for it",
         )
-    return _configured(host, label)
+    return host.wishes([label])
 
 
 def _left(host: Host, label: str) -> tuple[str, ...]:
@@ -55,15 +55,3 @@ def _left(host: Host, label: str) -> tuple[str, ...]:
         return ()
     of_label = (one for one in there if one.partition(KIND)[0] == first)
     return tuple(one for one in of_label if not kind or leftovers.wish(host, one).spec.key_type == kind)
-
-
-def _configured(host: Host, label: str) -> tuple[Wish, ...]:
-    first, _, kind = label.partition(KIND)
-    wishes = host.wishes([first])
-    if not kind:
-        return wishes
-    of_kind = tuple(wish for wish in wishes if wish.spec.key_type == kind)
-    if not of_kind:
-        kinds = ", ".join(f"`{wish.spec.key_type}`" for wish in wishes)
-        raise UsageError(f"the certificate `{first}` has no key of the kind `{kind}`", hint=f"it has {kinds}")
-    return of_kind

@@ -8,7 +8,6 @@ from acmectl.cli.context import as_json
 from acmectl.cli.render import solvers as render
 from acmectl.cli.render import words
 from acmectl.errors import SolverError, UsageError
-from acmectl.options import nearest
 from acmectl.policy.health import ExitStatus
 
 _NOT_INSTALLED = "providers of hosted DNS need dns-lexicon: `pip install 'acmectl[lexicon]'`"
@@ -45,6 +44,8 @@ def show_(name: str, *, json: bool) -> int:
 
     providers = _providers()
     if name not in registry.known_types() and name not in providers:
+        from acmectl.options import nearest  # pydantic: not for `--help`
+
         hint = nearest(name, (*registry.known_types(), *providers)) or registry.hint_for(name)
         hint += "" if providers else f"; {_NOT_INSTALLED}"
         raise UsageError(f"there is no solver type `{name}`", hint=hint)
