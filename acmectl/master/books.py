@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
 
 _KEPT_AFTER_ITS_END = timedelta(days=1)
-_LIMIT_BELIEVED = timedelta(days=7)
+_LIMIT_BELIEVED = timedelta(days=90)
 _DAILY = backoff.PAUSES[-1]
 _TOLERANCE = timedelta(minutes=1)  # between two answers of a CA about what time it is
 _GONE = "let-go/"
@@ -114,7 +114,7 @@ class Books:
             self._memory.set_fact(key, str(span.total_seconds()))
 
     def learned_limit(self, profile: str | None, now: datetime) -> int:
-        """How many names the CA has shown to take in one order; after a week it is asked again, since limits are raised as well."""
+        """How many names the CA has shown to take in one order; asked again after 90 days, since limits are raised as well."""
         learned_at = float(self._memory.fact(self._key("max-names-at", profile)) or now.timestamp())
         if now.timestamp() - learned_at > _LIMIT_BELIEVED.total_seconds():
             return batching.MAX_NAMES

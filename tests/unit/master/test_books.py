@@ -119,13 +119,13 @@ def test_what_was_learned_of_one_ca_is_not_believed_of_another(memory: Memory) -
         assert Reuse(memory, directory_url=url).is_proven(None) is proven
 
 
-def test_a_limit_of_names_is_asked_for_again_after_a_week(memory: Memory) -> None:
+def test_a_limit_of_names_is_asked_for_again_after_ninety_days(memory: Memory) -> None:
     run = books(memory)
     run.learn_limit(None, 1, NOW)
-    assert run.learned_limit(None, NOW + timedelta(days=7)) == 1
-    assert run.learned_limit(None, NOW + timedelta(days=8)) == 100
-    run.learn_limit(None, 25, NOW + timedelta(days=8))
-    assert run.learned_limit(None, NOW + timedelta(days=9)) == 25
+    assert run.learned_limit(None, NOW + timedelta(days=90)) == 1
+    assert run.learned_limit(None, NOW + timedelta(days=91)) == 100
+    run.learn_limit(None, 25, NOW + timedelta(days=91))
+    assert run.learned_limit(None, NOW + timedelta(days=92)) == 25
 
 
 def test_what_is_not_wanted_any_more_can_be_given_up_as_long_as_it_is_valid(memory: Memory) -> None:
