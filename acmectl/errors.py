@@ -9,7 +9,8 @@
     ├── KeyMaterialError         a private key, CSR or certificate that cannot be used
     ├── TakeoverError            another client's files cannot be taken over
     ├── StorageError             the state directory cannot be read or written
-    │   └── AccountMissing       no account of that name is stored here
+    │   ├── AccountMissing       no account of that name is stored here
+    │   └── AccountElsewhere     the one that is stored belongs to another CA than the configuration's
     ├── ProgramFailed            another program could not be run, failed, or ran out of time
     ├── DNSError                 a zone, a server or an update
     ├── SolverError              a challenge could not be published, seen or removed
@@ -121,6 +122,10 @@ class StorageError(AcmectlError):
 
 class AccountMissing(StorageError):
     """No account of that name is stored on this host."""
+
+
+class AccountElsewhere(StorageError):
+    """The account of that name belongs to another CA than the one in the configuration."""
 
 
 class ProgramFailed(AcmectlError):

@@ -5,7 +5,7 @@ Everything heavy is imported where it is first needed, so that a run with nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from acmectl import workers
 from acmectl.app.loading import Parts, read
 from acmectl.deploy import registry as targets
-from acmectl.errors import InvalidName, StorageError, UsageError
+from acmectl.errors import AccountElsewhere, InvalidName, StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
+from acmectl.model.certificates import KIND
 from acmectl.model.names import Identifier
 from acmectl.options import nearest
 from acmectl.policy import backoff, batching, ca_rules
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus, Follower, Wish
     from acmectl.keys import PrivateKey
     from acmectl.master import Master
+    from acmectl.model.certificates import CertificateSpec
     from acmectl.solvers.base import Solver
     from acmectl.storage.accounts import StoredAccount
     from acmectl.storage.memory import Memory
@@ -77,37 +79,42 @@ class Host:
 
     @property
     def memory(self) -> Memory:
-        """What this host remembers, without what belongs to accounts that were replaced since.
-
-        Raises StorageError for an account of another CA than the configuration's.
-        """
-        past = [name for name, url in self._urls().items() if not identity.is_of(self.state.memory, name, url)]
+        """What this host remembers, without what belongs to accounts that were replaced since, or cannot be used now."""
+        urls, unusable = self._accounts()
+        replaced = [name for name, url in urls.items() if not identity.is_of(self.state.memory, name, url)]
+        past = [*unusable, *replaced]
         if not past:
             return self.state.memory
         return identity.Past(self.state.memory, accounts=past, certificates=self._issued_by(past))
 
     def settle(self) -> None:
-        """For a run, which holds the lock: forget what belongs to accounts that were replaced. Raises as `memory` does."""
-        for name, url in self._urls().items():
+        """For a run, which holds the lock: forget what belongs to accounts that were replaced."""
+        for name, url in self._accounts()[0].items():
             identity.adopt(self.state.memory, name, url, certificates=self._issued_by([name]))
 
-    def _urls(self) -> dict[str, str]:
-        """The account URLs of the configuration's accounts; one that is missing or damaged is told of where it is used."""
+    @property
+    def unusable_accounts(self) -> Mapping[str, StorageError]:
+        """Why accounts of the configuration cannot be used: missing, damaged, of another CA. A run tells it of all that needs them."""
+        return self._accounts()[1]
+
+    def _accounts(self) -> tuple[dict[str, str], dict[str, StorageError]]:
+        """The URLs of the accounts that are in use, by name, and why others cannot be used."""
         entries = self.config.master.authorize if self.config.master else ()
         certificates = self.config.certificates.values()
-        urls = {}
+        urls, unusable = {}, {}
         for name in dict.fromkeys([*(e.account for e in entries), *(c.spec.account for c in certificates)]):
             try:
                 stored = self.state.accounts.load(name)
-            except StorageError:
-                continue
-            self._check_authority(stored)
-            urls[name] = stored.account_url
-        return urls
+                self._check_authority(stored)
+            except StorageError as error:
+                unusable[name] = error
+            else:
+                urls[name] = stored.account_url
+        return urls, unusable
 
     def _check_authority(self, stored: StoredAccount) -> None:
         if stored.directory_url != self.config.authority.directory_url:
-            raise StorageError(
+            raise AccountElsewhere(
                 f"the account `{stored.name}` belongs to another CA: {stored.directory_url}",
                 hint=f"the configuration says {self.config.authority.directory_url}: set `authority`, "
                 "or register or import an account there under another name",
@@ -172,28 +179,38 @@ class Host:
             raise UsageError(error.message, hint=error.hint) from error
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
-        """The certificates of the follower's part, or those that a person names, in all their kinds of keys.
+        """The certificates of the follower's part, or those that a person names: LABEL in all kinds of keys, LABEL+KEYTYPE in one.
 
-        Raises UsageError for an unknown label.
+        Raises UsageError for an unknown label or kind.
         """
         from acmectl.follower import Wish
         from acmectl.follower.deploying import Placed
 
-        chosen = tuple(dict.fromkeys(labels)) or tuple(self.config.certificates)
-        for label in chosen:
-            if label not in self.config.certificates:
-                raise UsageError(f"there is no certificate `{label}`", hint=nearest(label, self.config.certificates))
+        specs = dict.fromkeys(
+            spec for label in tuple(labels) or self.config.certificates for spec in self._specs(label)
+        )
         return tuple(
             Wish(
                 spec,
                 tuple(
                     Placed(f"{kind}[{index}]", targets.build(kind, targets.options_for(options, spec)))
-                    for index, (kind, options) in enumerate(self.parts.targets.get(label, ()))
+                    for index, (kind, options) in enumerate(self.parts.targets.get(spec.configured_label, ()))
                 ),
             )
-            for label in chosen
-            for spec in self.config.certificates[label].specs
+            for spec in specs
         )
+
+    def _specs(self, label: str) -> tuple[CertificateSpec, ...]:
+        """The kinds of a certificate that a person means. Raises UsageError."""
+        configured, _, kind = label.partition(KIND)
+        if configured not in self.config.certificates:
+            raise UsageError(f"there is no certificate `{label}`", hint=nearest(configured, self.config.certificates))
+        specs = self.config.certificates[configured].specs
+        found = tuple(spec for spec in specs if not kind or spec.key_type == kind)
+        if not found:
+            kinds = ", ".join(f"`{spec.key_type}`" for spec in specs)
+            raise UsageError(f"the certificate `{configured}` has no key of the kind `{kind}`", hint=f"it has {kinds}")
+        return found
 
     def master(self, solver: Solver | None = None) -> Master:
         """The engine that keeps names authorized; the configuration must have a `master` part.
@@ -265,11 +282,11 @@ class Host:
             marks={name: mark(section.type, section.options) for name, section in self.config.solvers.items()},
         )
 
-    def follower(self) -> Follower:
-        """The engine that issues and deploys; the configuration must have `certificates`."""
+    def follower(self, *, past: bool = False) -> Follower:
+        """The engine that issues and deploys; the configuration must have `certificates`, but for a look at `past` ones."""
         from acmectl.follower import Follower, Settings
 
-        if not self.config.certificates:
+        if not self.config.certificates and not past:
             raise UsageError("this host is no follower", hint="its configuration has no `certificates:`")
         patience = self.config.follower
         return Follower(
@@ -281,6 +298,7 @@ class Host:
             pause=self._pause,
             directory_url=self.config.authority.directory_url,
             account_profile=self._account_profile,
+            account_error=self.unusable_accounts.get,
             settings=Settings(
                 grace=patience.grace,
                 alarm_at=patience.alarm_at,
@@ -301,11 +319,15 @@ class Host:
         """The stored account, under the lock, with the key that the CA knows. Raises as `connect` does."""
         stored = self.state.accounts.load(name)
         self._check_authority(stored)
-        if stored.next_key_pem is None:
-            return stored
         from acmectl.app import rollover
 
-        return rollover.settle(self.state.accounts, stored, self.session)
+        if stored.next_key_pem is None:
+            rollover.tell(self.state.memory, stored)
+            return stored
+        settled = rollover.settle(self.state.accounts, stored, self.session)
+        if settled.next_key_pem is None:
+            rollover.told(self.state.memory, name)  # `settle` has just said it
+        return settled
 
     def session(self, key: PrivateKey | None = None, account_url: str | None = None) -> Session:
         """A session with the configured CA, for any key or none."""

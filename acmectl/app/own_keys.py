@@ -1,27 +1,46 @@
-"""Keys and CSRs that the configuration names by file: whether they can be used, told by `check` before a run needs them.
+"""What the configuration names and lies outside of it: whether it can be used, told by `check` before a run needs it.
 
-A run tells it too, of the one certificate; a file that is missing for a moment must not stop the others, so loading does not look.
+Keys and CSRs in files, and accounts of another CA. A run tells it too, of the one certificate or name; a file that is missing for a moment
+must not stop the others, so loading does not look.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from acmectl.errors import ConfigurationError, ConfigurationProblem, KeyMaterialError, StorageError
+from acmectl.errors import AccountElsewhere, ConfigurationError, ConfigurationProblem, KeyMaterialError, StorageError
 
 if TYPE_CHECKING:
     from acmectl.app.host import Host
-    from acmectl.config.values import Certificate
+    from acmectl.config.values import Authorize, Certificate
 
 
 def verify(host: Host) -> None:
-    """Raises ConfigurationError with all that is wrong with the files that `key_file` and `csr_file` name."""
+    """Raises ConfigurationError with all that is wrong with accounts, and with the files that `key_file` and `csr_file` name."""
     try:
-        found = [_problem(host, label, wanted) for label, wanted in host.config.certificates.items()]
+        found = [
+            *_accounts(host),
+            *(_problem(host, label, wanted) for label, wanted in host.config.certificates.items()),
+        ]
     finally:
         host.state.close()
     if problems := tuple(problem for problem in found if problem is not None):
         raise ConfigurationError(problems)
+
+
+def _accounts(host: Host) -> Iterator[ConfigurationProblem]:
+    """Accounts of another CA, each where it is first needed; one that is missing is not wrong yet."""
+    needed = [(e.account, f"master.authorize[{i}]", e.place) for i, e in enumerate(_authorized(host))]
+    needed += [(c.spec.account, f"certificates.{label}", c.place) for label, c in host.config.certificates.items()]
+    for name, error in host.unusable_accounts.items():
+        if isinstance(error, AccountElsewhere):
+            path, place = next((path, place) for account, path, place in needed if account == name)
+            yield ConfigurationProblem(place, path, error.message, error.hint)
+
+
+def _authorized(host: Host) -> tuple[Authorize, ...]:
+    return host.config.master.authorize if host.config.master else ()
 
 
 def _problem(host: Host, label: str, wanted: Certificate) -> ConfigurationProblem | None:

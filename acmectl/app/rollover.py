@@ -18,12 +18,17 @@ if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.keys import PrivateKey
     from acmectl.storage.accounts import Accounts, StoredAccount
+    from acmectl.storage.memory import Memory
 
     SessionFor = Callable[[PrivateKey, str], Session]
 
 log = logging.getLogger(__name__)
 
 _HOPELESS = ("badPublicKey", "badSignatureAlgorithm")
+EXCHANGED = (
+    "the key of the account `%s` was exchanged by a rollover that was interrupted: "
+    "the other hosts of the account need a new copy (`acmectl account export`)"
+)
 AGAIN = "`acmectl account rollover` goes on where this ended"
 
 
@@ -37,11 +42,7 @@ def settle(accounts: Accounts, stored: StoredAccount, session_for: SessionFor) -
     rolled = stored.rolled_over()
     if _owned(rolled, session_for):
         accounts.save(rolled, replace=True)
-        log.warning(
-            "the key of the account `%s` was exchanged by a rollover that was interrupted: "
-            "the other hosts of the account need a new copy (`acmectl account export`)",
-            stored.name,
-        )
+        log.warning(EXCHANGED, stored.name)
         return rolled
     log.warning("the rollover of the key of the account `%s` is unfinished: %s", stored.name, AGAIN)
     return stored
@@ -69,6 +70,31 @@ def roll_over(
         raise error
     why = error.message if error else "the CA agreed to the new key, and does not know it"
     raise CAError(f"the key of the account `{stored.name}` was not exchanged: {why}", hint=AGAIN) from error
+
+
+def begin(memory: Memory, stored: StoredAccount) -> None:
+    """Remember which key a rollover begins with, until a person was told what is void by it (`told`); under the lock."""
+    memory.set_fact(_fact(stored.name), f"{stored.account_url} {stored.thumbprint}")
+
+
+def told(memory: Memory, name: str) -> None:
+    """A person knows that the account has another key now; under the lock."""
+    memory.set_fact(_fact(name), None)
+
+
+def tell(memory: Memory, stored: StoredAccount) -> None:
+    """Warn, once, of a rollover that was killed after the key was exchanged and before anybody was told; under the lock."""
+    begun = memory.fact(_fact(stored.name))
+    if begun is None:
+        return
+    url, _, thumbprint = begun.rpartition(" ")
+    if url == stored.account_url and thumbprint != stored.thumbprint:
+        log.warning(EXCHANGED, stored.name)
+    told(memory, stored.name)
+
+
+def _fact(name: str) -> str:
+    return f"rollover/{name}"
 
 
 def _refusal(stored: StoredAccount, rolled: StoredAccount, session_for: SessionFor) -> CAError | None:

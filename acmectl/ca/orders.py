@@ -30,7 +30,12 @@ _NAMED = 5  # names in a message; more are counted
 
 
 def new_order(
-    session: Session, identifiers: Iterable[Identifier], *, profile: str | None, replaces: str | None = None
+    session: Session,
+    identifiers: Iterable[Identifier],
+    *,
+    profile: str | None,
+    replaces: str | None = None,
+    repeatable: bool = True,
 ) -> Order:
     """Open an order for exactly these identifiers, or get the one that the CA still has open for them (Boulder).
 
@@ -39,26 +44,29 @@ def new_order(
     where the CA has renewal information; an order that is refused because of it is sent once more without.
 
     Raises CARefused; its problem's subproblems, or only its detail, name the identifiers that are not wanted. RateLimited is
-    not waited for. Sent again after a lost answer: the worst outcome is an order that nobody uses.
+    not waited for. Sent again after a lost answer, if `repeatable`: the worst outcome is an order that nobody uses. Who counts orders
+    sends each himself.
     """
     names = sorted(identifiers)
     if replaces is not None and "renewalInfo" in session.directory.endpoints:
         try:
-            return _new_order(session, names, profile, replaces)
+            return _new_order(session, names, profile, replaces, repeatable=repeatable)
         except CARefused as refused:
             if not _is_about_replacement(refused.problem):
                 raise
             log.info("the order is sent without `replaces`: %s", refused.problem)
-    return _new_order(session, names, profile, None)
+    return _new_order(session, names, profile, None, repeatable=repeatable)
 
 
-def _new_order(session: Session, names: Sequence[Identifier], profile: str | None, replaces: str | None) -> Order:
+def _new_order(
+    session: Session, names: Sequence[Identifier], profile: str | None, replaces: str | None, *, repeatable: bool
+) -> Order:
     from acmectl.ca import messages
 
     response = session.post(
         session.directory.endpoint("newOrder"),
         messages.new_order(names, profile=profile, replaces=replaces),
-        Purpose("newOrder", f"the new order for {listed(names)}"),
+        Purpose("newOrder", f"the new order for {listed(names)}", repeatable=repeatable),
     )
     url = read_location(response, "the order")
     session.look_later(url, response)

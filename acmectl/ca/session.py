@@ -67,6 +67,7 @@ class Session:
         self._account_key: AccountKey | None = None
         self._failure: CAError | None = None
         self._looks: dict[str, float] = {}
+        self._doubting = threading.Lock()
         self._has_doubted = False
         self._verdict: CARefused | None = None
 
@@ -151,10 +152,11 @@ class Session:
 
         if not doubt.is_in_doubt(refused):
             return refused
-        if not self._has_doubted:
-            self._has_doubted = True
-            self._verdict = doubt.resolved(self, refused)
-        return self._verdict or refused
+        with self._doubting:  # who comes later waits for the verdict of who came first
+            if not self._has_doubted:
+                self._verdict = doubt.resolved(self, refused)
+                self._has_doubted = True
+            return self._verdict or refused
 
     def get(self, url: str, purpose: Purpose) -> Response:
         """Ask without a signature, which no account is needed for; the answer has a status of 2xx."""

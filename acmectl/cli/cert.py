@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from acmectl.cli.chosen_certificates import Chosen, any_certificate, configured
 from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
 from acmectl.cli.render import certificate_past, certificate_views, certificates, names, words
 from acmectl.errors import UsageError
@@ -30,11 +31,12 @@ def cert() -> None:
 @pass_context
 def list_(context: Context, *, json: bool) -> int:
     """List the certificates of this host; never asks the CA."""
+    from acmectl.app import leftovers
+
     with context.reading() as host:
-        engine = host.follower()
+        others = leftovers.labels(host)
+        engine = host.follower(past=bool(others))
         statuses = [engine.status(wish) for wish in host.wishes()]
-        known = {status.spec.label for status in statuses}
-        others = [label for label in host.state.certificates.labels() if label not in known]
         forgotten = [have for label in others if (have := host.state.certificates.current(label))]
         now = host.clock()
     if json:
@@ -51,18 +53,20 @@ def list_(context: Context, *, json: bool) -> int:
 def show_(context: Context, label: str, *, json: bool) -> int:
     """Show all that is known of a certificate; asks no CA.
 
-    Its names, serial, fingerprint and chain, the pins of its key and of the key made ahead, when the CA wants it renewed, its
+    Also of one that is not configured any more. Its names, serial, fingerprint and chain, the pins of its key and of the key made ahead, when the CA wants it renewed, its
     generations, where it is deployed, and what happened to it lately.
     """
     with context.reading() as host:
-        engine = host.follower()
-        views = [engine.examine(wish) for wish in _chosen(host, label)]
+        found = any_certificate(host, label)
+        engine = host.follower(past=found.is_left)
+        views = [engine.examine(wish) for wish in found.wishes]
         now = host.clock()
     if json:
-        words.json_out({"certificates": [certificate_views.view_json(view) for view in views]})
+        shown = [certificate_views.view_json(view, in_configuration=not found.is_left) for view in views]
+        words.json_out({"certificates": shown})
     else:
         for view in views:
-            certificate_views.view(view, now)
+            certificate_views.view(view, now, in_configuration=not found.is_left)
     return 0
 
 
@@ -81,7 +85,7 @@ def renew_(
     """
     with context.working(lock_wait) as host:
         host.settle()
-        wishes = [wish for label in labels for wish in _chosen(host, label)]
+        wishes = [wish for label in labels for wish in configured(host, label)]
         statuses = []
         if needed := host.needed(wishes, forced=force, at_once=True):
             proven = host.prover().run(needed, forget=False)
@@ -108,6 +112,11 @@ def renew_(
     show_default=True,
     help="Whose key signs: that of the account, or that of the certificate.",
 )
+@click.option(
+    "--account",
+    metavar="NAME",
+    help="Which account signs, for a certificate that is not configured any more, where there are several.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask; for scripts.")
 @lock_wait
 @pass_context
@@ -118,6 +127,7 @@ def revoke_(
     generation: int | None,
     reason: str | None,
     by: str,
+    account: str | None,
     lock_wait: timedelta | None,
     yes: bool,
 ) -> int:
@@ -129,17 +139,25 @@ def revoke_(
     """
     by_own_key = by == "certificate"
     why = Reason(reason) if reason else Reason.KEY_COMPROMISE if by_own_key else Reason.UNSPECIFIED
-    with context.working(lock_wait) as host:
-        host.settle()
-        engine, wishes = host.follower(), _chosen(host, label)
-        _refuse_several(wishes, generation, "--generation")
-        chosen = [(wish, engine.revocable(wish, generation)) for wish in wishes]
+    with context.reading() as host:
+        found = _revocable(host, label, account, by_own_key=by_own_key)
+        _refuse_several(found.wishes, generation, "--generation")
+        engine = host.follower(past=found.is_left)
+        chosen = [(wish, engine.revocable(wish, generation)) for wish in found.wishes]
         for wish, target in chosen:
             certificate_past.to_be_revoked(wish.spec, target, why, host.clock())
-        _confirm("Revoke it?" if len(chosen) == 1 else "Revoke them?", yes=yes)
-        for wish, target in chosen:
-            revoked = engine.revoke(wish, target, why, by_own_key=host.session if by_own_key else None)
-            certificate_past.revoked(wish.spec, revoked)
+        _confirm(
+            "Revoke it?" if len(chosen) == 1 else "Revoke them?", yes=yes
+        )  # without the lock: it may take any time
+        with host.state.locked(wait=lock_wait):
+            host.settle()
+            engine = host.follower(past=found.is_left)
+            for wish, target in chosen:
+                if engine.revocable(wish, generation) != target:
+                    raise UsageError(f"the certificate `{wish.spec.title}` was changed meanwhile", hint="revoke again")
+            for wish, target in chosen:
+                revoked = engine.revoke(wish, target, why, by_own_key=host.session if by_own_key else None)
+                certificate_past.revoked(wish.spec, revoked, in_configuration=not found.is_left)
     return 0
 
 
@@ -157,7 +175,7 @@ def rollback_(context: Context, label: str, to: int | None, lock_wait: timedelta
     """
     with context.working(lock_wait) as host:
         host.settle()
-        engine, wishes = host.follower(), _chosen(host, label)
+        wishes, engine = configured(host, label), host.follower()
         _refuse_several(wishes, to, "--to")
         for wish in wishes:
             done = engine.roll_back(wish, to=to, expired=expired)
@@ -167,17 +185,23 @@ def rollback_(context: Context, label: str, to: int | None, lock_wait: timedelta
     return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
 
 
-def _chosen(host: Host, label: str) -> tuple[Wish, ...]:
-    """All kinds of a certificate, or the one of `LABEL+KEYTYPE`. Raises UsageError."""
-    configured, _, kind = label.partition(KIND)
-    wishes = host.wishes([configured])
-    if not kind:
-        return wishes
-    of_kind = tuple(wish for wish in wishes if wish.spec.key_type == kind)
-    if not of_kind:
-        kinds = ", ".join(f"`{wish.spec.key_type}`" for wish in wishes)
-        raise UsageError(f"the certificate `{configured}` has no key of the kind `{kind}`", hint=f"it has {kinds}")
-    return of_kind
+def _revocable(host: Host, label: str, account: str | None, *, by_own_key: bool) -> Chosen:
+    """The certificate to revoke, with the account that signs. Raises UsageError."""
+    if account is not None:
+        from acmectl.cli.account.choosing import chosen
+
+        account = chosen(host, account)
+    found = any_certificate(host, label, account=account)
+    for wish in found.wishes:
+        if not by_own_key and not wish.spec.account:
+            accounts = ", ".join(f"`{name}`" for name in host.config.accounts)
+            raise UsageError(
+                f"the configuration does not say by which account `{wish.spec.title}` was issued",
+                hint=f"name it with `--account`: {accounts}",
+            )
+        if account not in {None, wish.spec.account}:
+            raise UsageError(f"the certificate `{wish.spec.title}` has the account `{wish.spec.account}`")
+    return found
 
 
 def _refuse_several(wishes: tuple[Wish, ...], number: int | None, option: str) -> None:

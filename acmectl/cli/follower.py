@@ -37,6 +37,7 @@ def run_(
     A certificate is issued once all its names are authorized, and deployed until every target has it.
     "Not authorized yet" is an expected outcome: exit status 0 while there is time, 4 once the installed certificate
     runs out. Whatever failed or waits is tried again by later runs, with growing pauses; for a LABEL that is named, at once.
+    LABEL+rsa-2048 names one kind of its keys.
 
     With --wait the lock of the state directory is held all the time: another run on this host, such as `acmectl master
     run`, ends with exit status 3 meanwhile, unless it has a --lock-wait of its own.

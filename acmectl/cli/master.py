@@ -48,7 +48,8 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
         lookups.looked_at(report.looked, talks=context.talks)
     names_.master_report(report, talks=context.talks, asked=bool(names))
     is_refused = bool(names) and any(result.is_firm for result in report.results)
-    return ExitStatus.FAILED if report.failed or is_refused else ExitStatus.AS_WANTED
+    is_unanswered = any(one.found == "unknown" for one in report.looked)
+    return ExitStatus.FAILED if report.failed or is_refused or is_unanswered else ExitStatus.AS_WANTED
 
 
 @master.command("try")
@@ -115,12 +116,12 @@ def status_(context: Context, *, json: bool) -> int:
     """Say until when each name is authorized; never asks the CA."""
     with context.reading() as host:
         plan = host.master().plan(host.wanted)
-        failures = host.memory.failures("name")
+        failures, unusable = host.memory.failures("name"), host.unusable_accounts
         now = host.clock()
     if json:
-        words.json_out({"master": names_.master_status_json(plan, failures, now)})
+        words.json_out({"master": names_.master_status_json(plan, failures, unusable, now)})
     else:
-        names_.master_status(plan, failures, now)
+        names_.master_status(plan, failures, unusable, now)
     return health.of_names(plan, failures, now)
 
 

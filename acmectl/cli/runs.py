@@ -88,10 +88,11 @@ def status(context: Context, *, json: bool) -> int:
         now = host.clock()
         if host.config.master is not None:
             plan, failures = host.master().plan(host.wanted), host.memory.failures("name")
+            unusable = host.unusable_accounts
             statuses.append(health.of_names(plan, failures, now))
-            document["master"] = names.master_status_json(plan, failures, now)
+            document["master"] = names.master_status_json(plan, failures, unusable, now)
             if not json:
-                names.master_status(plan, failures, now)
+                names.master_status(plan, failures, unusable, now)
         if host.config.certificates:
             engine = host.follower()
             certificates = [engine.status(wish) for wish in host.wishes()]

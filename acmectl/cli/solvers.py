@@ -45,6 +45,8 @@ def show_(name: str, *, json: bool) -> int:
 
     providers = _providers()
     if name not in registry.known_types() and name not in providers:
+        from acmectl.options import nearest  # pydantic: not for `--help`
+
         hint = nearest(name, (*registry.known_types(), *providers)) or registry.hint_for(name)
         hint += "" if providers else f"; {_NOT_INSTALLED}"
         raise UsageError(f"there is no solver type `{name}`", hint=hint)

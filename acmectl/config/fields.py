@@ -164,9 +164,9 @@ def _unexposed(value: Any) -> Path:
     return path
 
 
-def _positive(value: timedelta) -> timedelta:
-    if not value:
-        raise ValueError("must be longer than nothing")
+def _at_least_a_minute(value: timedelta) -> timedelta:
+    if value < timedelta(minutes=1):
+        raise ValueError("must be at least 1m")
     return value
 
 
@@ -200,6 +200,6 @@ Contact = Annotated[str, BeforeValidator(_contact), WithJsonSchema({"type": "str
 KnownAuthority = Annotated[str, AfterValidator(_known_authority)]
 DirectoryURL = Annotated[str, AfterValidator(_directory_url)]
 Bundle = Annotated[ConfigPath, AfterValidator(_bundle)]
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Interval = Annotated[Duration, AfterValidator(_at_least_a_minute)]  # cron knows no shorter one
 # With none, an order would be given up as soon as it is made.
 Grace = Annotated[Duration, AfterValidator(_at_least_a_second)]

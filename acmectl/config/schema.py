@@ -19,11 +19,11 @@ from acmectl.config.fields import (
     Contact,
     DirectoryURL,
     Grace,
+    Interval,
     Keys,
     KnownAuthority,
     Label,
     Names,
-    PositiveDuration,
     Profile,
     SolverName,
     SolverNames,
@@ -96,7 +96,7 @@ class AuthorizeSchema(Options):
 class MasterSchema(Options):
     """What a master does."""
 
-    every: PositiveDuration = timedelta(days=1)
+    every: Interval = timedelta(days=1)
     refresh: Literal["early", "lapse"] = "early"
     new_orders: Annotated[int, Field(ge=1, le=100_000)] = 300
     workers: Annotated[int, Field(ge=1, le=64)] = 16

@@ -7,6 +7,7 @@ the others.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ from acmectl.follower.results import CertificateResult, Failed, FollowerReport, 
 from acmectl.follower.shared_waiting import SharedWaiting
 from acmectl.follower.standing import CertificateStatus, Standing
 from acmectl.model.certificates import Issuance
-from acmectl.policy import backoff
+from acmectl.policy import backoff, order_flow
 from acmectl.policy.renewal import Due, NotDue
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
     from acmectl.storage.revocations import Revocations
-
-FIRST_WAIT = 5.0  # seconds between two newOrders of `--wait`, doubled each time
-LONGEST_WAIT = 120.0
 
 
 class Follower:
@@ -57,13 +55,16 @@ class Follower:
         directory_url: str,
         settings: Settings,
         account_profile: Callable[[str], str | None] = lambda _: None,
+        account_error: Callable[[str], AcmectlError | None] = lambda _: None,
     ) -> None:
         """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds.
 
-        `account_profile` tells the profile under which an account was registered or exported.
+        `account_profile` tells the profile under which an account was registered or exported, `account_error` why it cannot be used.
         """
         sessions = Sessions(connect)
-        self._means = Means(certificates, revocations, memory, clock, pause, directory_url, settings, sessions)
+        self._means = Means(
+            certificates, revocations, memory, clock, pause, directory_url, settings, sessions, account_error
+        )
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
         self._attempts = Attempts(self._means, self._standing, self._advice)
@@ -242,15 +243,15 @@ class Follower:
     def _await(
         self, wishes: Sequence[Wish], results: dict[str, CertificateResult], wait: timedelta, *, forced: bool
     ) -> None:
-        until, interval = self._means.clock() + wait, FIRST_WAIT
-        while True:
+        until = self._means.clock() + wait
+        for looks in itertools.count():
             outcomes = {w: results[w.spec.label].outcome for w in wishes}
             waiting = [w for w, outcome in outcomes.items() if _is_worth_waiting_for(outcome, until)]
-            left = (until - self._means.clock()).total_seconds()
-            if not waiting or left <= 0:
+            left = until - self._means.clock()
+            if not waiting or left <= timedelta():
                 return
-            self._means.pause(min(interval, left))
-            interval = min(2 * interval, LONGEST_WAIT)
+            sets = {(w.spec.names, w.spec.account, w.spec.profile) for w in waiting}
+            self._means.pause(min(order_flow.pause_while_waiting(looks, len(sets)), left).total_seconds())
             at_once = {w for w in waiting if getattr(outcomes[w], "attempted", True)}
             results |= {w.spec.label: self._serve(w, forced=forced, at_once=w in at_once, look=True) for w in waiting}
 

@@ -18,7 +18,7 @@ from acmectl.follower import key_making
 from acmectl.follower.outcomes import Issued, LostRace
 from acmectl.model.certificates import Installed, Issuance
 from acmectl.model.orders import Order, OrderStatus
-from acmectl.policy import order_flow
+from acmectl.policy import order_flow, renewal
 from acmectl.policy.order_flow import Step
 
 if TYPE_CHECKING:
@@ -75,11 +75,21 @@ def collect(commission: Commission, order: Order, draft: Draft) -> Issued:
 def use(commission: Commission, complete: Installed, *, warning: str | None = None) -> Issued:
     """Put a complete generation into use. Raises StorageError."""
     spec = commission.spec
-    commission.memory.save_issuance(issuance(commission, complete))
+    commission.memory.save_issuance(_noted(commission, complete))
     commission.certificates.switch(spec.label, complete.generation)
     commission.memory.forget_follower_order(spec.label)
     key_making.keep_prepared(commission.certificates, spec)
     return Issued(complete, warning)
+
+
+def _noted(commission: Commission, complete: Installed) -> Issuance:
+    """What is remembered of it, while the one that it replaces is still in use."""
+    label, memory, now = commission.spec.label, commission.memory, commission.clock()
+    replaced = commission.certificates.current(label)
+    hurried = replaced is not None and renewal.is_hurried(
+        replaced, memory.issuance(replaced), memory.renewal_info(label), now
+    )
+    return replace(issuance(commission, complete), issued_at=now, hurried=hurried)
 
 
 def issuance(commission: Commission, installed: Installed) -> Issuance:

@@ -12,6 +12,7 @@ from acmectl.model.memory import Event
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
+    from acmectl.errors import AcmectlError
     from acmectl.follower.results import Settings
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
@@ -53,7 +54,10 @@ class Sessions:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The collaborators of a follower; `pause` sleeps for seconds, `directory_url` is as the configuration writes it."""
+    """The collaborators of a follower; `pause` sleeps for seconds, `directory_url` is as the configuration writes it.
+
+    `account_error` tells why an account cannot be used, if so.
+    """
 
     certificates: Certificates
     revocations: Revocations
@@ -63,6 +67,7 @@ class Means:
     directory_url: str
     settings: Settings
     sessions: Sessions
+    account_error: Callable[[str], AcmectlError | None]
 
     def log(self, label: str, kind: str, text: str) -> None:
         """Add a line to the log that `acmectl log` shows, where all kinds of a certificate tell one story."""

@@ -46,7 +46,10 @@ class Revoked:
 
 
 def target(means: Means, spec: CertificateSpec, generation: int | None) -> Target:
-    """The generation to revoke: the one in use if none is named. Raises UsageError, KeyMaterialError, StorageError."""
+    """The generation to revoke: the one in use if none is named. Raises UsageError, KeyMaterialError, StorageError.
+
+    One that is known to be another CA's is refused: the present one could only call it unknown.
+    """
     in_use, there = means.certificates.in_use(spec.label), means.certificates.generations(spec.label)
     number = in_use if generation is None else generation
     if number is None or number not in there:
@@ -57,8 +60,19 @@ def target(means: Means, spec: CertificateSpec, generation: int | None) -> Targe
     path = means.certificates.generation_directory(spec.label, number) / LEAF
     pem = files.read(path, what="the certificate")
     facts = keys.read_chain(pem, what=f"`{path}`")
+    _refuse_elsewhere(means, spec, number)
     der = ssl.PEM_cert_to_DER_cert(keys.split_chain(pem)[0].decode("ascii"))
     return Target(number, facts.names, facts.serial, facts.spki, facts.not_after, number == in_use, der)
+
+
+def _refuse_elsewhere(means: Means, spec: CertificateSpec, number: int) -> None:
+    installed = means.certificates.installed(spec.label, number)
+    issuance = means.memory.issuance(installed) if installed else None
+    if issuance is not None and issuance.directory_url != means.directory_url:
+        raise UsageError(
+            f"generation {number} of `{spec.title}` was issued by another CA: {issuance.directory_url}",
+            hint="revoke it with a configuration whose `authority` is that CA: `acmectl -c FILE cert revoke ...`",
+        )
 
 
 def own_key(means: Means, spec: CertificateSpec, chosen: Target) -> keys.PrivateKey:

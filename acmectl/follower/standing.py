@@ -25,7 +25,8 @@ class CertificateStatus:
     """What is remembered of one certificate, without asking anybody.
 
     `behind` are targets that do not hold it; `next_look_at` is when a plain run will ask the CA again, None for at once.
-    `key_error` says why the key or CSR that a person gave it cannot be used.
+    `key_error` says why the key or CSR that a person gave it cannot be used, `account_error` why its account cannot: then a run
+    fails once the certificate is due.
     """
 
     spec: CertificateSpec
@@ -39,10 +40,11 @@ class CertificateStatus:
     running_out: bool
     next_look_at: datetime | None = None
     key_error: AcmectlError | None = None
+    account_error: AcmectlError | None = None
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
-        if self.key_error is not None:
+        if self.key_error is not None or (self.account_error is not None and isinstance(self.decision, Due)):
             return ExitStatus.RUNNING_OUT if self.running_out else ExitStatus.FAILED
         return health.of_certificate(
             self.installed,
@@ -84,6 +86,7 @@ class Standing:
             running_out=isinstance(decision, Due) and self.is_running_out(installed, since),
             next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
             key_error=key_error,
+            account_error=means.account_error(wish.spec.account),
         )
 
     def is_running_out(self, installed: Installed | None, since: datetime | None) -> bool:

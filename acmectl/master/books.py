@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CARefused, RateLimited, SolverError
+from acmectl.errors import AcmectlError, CARefused, CAUnreachable, RateLimited, SolverError
 from acmectl.model.memory import Event, Failure, RememberedAuthorization, failure_key
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, Order
 from acmectl.policy import backoff, batching
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.policy.refresh import Knowledge, Wanted
+from acmectl.policy.replacing import Zone
 from acmectl.solvers.base import Response
 
 if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
 
 _KEPT_AFTER_ITS_END = timedelta(days=1)
-_SOLVER_AVOIDED = timedelta(
-    days=30
-)  # as long as authorizations live (Let's Encrypt): one failure more each time is nothing lost
+_SOLVER_AVOIDED = timedelta(days=30)  # as long as authorizations live: one failure more each time is nothing lost
 _FAILED_VALIDATIONS = "failed-validations"
+_LIMIT_BELIEVED = timedelta(days=90)
 _DAILY = backoff.PAUSES[-1]
+_TOLERANCE = timedelta(minutes=1)  # between two answers of a CA about what time it is
+_GONE = "let-go/"
 NEW_ORDERS = LETS_ENCRYPT_LIMITS.new_orders
 
 
@@ -81,7 +83,31 @@ class Books:
 
     def _sent(self, account: str, now: datetime) -> list[float]:
         since = (now - NEW_ORDERS.per).timestamp()
-        return [at for at in json.loads(self._memory.fact(f"new-orders/{account}") or "[]") if at > since]
+        until = (now + _TOLERANCE).timestamp()  # what is later was written by a clock that was ahead
+        return [at for at in json.loads(self._memory.fact(f"new-orders/{account}") or "[]") if since < at <= until]
+
+    def authorizations(self, account: str, profile: str | None) -> list[RememberedAuthorization]:
+        """Those of an account that are remembered as valid under a profile."""
+        known = self._memory.authorizations(account)
+        return [a for a in known if a.profile == profile and a.status is AuthorizationStatus.VALID]
+
+    # -- zones
+
+    def failed_zones(self, account: str, profile: str | None) -> frozenset[Zone]:
+        """Those of which a name that was given up could not be validated, and none was proven since."""
+        known = json.loads(self._memory.fact(self._zones_key(account, profile)) or "[]")
+        return frozenset((solver, domain) for solver, domain in known)
+
+    def judge_zones(
+        self, account: str, profile: str | None, *, failed: Collection[Zone], proven: Collection[Zone]
+    ) -> None:
+        """Names of these zones failed after they were given up, or were proven."""
+        known = self.failed_zones(account, profile)
+        if (zones := (known | {*failed}) - {*proven}) != known:
+            self._memory.set_fact(self._zones_key(account, profile), json.dumps(sorted(zones)))
+
+    def _zones_key(self, account: str, profile: str | None) -> str:
+        return f"failed-zones/{account}/{profile or ''}"
 
     # -- what is known of the CA
 
@@ -99,13 +125,17 @@ class Books:
         if span.total_seconds() > float(self._memory.fact(key) or 0):
             self._memory.set_fact(key, str(span.total_seconds()))
 
-    def learned_limit(self, profile: str | None) -> int:
-        """How many names the CA has shown to take in one order."""
+    def learned_limit(self, profile: str | None, now: datetime) -> int:
+        """How many names the CA has shown to take in one order; asked again after 90 days, since limits are raised as well."""
+        learned_at = float(self._memory.fact(self._key("max-names-at", profile)) or now.timestamp())
+        if now.timestamp() - learned_at > _LIMIT_BELIEVED.total_seconds():
+            return batching.MAX_NAMES
         return int(self._memory.fact(self._key("max-names", profile)) or batching.MAX_NAMES)
 
-    def learn_limit(self, profile: str | None, limit: int) -> None:
+    def learn_limit(self, profile: str | None, limit: int, now: datetime) -> None:
         """The CA refused an order as too large, and named the limit."""
         self._memory.set_fact(self._key("max-names", profile), str(limit))
+        self._memory.set_fact(self._key("max-names-at", profile), str(now.timestamp()))
 
     @property
     def new_authz_works(self) -> bool:
@@ -136,6 +166,7 @@ class Books:
         keys = [failure_key(a.account, a.profile, a.identifier) for a in authorizations]
         self._clear("name", keys)
         self._clear("account", {a.account for a in authorizations} - self._blocked)
+        self._clear("outage", {a.account for a in authorizations})
 
     def _clear(self, kind: str, keys: Iterable[str]) -> None:
         keys = tuple(keys)
@@ -179,10 +210,54 @@ class Books:
             now,
         )
 
+    def let_go(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
+        """Authorizations of names that are not wanted any more: forgotten, but `forget` finds them as long as the CA holds them valid."""
+        by_account: dict[str, list[RememberedAuthorization]] = {}
+        for gone in authorizations:
+            by_account.setdefault(gone.account, []).append(gone)
+        for account, of_account in by_account.items():
+            valid = [a for a in of_account if a.status is AuthorizationStatus.VALID and a.expires_at]
+            self._note_gone(account, [*self._gone(account, now), *valid])
+            self._memory.forget_authorizations(a.url for a in of_account)
+
+    def gone(self, now: datetime) -> tuple[RememberedAuthorization, ...]:
+        """What was let go, and is still valid as far as is known."""
+        accounts = [key.removeprefix(_GONE) for key in self._memory.facts(_GONE)]
+        return tuple(a for account in accounts for a in self._gone(account, now))
+
+    def _gone(self, account: str, now: datetime) -> list[RememberedAuthorization]:
+        back = {a.url for a in self._memory.authorizations(account)}
+        rows = json.loads(self._memory.fact(f"{_GONE}{account}") or "[]")
+        return [
+            RememberedAuthorization(
+                account=account,
+                profile=profile,
+                identifier=Identifier(name),
+                url=url,
+                status=AuthorizationStatus.VALID,
+                expires_at=datetime.fromtimestamp(end, UTC),
+                validated_at=None,
+                lifetime=None,
+                challenge_type=None,
+                seen_at=now,
+            )
+            for profile, name, url, end in rows
+            if end > now.timestamp() and url not in back
+        ]
+
+    def _note_gone(self, account: str, authorizations: Iterable[RememberedAuthorization]) -> None:
+        rows = [
+            (a.profile, a.identifier.value, a.url, a.expires_at.timestamp()) for a in authorizations if a.expires_at
+        ]
+        self._memory.set_fact(f"{_GONE}{account}", json.dumps(rows) if rows else None)
+
     def forget(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
         """Authorizations that are given up for good, with the failures of their names."""
         authorizations = list(authorizations)
-        self._memory.forget_authorizations(a.url for a in authorizations)
+        urls = {a.url for a in authorizations}
+        for account in {a.account for a in authorizations}:
+            self._note_gone(account, [a for a in self._gone(account, now) if a.url not in urls])
+        self._memory.forget_authorizations(urls)
         self._memory.clear_failures("name", [failure_key(a.account, a.profile, a.identifier) for a in authorizations])
         self.say(((a.identifier, "forgotten", f"{a.url} was deactivated") for a in authorizations), now)
 
@@ -200,7 +275,8 @@ class Books:
         return failures
 
     def _failure(self, previous: Failure | None, key: str, error: AcmectlError, now: datetime) -> Failure:
-        said = getattr(error, "cause", None) or error  # what the CA said, where a name was left as it is
+        cause = getattr(error, "cause", None)
+        said = cause or error  # what the CA said, where a name was left as it is
         retry_after = said.retry_after if isinstance(said, CARefused) else None
         is_open = isinstance(said, RateLimited) and retry_after is None
         is_paused = is_open and not (isinstance(said, CARefused) and batching.is_about_set(said.problem))
@@ -213,6 +289,7 @@ class Books:
             retry_after=_DAILY if is_open else retry_after,
             paused=is_paused and self._may_wait,
             local=is_local(error),
+            standing=cause is not None,
         )
 
     def block(self, account: str, error: CARefused, now: datetime) -> Failure:
@@ -249,6 +326,28 @@ class Books:
         known: dict[str, dict[str, tuple[float, str]]] = json.loads(self._memory.fact(_FAILED_VALIDATIONS) or "{}")
         since = (now - _SOLVER_AVOIDED).timestamp()
         return {key: {s: (at, why) for s, (at, why) in failed.items() if at > since} for key, failed in known.items()}
+
+    def unblock(self, account: str) -> None:
+        """What the CA asked for in this run has been waited out in it: what is proven from now on shows that it is over."""
+        self._blocked.discard(account)
+
+    def away(self, account: str, error: CAUnreachable, now: datetime) -> None:
+        """The CA took no orders of an account, for it did not answer: runs that come each minute need not ask each time."""
+        failure = backoff.outage(
+            self._memory.failures("outage").get(account),
+            kind="outage",
+            key=account,
+            reason=error.message,
+            now=now,
+            retry_after=error.retry_after,
+        )
+        self._memory.save_failure(failure)
+
+    def lost(self, authorizations: Iterable[RememberedAuthorization], now: datetime) -> None:
+        """Authorizations that the CA has lost: what failed while they were good, and nobody asked to wait for, is no reason to wait any more."""
+        failures = self._memory.failures("name")
+        keys = [failure_key(a.account, a.profile, a.identifier) for a in authorizations]
+        self._clear("name", [key for key in keys if key in failures and not _is_asked_for(failures[key], now)])
 
     def say(self, events: Iterable[tuple[Identifier, str, str]], now: datetime) -> None:
         """Into the log: name, what, and the words."""
@@ -327,6 +426,11 @@ def remembered(
         challenge_type=challenge_type,
         seen_at=now,
     )
+
+
+def _is_asked_for(failure: Failure, now: datetime) -> bool:
+    """Whether the CA, or a person who has yet to act, is what a failure waits for."""
+    return failure.retry_at is None or (failure.asked_until is not None and failure.asked_until > now)
 
 
 def is_local(error: AcmectlError) -> bool:

@@ -24,7 +24,7 @@ from acmectl.master.reuse import Reuse
 from acmectl.master.trying import Trial, attempt
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.policy import health, refresh
+from acmectl.policy import backoff, health, refresh
 from acmectl.policy.refresh import Action, Decision, Knowledge, Plan, Wanted
 from acmectl.solvers.base import KeepsReceipts, Solver
 
@@ -86,7 +86,7 @@ class Master:
             knowledge={profile: self.knowledge(profile) for profile in {w.profile for w in wanted}},
             schedule=self._settings.schedule,
             forced=forced,
-            blocked=self._memory.failures("account"),
+            blocked={**self._memory.failures("outage"), **self._memory.failures("account")},
         )
 
     def knowledge(self, profile: str | None) -> Knowledge:
@@ -95,7 +95,7 @@ class Master:
 
     def learned_limit(self, profile: str | None) -> int:
         """How many names the CA has shown to take in one order."""
-        return self._books.learned_limit(profile)
+        return self._books.learned_limit(profile, self.now)
 
     def run(
         self,
@@ -111,11 +111,13 @@ class Master:
         asks the CA for every authorization that is remembered as valid; what it has lost is proven in the same run.
         """
         self._clock.review()
+        if self._clock.jumped_back:
+            self._ask_for_the_time(wanted)
         self._leftovers.remove()
         looked = self._look(wanted) if verify else ()
         plan = self.plan(wanted, forced=forced)
         if forget and plan.forget:
-            self._memory.forget_authorizations(a.url for a in plan.forget)
+            self._books.let_go(plan.forget, self.now)
         due = set(plan.due)
         results = {d.wanted.key: _undisturbed(d, self.now) for d in plan.decisions if d.wanted not in due}
         standing = {d.wanted: d.authorization for d in plan.decisions if d.action is Action.REFRESH and d.authorization}
@@ -142,13 +144,13 @@ class Master:
         return attempt(wanted, choosing, preflight, every=every)
 
     def remembered(self, names: Iterable[Identifier]) -> frozenset[Identifier]:
-        """Those of `names` of which an authorization is remembered."""
-        return frozenset(names) & {a.identifier for a in self._memory.authorizations()}
+        """Those of `names` of which an authorization is remembered, also of one that was removed from the configuration."""
+        return frozenset(names) & {a.identifier for a in self._known()}
 
     def forget(self, names: frozenset[Identifier]) -> tuple[Forgotten, ...]:
         """Deactivate the authorizations of `names` at the CA, and forget them; what could not be is still remembered."""
         forgotten: list[Forgotten] = []
-        known = [a for a in self._memory.authorizations() if a.identifier in names]
+        known = [a for a in self._known() if a.identifier in names]
         for account in dict.fromkeys(a.account for a in known):
             of_account = [a for a in known if a.account == account]
             # A run that was killed may have remembered one as given up before it was: only time ends it for certain.
@@ -161,6 +163,21 @@ class Master:
             forgotten += [*given_up, *(Forgotten(a) for a in of_account if a not in active)]
         self._books.forget((f.authorization for f in forgotten if f.error is None), self.now)
         return tuple(forgotten)
+
+    def _known(self) -> tuple[RememberedAuthorization, ...]:
+        return (*self._memory.authorizations(), *self._books.gone(self.now))
+
+    def _ask_for_the_time(self, wanted: Sequence[Wanted]) -> None:
+        """The directory's answer brings it. A CA that is away brings none: then this run goes by our own clock, and the next asks again."""
+        log.warning("the clock of this host has jumped back: asking the CA for the time")
+        for account in dict.fromkeys(w.account for w in wanted):
+            try:
+                with self._session(account) as session:
+                    session.directory  # noqa: B018 - the first answer brings the CA's time
+            except AcmectlError as error:
+                log.warning("the CA's time could not be learned: %s", error)
+            else:
+                return
 
     # -- one account
 
@@ -223,6 +240,7 @@ class Master:
                 looked += [Looked(a, Found.UNKNOWN, error.message) for a in of_account]
         self._books.seen(one.authorization for one in looked)
         ended = [one for one in looked if one.found in {Found.LOST, Found.LAPSED}]
+        self._books.lost((one.authorization for one in looked if one.found is Found.LOST), self.now)
         self._books.say(((one.authorization.identifier, one.found, one.words) for one in ended), self.now)
         return tuple(looked)
 
@@ -235,7 +253,10 @@ class Master:
             and not self._reuse.is_proven(w.profile)
             and not self._reuse.never_happens(w.profile)
         ]
+        blocked = self._memory.failures("account")
         for account in dict.fromkeys(w.account for w in open_question):
+            if not backoff.may_try(blocked.get(account), self.now):
+                continue
             try:
                 with self._session(account) as session:
                     self._account_run(session, account).probe([w for w in open_question if w.account == account])
@@ -309,6 +330,7 @@ def _undisturbed(decision: Decision, now: datetime) -> NameResult:
         retry_at=decision.at,
         is_paused=decision.at is None,
         is_firm=decision.failure is not None
+        and decision.failure.kind == "account"
         and decision.failure.asked_until is not None
         and decision.failure.asked_until > now,
     )

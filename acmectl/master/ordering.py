@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from acmectl.errors import AcmectlError, CARefused, Problem, RateLimited
 from acmectl.model.names import Identifier
@@ -23,14 +23,22 @@ Batch = tuple[Wanted, ...]
 class Unordered(AcmectlError):
     """No order was opened for a name, for a reason that is not its own: nothing to hold against it.
 
-    `retry_at` is when its account is tried again, where that was refused; `is_away` says that the CA did not answer at all.
+    `retry_at` is when its account is tried again, where that was refused, and `retry_after` what the CA said of that; `is_away` says
+    that it did not answer at all.
     """
 
     def __init__(
-        self, message: str, *, hint: str | None = None, retry_at: datetime | None = None, is_away: bool = False
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        retry_at: datetime | None = None,
+        retry_after: timedelta | None = None,
+        is_away: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
         self.retry_at = retry_at
+        self.retry_after = retry_after
         self.is_away = is_away
 
 

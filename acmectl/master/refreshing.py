@@ -10,21 +10,21 @@ remembered as lost before the request is sent: a run that is killed in between i
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from acmectl import workers
-from acmectl.errors import AcmectlError
+from acmectl.errors import AcmectlError, CARefused
 from acmectl.master.attempts import Proven
 from acmectl.master.ordering import Unordered
 from acmectl.master.retrying import Retrying
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.policy import batching, replacing
 from acmectl.policy.refresh import Wanted
-from acmectl.policy.replacing import Stake, Zone
+from acmectl.policy.replacing import CANARIES, Stake, Zone
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
@@ -112,39 +112,65 @@ class Refresher:
         self._given_up = given_up
         self._retrying = retrying
         self._stopped: Spared | None = None
+        self._risked: set[Wanted] = set()
 
-    def refresh(self, stale: Sequence[Stale]) -> _Results:
+    def refresh(self, stale: Sequence[Stale], *, failed: Mapping[Zone, int], good: Collection[Zone]) -> _Results:
         """Replace what can be replaced safely; every name gets its new authorization or the reason why not.
 
-        What lapsed goes first, and without canaries: it has nothing to lose.
+        What lapsed goes first, and without canaries: it has nothing to lose. `failed` says how many names of a zone have failed
+        already, which count as its canaries; of the `good` ones a name was proven in this run.
         """
-        failed = self._preflight.failing(s.wanted for s in stale)
-        results: _Results = {w: unprovable(e) for w, e in failed.items()}
-        ready = [s for s in stale if s.wanted not in failed]
+        unfit = self._preflight.failing(s.wanted for s in stale)
+        results: _Results = {w: unprovable(e) for w, e in unfit.items()}
+        ready = [s for s in stale if s.wanted not in unfit]
         lapsed = [s for s in ready if s.stake is Stake.LAPSED]
         results |= self._batches(lapsed)
-        good = _zones_of(lapsed, results)
-        return results | self._with_canaries([s for s in ready if s.stake is not Stake.LAPSED], good)
+        counts = Counter(failed) + Counter(s.zone for s in lapsed if self._has_failed(s, results))
+        good = {*good, *_zones_of(lapsed, results)}
+        return results | self._with_canaries([s for s in ready if s.stake is not Stake.LAPSED], counts, good)
 
-    def _with_canaries(self, left: Sequence[Stale], good: set[Zone]) -> _Results:
-        """A canary of each zone that is not known to be good, all canaries together; then the rest of the good zones."""
+    def _with_canaries(self, left: Sequence[Stale], failed: Counter[Zone], good: set[Zone]) -> _Results:
+        """A canary of each zone that is not known to be good, all canaries together; then the rest of the good zones.
+
+        A canary that the CA takes no order for has risked nothing, and says nothing of its zone: another one goes in its place.
+        """
         results: _Results = {}
-        for _ in range(replacing.CANARIES):
-            first, left = replacing.canaries(left, lambda s: s.zone, good)
-            if not first:
-                break
+        reasons: dict[Zone, Spared] = {}
+        told: set[Zone] = set()
+        while first := replacing.canaries([s for s in left if failed[s.zone] < CANARIES], _zone, good)[0]:
+            left = _without(left, first)
             results |= self._batches(first, each_zone_once=False)
             good |= _zones_of(first, results)
-            news, left = self._told_by_others({s.zone for s in first if _is_found(results[s.wanted])} - good, left)
+            failed.update(s.zone for s in first if self._has_failed(s, results))
+            reasons |= {s.zone: o for s in first if isinstance(o := results[s.wanted], Spared)}
+            unclear = {s.zone for s in first if not self._has_failed(s, results)} - good - told
+            news, left = self._told_by_others(unclear, left)
             results |= news
+            told |= unclear
         results |= self._batches([s for s in left if s.zone in good])
         bad = [s for s in left if s.zone not in good]
-        results |= self._batches([s for s in bad if s.stake is Stake.PRESSING])
-        reason = self._exhausted() or _ZONE_FAILED
-        return results | {s.wanted: reason for s in bad if s.stake is not Stake.PRESSING}
+        pressing = [s for s in bad if s.stake is Stake.PRESSING]
+        results |= self._batches(pressing)
+        patient, good = _without(bad, pressing), _zones_of(pressing, results)
+        results |= self._batches([s for s in patient if s.zone in good])
+        reason = self._exhausted()
+        return results | {s.wanted: reason or reasons.get(s.zone, _ZONE_FAILED) for s in patient if s.zone not in good}
+
+    def _has_failed(self, item: Stale, results: Outcomes) -> bool:
+        """Whether a name is no nearer to a new authorization, and it was tried, or nothing more can be."""
+        outcome = results[item.wanted]
+        return isinstance(outcome, AcmectlError) and not self._is_refused(item, outcome)
+
+    def _is_refused(self, item: Stale, outcome: AcmectlError) -> bool:
+        """Whether the CA took no order for a name, which so has kept what it had."""
+        return (
+            isinstance(outcome, NotRefreshed)
+            and isinstance(outcome.cause, CARefused)
+            and item.wanted not in self._risked
+        )
 
     def _told_by_others(self, zones: Collection[Zone], left: Sequence[Stale]) -> tuple[_Results, tuple[Stale, ...]]:
-        """Where another host has replaced the canary, it may have done so with the other names of the zone: ask."""
+        """Where another host has replaced the canary, or the CA refuses it, that may hold for others of the zone: ask for all at once."""
         known = [s for s in left if s.zone in zones]
         if not known:
             return {}, tuple(left)
@@ -170,7 +196,7 @@ class Refresher:
             results |= self._replace(some)
             if each_zone_once:
                 tried = [s for s in some if not isinstance(results[s.wanted], Spared)]
-                bad |= {s.zone for s in tried if not _is_found(results[s.wanted])} - _zones_of(tried, results)
+                bad |= {s.zone for s in tried if self._has_failed(s, results)} - _zones_of(tried, results)
         return results
 
     def _portion(self, batch: Sequence[Stale]) -> int:
@@ -201,9 +227,10 @@ class Refresher:
         return parts, list(by_name.values())
 
     def _replace(self, batch: Sequence[Stale]) -> _Results:
-        """Ask for exactly these names, unless that was done or they have nothing to lose; then give them up and prove them."""
-        if not batch or batch[0].stake is Stake.LAPSED:
-            return self._give_up(batch)
+        """Ask for exactly these names, unless that was done; then give them up and prove them.
+
+        Also for what lapsed: where the CA's cutoff is but estimated, followers may have use of it yet.
+        """
         results: _Results = {}
         parts, left = self._asked(batch)
         for _ in range(_ASKED):
@@ -239,6 +266,7 @@ class Refresher:
         if not batch:
             return {}
         self._orders.give_up(batch)
+        self._risked |= {s.wanted for s in batch}
         done, failed = workers.each(
             batch, lambda s: deactivate_authorization(self._session, s.authorization.url), workers=self._pool
         )
@@ -278,7 +306,7 @@ def spared(reason: Unordered | Spared) -> Spared:
     return Spared(reason.message, hint=reason.hint, retry_at=reason.retry_at)
 
 
-_ZONE_FAILED = Spared("other names of its zone failed just now")
+_ZONE_FAILED = Spared("other names of its zone failed, and none was proven since")
 _NO_BUDGET = Spared("the order budget of the account is used up until later")
 _UNSTEADY = Spared("the CA gave other answers for it within moments")
 
@@ -288,9 +316,13 @@ def _zones_of(stale: Iterable[Stale], results: Outcomes) -> set[Zone]:
     return {s.zone for s in stale if isinstance(outcome := results[s.wanted], Proven) and outcome.fresh}
 
 
-def _is_found(outcome: Proven | AcmectlError) -> bool:
-    """Whether the CA had a fresher authorization than the one to replace: another host's."""
-    return isinstance(outcome, Proven) and not outcome.fresh
+def _zone(item: Stale) -> Zone:
+    return item.zone
+
+
+def _without(stale: Iterable[Stale], others: Iterable[Stale]) -> tuple[Stale, ...]:
+    gone = {s.wanted for s in others}
+    return tuple(s for s in stale if s.wanted not in gone)
 
 
 def _is_same(outcome: Proven | AcmectlError, item: Stale) -> bool:

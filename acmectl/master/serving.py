@@ -6,16 +6,19 @@ Names are looked at one by one, and nothing that happens to one of them stops th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, CARefused, CAUnreachable
+from acmectl.ca.patience import Patience
+from acmectl.errors import AcmectlError, CAError, CARefused, CAUnreachable
 from acmectl.master import beside
 from acmectl.master.attempts import Deactivated, Proven
 from acmectl.master.books import Books, remembered
 from acmectl.master.choosing import Choosing
+from acmectl.master.company import Company
 from acmectl.master.ordering import Batch, Unordered, open_orders
 from acmectl.master.preflight import Preflight
 from acmectl.master.proving import Prover
@@ -28,6 +31,7 @@ from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, Order
 from acmectl.policy import batching, refresh, replacing
 from acmectl.policy.refresh import Knowledge, Wanted
+from acmectl.policy.replacing import Zone
 from acmectl.solvers.base import Solver
 
 if TYPE_CHECKING:
@@ -76,9 +80,14 @@ class AccountRun:
         self._given_up: set[str] = set()
         self._retrying = Retrying(self.prove, budget=self._budget, pause=session.clocks.pause)
         self._refusal: Unordered | None = None
+        self._refused_until: datetime | None = None
         self._until: dict[Wanted, datetime | None] = {}
         self._standing: set[Wanted] = set()
+        self._lost: set[Wanted] = set()
+        self._unsettled: set[Wanted] = set()  # deactivated, and the CA may yet show them as they were
+        self._good: set[tuple[str | None, Zone]] = set()
         self._asked: set[tuple[str | None, frozenset[Identifier]]] = set()
+        self._company = Company(self._new_order, self._usable)
         self._results: dict[Wanted, NameResult] = {}
         self._outcomes: dict[Wanted, Outcomed] = {}
         self._new_sets: set[str] = set()
@@ -139,8 +148,28 @@ class AccountRun:
             given_up=self._given_up,
             retrying=self._retrying,
         )
-        replaced = refresher.refresh([s for s in stale if s.wanted not in new])
+        replaced = refresher.refresh(
+            [s for s in stale if s.wanted not in new],
+            failed=self._failed_zones(profile),
+            good={zone for of, zone in self._good if of == profile},
+        )
         self._remember({w: o for w, o in replaced.items() if o is not self._outcomes.get(w)})
+
+    def _failed_zones(self, profile: str | None) -> dict[Zone, int]:
+        """How many names of a zone have failed in this run; of zones that failed before, as many as canaries do."""
+        failed = Counter(
+            replacing.zone(w) for w, o in self._outcomes.items() if w.profile == profile and _could_not_be_proven(o)
+        )
+        return failed | dict.fromkeys(self._books.failed_zones(self._account, profile), replacing.CANARIES)
+
+    def _judge_zones(self, outcomes: Mapping[Wanted, Outcomed]) -> None:
+        """Remember where names failed that were given up: a later run gives no others of the zone up for it."""
+        for profile in {w.profile for w in outcomes}:
+            of_profile = {w: o for w, o in outcomes.items() if w.profile == profile}
+            self._good |= {(profile, replacing.zone(w)) for w, o in of_profile.items() if _is_fresh(o)}
+            good = {zone for of, zone in self._good if of == profile}
+            failed = {replacing.zone(w) for w, o in of_profile.items() if w in self._lost and _could_not_be_proven(o)}
+            self._books.judge_zones(self._account, profile, failed=failed - good, proven=good)
 
     def _parts(self, profile: str | None, names: Iterable[Wanted]) -> list[list[Wanted]]:
         """Sets of `names` for which this run got an order, the largest first; names that are in none are left out."""
@@ -155,6 +184,8 @@ class AccountRun:
         """Note what is about to be deactivated: these names have nothing to fall back on any more."""
         self._books.giving_up((s.authorization for s in stale), self.now)
         self._standing -= {s.wanted for s in stale}
+        self._lost |= {s.wanted for s in stale}
+        self._unsettled |= {s.wanted for s in stale}
 
     def _stale(self, outcomes: Mapping[Wanted, Outcomed]) -> list[Stale]:
         """The names whose authorization came back valid and is the one to replace, not a fresher one."""
@@ -175,37 +206,42 @@ class AccountRun:
     def prove(self, due: Sequence[Wanted]) -> dict[Wanted, Outcomed]:
         """Order, prove, and remember; an authorization that was deactivated under us is ordered again, and is no failure."""
         outcomes: dict[Wanted, Outcomed] = {}
-        due = list(due)
-        for pause in (*ROUND_PAUSES, None):
-            outcomes |= (found := {w: self._held(w, o) for w, o in self._round(due).items()})
-            self._remember({w: o for w, o in found.items() if pause is None or not isinstance(o, Deactivated)})
-            due = [w for w in due if isinstance(outcomes[w], Deactivated)]
-            if not due or pause is None:
-                break
-            log.info("deactivated by another host, ordering again: %s", ", ".join(str(w.identifier) for w in due))
+        due, pauses = list(due), [0.0, *ROUND_PAUSES]
+        while due and pauses:
+            pause, pauses = (sum(pauses), []) if self._is_last_try(due) else (pauses[0], pauses[1:])
             if pause:
                 self._session.clocks.pause(pause)
+            outcomes |= (found := {w: self._held(w, o) for w, o in self._round(due).items()})
+            self._remember({w: o for w, o in found.items() if not pauses or not isinstance(o, Deactivated)})
+            due = [w for w in due if isinstance(outcomes[w], Deactivated)]
+            self._unsettled = (self._unsettled - outcomes.keys()) | {*due}
+            if due:
+                log.info("deactivated by another host, ordering again: %s", ", ".join(str(w.identifier) for w in due))
         return outcomes
+
+    def _is_last_try(self, due: Collection[Wanted]) -> bool:
+        """Whether names that were just deactivated can be ordered but once more: then the CA's replicas get all their time before it."""
+        return 0 < self._budget() <= len({w.profile for w in due}) and not self._unsettled.isdisjoint(due)
 
     def _held(self, wanted: Wanted, outcome: Outcomed) -> Outcomed:
         """A name that got no order, and whose old authorization stands, has lost nothing."""
+        return spared(outcome) if wanted in self._standing and isinstance(outcome, Unordered) else outcome
+
+    def _refused(self, wanted: Wanted, reason: CARefused) -> Outcomed:
+        """That the CA takes no order for a name: it keeps what it has."""
         if wanted not in self._standing:
-            return outcome
-        if isinstance(outcome, Unordered):
-            return spared(outcome)
-        if isinstance(outcome, CARefused) and not any(wanted.identifier in names for _, names in self._asked):
-            return NotRefreshed(f"not refreshed: {outcome.message}", hint=outcome.hint, cause=outcome)
-        return outcome
+            return reason
+        return NotRefreshed(f"not refreshed: {reason.message}", hint=reason.hint, cause=reason)
 
     def _round(self, due: Sequence[Wanted]) -> dict[Wanted, Outcomed]:
         outcomes: dict[Wanted, Outcomed] = {}
         for profile in dict.fromkeys(w.profile for w in due):
             names = [w for w in due if w.profile == profile]
             expected = self._expected(profile, names)
-            opened = open_orders(batching.pack(names, limit=self._limit(profile)), partial(self._new_order, profile))
+            opened = open_orders(batching.pack(names, limit=self._limit(profile)), partial(self._opened, profile))
             if opened.limit is not None:
-                self._books.learn_limit(profile, opened.limit)
-            outcomes |= opened.refused
+                self._books.learn_limit(profile, opened.limit, self.now)
+            outcomes |= {w: self._refused(w, reason) for w, reason in opened.refused.items()}
             if opened.stopped is not None:
                 outcomes |= dict.fromkeys(opened.unordered, self._stopped(opened.stopped))
             proven, errors = self._prover.prove(opened.orders)
@@ -220,8 +256,12 @@ class AccountRun:
             return reason
         if isinstance(reason, CARefused) and batching.is_about_account(reason.problem):
             blocked = self._books.block(self._account, reason, self.now)
-            self._refusal = Unordered(reason.message, hint=reason.hint, retry_at=blocked.retry_at)
+            after = reason.retry_after
+            self._refusal = Unordered(reason.message, hint=reason.hint, retry_at=blocked.retry_at, retry_after=after)
+            self._refused_until = None if after is None else self.now + after
             return self._refusal
+        if isinstance(reason, CAUnreachable):
+            self._books.away(self._account, reason, self.now)
         return Unordered(reason.message, hint=reason.hint, is_away=isinstance(reason, CAUnreachable))
 
     def _replicated(self, proven: Proven) -> Outcomed:
@@ -252,7 +292,10 @@ class AccountRun:
     def _look_for_reuse(self, profile: str | None, names: Sequence[Wanted]) -> None:
         from acmectl.ca.orders import fetch_authorization
 
-        order = self._new_order(profile, frozenset(w.identifier for w in names))
+        try:
+            order = self._new_order(profile, frozenset(w.identifier for w in names))
+        except CAError as error:
+            raise self._stopped(error) from error
         states = {fetch_authorization(self._session, url).status for url in order.authorization_urls}
         self._reuse.learn(profile, order.identifiers, reused=AuthorizationStatus.VALID in states)
 
@@ -261,27 +304,58 @@ class AccountRun:
         return self._books.orders_left(self._account, self.now)
 
     def _limit(self, profile: str | None) -> int:
-        return min(self._max_names(profile), self._books.learned_limit(profile))
+        return min(self._max_names(profile), self._books.learned_limit(profile, self.now))
+
+    def _opened(self, profile: str | None, identifiers: frozenset[Identifier]) -> Order:
+        order = self._company.order(profile, identifiers)
+        self._asked.add((profile, identifiers))
+        return order
+
+    def _usable(self, profile: str | None) -> list[Identifier]:
+        """What a new order surely finds valid; what stays so for longest first."""
+        known, schedule = self._knowledge(profile), self._settings.schedule
+        usable = [
+            (ends.cutoff_at, a.identifier)
+            for a in self._books.authorizations(self._account, profile)
+            if (ends := refresh.horizon(a, known, schedule)) and self.now < ends.cutoff_at
+        ]
+        return [identifier for _, identifier in sorted(usable, key=lambda pair: pair[0], reverse=True)]
 
     def _new_order(self, profile: str | None, identifiers: frozenset[Identifier]) -> Order:
         from acmectl.ca.orders import new_order
 
-        if self._refusal is not None:
-            raise self._refusal
-        if self._books.orders_left(self._account, self.now) <= 0:
-            limit = self._settings.new_orders
-            raise Unordered(
-                f"{limit} orders were sent in the last three hours, as many as the CA allows",
-                hint="a later run goes on",
-            )
-        self._books.sent_order(self._account, self.now)
+        said = self._session.directory.profile_for(profile)  # read first: the answer brings the CA's time
         is_new = self._reuse.is_new(self._account, profile, identifiers)
-        order = new_order(self._session, identifiers, profile=self._session.directory.profile_for(profile))
+        order = self._persist(lambda: new_order(self._session, identifiers, profile=said, repeatable=False))
         self._books.order(self._account, profile, order, now=self.now)
-        self._asked.add((profile, identifiers))
         if is_new:
             self._new_sets.add(order.url)
         return order
+
+    def _persist(self, send: Callable[[], Order]) -> Order:
+        """The answer to an order, sent again while the CA is away and patience lasts: each time it counts as one more."""
+        patience = Patience(self._session.clocks)
+        while True:
+            self._check_limits()
+            self._books.sent_order(self._account, self.now)
+            try:
+                return send()
+            except CAUnreachable as away:
+                if self._budget() <= 0 or not patience.wait(away.retry_after):
+                    raise
+
+    def _check_limits(self) -> None:
+        """Raises Unordered where the account may send no order now."""
+        if self._refusal is not None:
+            if self._refused_until is None or self.now < self._refused_until:
+                raise self._refusal
+            self._refusal = None
+            self._books.unblock(self._account)
+        if self._budget() <= 0:
+            raise Unordered(
+                f"{self._settings.new_orders} orders were sent in the last three hours, as many as the CA allows",
+                hint="a later run goes on",
+            )
 
     def _learn(
         self,
@@ -305,6 +379,7 @@ class AccountRun:
         An authorization that is to be replaced is remembered as it is, and its failures with it: it has succeeded in nothing yet.
         """
         self._outcomes |= outcomes
+        self._judge_zones(outcomes)
         stale = {s.wanted: s.authorization for s in self._stale(outcomes)}
         proven = {w: p for w, p in outcomes.items() if isinstance(p, Proven) and w not in stale}
         errors = {w: e for w, e in outcomes.items() if isinstance(e, AcmectlError)}
@@ -349,3 +424,12 @@ class AccountRun:
             return f"until {result.expires_at:%Y-%m-%d %H:%M:%S} UTC" if result.expires_at else "until an unknown time"
         trail = self._prover.trail(result.wanted)
         return f"{result.reason} [{trail}]" if trail else result.reason
+
+
+def _is_fresh(outcome: Outcomed) -> bool:
+    return isinstance(outcome, Proven) and outcome.fresh
+
+
+def _could_not_be_proven(outcome: Outcomed) -> bool:
+    """Whether the CA validated a name, or tried to, in vain: a refusal, an outage, or a solver says nothing of the zone at the CA."""
+    return isinstance(outcome, CAError) and not isinstance(outcome, CARefused | CAUnreachable | Deactivated)

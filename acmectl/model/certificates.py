@@ -120,6 +120,9 @@ class Issuance:
 
     The certificate itself does not say so: a CA can add names, and few name the profile. `fingerprint` is that of `Installed`,
     because a generation's number comes again where the folder was removed.
+
+    `issued_at` is when it was put into use, by our clock: CAs date certificates back, some by an hour. None where that is not known.
+    `hurried` says that the CA's advice had it replace one that had hardly been used.
     """
 
     label: str
@@ -128,3 +131,5 @@ class Issuance:
     directory_url: str
     profile: str | None
     names: frozenset[Identifier]
+    issued_at: datetime | None = None
+    hurried: bool = False

@@ -73,11 +73,14 @@ class Release:
 class Failure:
     """Consecutive failures of one subject.
 
+    `steps` is how many of them were of the kind after which each pause is longer than the one before.
+
     `kind` is `name` (key: account, profile and identifier, as
-    `failure_key` joins them), `certificate` (key: label) or `account` (key: account name).
+    `failure_key` joins them), `certificate` (key: label), `account` (key: account name), or `outage` (key: the account name whose
+    orders the CA did not answer).
 
     `retry_at` is the earliest moment of the next attempt, None when a person must act first. `asked_until` is until when the
-    CA asked to leave an account alone (Retry-After), which holds for a person's wish as well; None where it said nothing.
+    CA asked to leave it alone (Retry-After), which for an account holds for a person's wish as well; None where it said nothing.
     """
 
     kind: str
@@ -88,6 +91,7 @@ class Failure:
     retry_at: datetime | None
     reason: str
     asked_until: datetime | None = None
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

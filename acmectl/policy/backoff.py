@@ -11,6 +11,9 @@ from acmectl.model.memory import Failure
 
 PAUSES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), timedelta(hours=23))
 LONGEST_IN_OUTAGE = timedelta(minutes=10)
+LONGEST_STANDING = timedelta(minutes=100)  # between two tries to replace what is still good
+LONGEST_ASKED = timedelta(days=7)
+"""No limit that a CA publishes lasts longer than a week; a Retry-After beyond that is a mistake, and must not end the renewals of a year."""
 
 
 def pause_after(count: int) -> timedelta:
@@ -28,22 +31,37 @@ def failed(
     retry_after: timedelta | None = None,
     paused: bool = False,
     local: bool = False,
+    standing: bool = False,
 ) -> Failure:
-    """The failure to remember after one more; a Retry-After of the CA is obeyed where it is later.
+    """The failure to remember after one more; a Retry-After of the CA says it all, neither earlier nor later.
 
     `paused` says that a person must act first (429 without Retry-After, CA-side pause): there is no next attempt. `local`
     says that the CA had no part in it (a name server that is down): the next run tries again, since trying asks nothing of the CA.
+    `standing` says that what was to be replaced is still good: the pause grows with the time, to `LONGEST_STANDING`. Neither of the
+    two, and no refusal with a Retry-After, counts for the pause of a failure that comes after it: when a name is lost, it is
+    tried again as soon as one that never failed.
     """
-    count = previous.count + 1 if previous else 1
-    pause = timedelta() if local else max(pause_after(count), retry_after or timedelta())
+    steps = previous.steps if previous else 0
+    began = previous.first_at if previous else now
+    if local:
+        pause = timedelta()
+    elif retry_after is not None:
+        pause = asked(retry_after)
+    elif standing:
+        pause = min(max(now - began, PAUSES[0]), LONGEST_STANDING)
+    else:
+        steps += 1
+        pause = pause_after(steps)
     return Failure(
         kind=kind,
         key=key,
-        count=count,
-        first_at=previous.first_at if previous else now,
+        count=previous.count + 1 if previous else 1,
+        first_at=began,
         last_at=now,
         retry_at=None if paused else now + pause,
         reason=reason,
+        asked_until=None if retry_after is None or paused or local else now + pause,
+        steps=steps,
     )
 
 
@@ -69,8 +87,9 @@ def outage(
         count=previous.count if previous else 1,
         first_at=began,
         last_at=now,
-        retry_at=now + max(pause, retry_after or timedelta()),
+        retry_at=now + (pause if retry_after is None else max(pause, asked(retry_after))),
         reason=reason,
+        steps=previous.steps if previous else 0,
     )
 
 
@@ -89,7 +108,7 @@ def blocked(
     growing time.
     """
     count = previous.count + 1 if previous else 1
-    asked_until = now + retry_after if retry_after else None
+    asked_until = None if retry_after is None else now + asked(retry_after)
     return Failure(
         kind="account",
         key=account,
@@ -100,6 +119,11 @@ def blocked(
         reason=reason,
         asked_until=asked_until,
     )
+
+
+def asked(retry_after: timedelta) -> timedelta:
+    """How long a Retry-After is obeyed: `0` is a minute, since runs may come every second, and more than a week is a week."""
+    return min(retry_after or PAUSES[0], LONGEST_ASKED)
 
 
 def may_try(failure: Failure | None, now: datetime) -> bool:

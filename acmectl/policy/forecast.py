@@ -109,7 +109,7 @@ def play(
 ) -> Forecast:
     """Runs at `start` and then every `setting.schedule.every`, before `until`; `terms` has each profile of `wanted`."""
     costs = Costs()
-    budgets = {w.account: Budget(setting.new_orders, costs) for w in wanted}
+    budgets = {w.account: Budget(setting.new_orders, costs, late=setting.validation) for w in wanted}
     known = tuple(remembered)
     lanes = []
     for account, profile in dict.fromkeys((w.account, w.profile) for w in wanted):

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.orders import AuthorizationStatus
@@ -59,10 +59,15 @@ class Costs:
 
 
 class Budget:
-    """The newOrders of one account, in a sliding window of three hours, as the master counts them."""
+    """The newOrders of one account, in a sliding window of three hours, as the master counts them.
 
-    def __init__(self, limit: int, costs: Costs) -> None:
+    A run sends its orders some time after it began, so a run just three hours later finds them still counted.
+    """
+
+    def __init__(self, limit: int, costs: Costs, *, late: timedelta) -> None:
+        """Orders are sent as much as `late` after the beginning of a run."""
         self._limit = limit
+        self._late = late
         self._costs = costs
         self._sent: deque[tuple[datetime, int]] = deque()
         self._count = 0
@@ -74,11 +79,14 @@ class Budget:
         return self._limit - self._count
 
     def spend(self, now: datetime, orders: int) -> None:
-        """So many were sent."""
-        self._sent.append((now, orders))
+        """So many were sent in the run that began at `now`."""
+        at = now + self._late
+        before = self._sent.pop()[1] if self._sent and self._sent[-1][0] == at else 0
+        self._sent.append((at, before + orders))
         self._count += orders
         self._costs.orders += orders
-        self._costs.peak = max(self._costs.peak, self._count)
+        ended = sum(count for sent_at, count in takewhile(lambda sent: sent[0] <= at - _PER, self._sent))
+        self._costs.peak = max(self._costs.peak, self._count - ended)
 
 
 class Lane:
@@ -106,6 +114,7 @@ class Lane:
         self._packed = lru_cache(_KEPT)(self._pack_clashing)  # both are asked the same in nearly every run
         self._canaries = lru_cache(_KEPT)(self._first_of_zones)
         self._widest = 0  # the most names that the current run asked for at once
+        self._asked: set[Names] = set()  # the sets that the current run got an order for
         self._ready: dict[Names, tuple[datetime, datetime]] = {}  # orders: when opened, until when ready
         self._cohorts = self._first(tuple(remembered), start)
 
@@ -162,7 +171,7 @@ class Lane:
         return refresh.plan(wanted, remembered, {}, now=now, knowledge=knowledge, schedule=schedule).decisions
 
     def _serve(self, due: list[Cohort], standing: list[Cohort], now: datetime) -> None:
-        owner, self._widest, spent = _Owners(due), 0, self._budget.left(now)
+        owner, self._widest, self._asked, spent = _Owners(due), 0, set(), self._budget.left(now)
         proven, valid, unasked = self._prove([c for c in due if c not in standing], now)
         if self._setting.schedule.early:
             proven += self._replace(tuple(sorted(valid)), owner, now, lapsed=True)
@@ -192,6 +201,7 @@ class Lane:
     def _ask(self, order: Names, owner: _Owners, now: datetime) -> Names:
         """A newOrder, and a look at each of its authorizations: the names that came back pending, and are proven."""
         self._budget.spend(now, 1)
+        self._asked.add(order)
         self._costs.requests += 1 + len(order)
         self._widest = max(self._widest, len(order))
         return self._pending(order, owner, now)
@@ -242,17 +252,17 @@ class Lane:
         queue = deque(self._pack(names, now))
         while queue:
             order = queue.popleft()
-            size = replacing.portion(len(order), self._budget.left(now), lapsed=lapsed)
+            size = replacing.portion(len(order), self._budget.left(now), asked=order in self._asked, lapsed=lapsed)
             if 0 < size < len(order):
                 queue.appendleft(order[size:])
             if size:
-                self._give_up(order[:size], owner, now, lapsed=lapsed)
+                self._give_up(order[:size], owner, now)
                 replaced += order[:size]
         return replaced
 
-    def _give_up(self, order: Names, owner: _Owners, now: datetime, *, lapsed: bool) -> None:
+    def _give_up(self, order: Names, owner: _Owners, now: datetime) -> None:
         """Ask for exactly the set that is ordered afterwards (what comes back pending is proven); deactivate, order, prove."""
-        if not lapsed and (pending := self._ask(order, owner, now)):
+        if order not in self._asked and (pending := self._ask(order, owner, now)):
             order = tuple(n for n in order if n not in pending)
             if order:
                 self._ask(order, owner, now)

@@ -29,13 +29,17 @@ def cutoff_from_above(*, known: timedelta | None, span: timedelta | None, lifeti
 
     `known` is that of a CA whose rules are published, `span` the longest lifetime of an order all of whose
     authorizations were new (a reused one cuts it short), `lifetime` is L. For an unknown CA: 24 h where authorizations live three
-    days or more, else a seventh of L, one hour at least.
+    days or more, else a seventh of L, one hour at least; and what Boulder would make of `span`, unless nothing could ever be
+    reused by that.
     """
     if known is not None:
         return max(known, ca_rules.cutoff(span)) if span is not None else known
     if lifetime is None or lifetime >= timedelta(days=3):
         return timedelta(hours=24)
-    return max(timedelta(hours=1), lifetime / 7)
+    estimate = max(timedelta(hours=1), lifetime / 7)
+    if span is not None and ca_rules.cutoff(span) < lifetime:
+        return max(estimate, ca_rules.cutoff(span))
+    return estimate
 
 
 def threshold(*, cutoff: timedelta, lifetime: timedelta | None, schedule: Schedule) -> timedelta:

@@ -24,6 +24,12 @@ from acmectl.model.orders import Authorization, AuthorizationStatus, Order, Orde
 FIRST_LOOK = timedelta(minutes=1)
 LONGEST_LOOK = timedelta(hours=1)
 
+_FIRST_PAUSE = timedelta(seconds=5)
+_LONGEST_PAUSE = timedelta(minutes=10)
+_SHARE = (
+    timedelta(hours=3) / 100
+)  # of the 300 newOrders in three hours (Let's Encrypt) that master and followers share: a third
+
 FAILURES_COUNT_FOR = timedelta(hours=1)
 """For so long a release counts against its name (Boulder: five failed validations per name, account and hour)."""
 
@@ -141,6 +147,16 @@ def next_look(remembered: RememberedOrder, releases: Sequence[Release], *, now: 
     if releases and given_up_at - since >= _DAY:
         given_up_at = max(given_up_at, releases[-1].at + _DAY)
     return min(look_at, given_up_at) if given_up_at >= now else look_at
+
+
+def pause_while_waiting(looks: int, sets: int) -> timedelta:
+    """How long `--wait` pauses after it looked `looks` times again, when so many sets of names are ordered at each look.
+
+    It doubles from five seconds to ten minutes, so that a person soon sees what the master did. More sets are asked for less often: the limit
+    on new orders is the account's, and one host that waits for hours must leave most of it to its master.
+    """
+    first = max(_FIRST_PAUSE, sets**2 * timedelta(seconds=1))
+    return min(first * (1 << min(looks, 10)), max(_LONGEST_PAUSE, sets * _SHARE))
 
 
 def may_look(remembered: RememberedOrder, now: datetime) -> bool:

@@ -109,7 +109,7 @@ def plan(
 ) -> Plan:
     """Decide for each name of `wanted`; `now` is the CA's time.
 
-    `failures` are those of kind `name`, by their key, and `blocked` those of kind `account`; `knowledge` is by profile; `forced`
+    `failures` are those of kind `name`, by their key, and `blocked` those of kinds `outage` and `account`; `knowledge` is by profile; `forced`
     names are asked for whatever is remembered of them, unless the CA has asked to leave their account alone.
     """
     blocked = blocked or {}
@@ -180,9 +180,15 @@ def _decide(
 ) -> Decision:
     if ends is not None and now < ends.refresh_at:
         return Decision(wanted, Action.KEEP, "authorized", ends.refresh_at, known)
-    for failure, what in zip(failures, ("failed before", f"the account `{wanted.account}` was refused"), strict=True):
+    words = {
+        "name": "failed before",
+        "account": f"the account `{wanted.account}` was refused",
+        "outage": "the CA is away",
+    }
+    for failure in failures:
         if failure is not None and not backoff.may_try(failure, now):
-            return Decision(wanted, Action.WAIT, f"{what}: {failure.reason}", failure.retry_at, known, failure)
+            reason = f"{words[failure.kind]}: {failure.reason}"
+            return Decision(wanted, Action.WAIT, reason, failure.retry_at, known, failure)
     if ends is not None and now < ends.cutoff_at:
         return Decision(wanted, Action.REFRESH, "would lapse before the run after this one", None, known)
     return Decision(wanted, Action.PROVE, _reason(known, now), None, known)

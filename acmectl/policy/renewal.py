@@ -2,6 +2,9 @@
 
 Every way leaves time for a master that is down: a third of the lifetime (30 days of 90), half of a short one (80 of 160
 hours). Advice of the CA that would leave less than half of that is followed up to there: 15 days of 90, 40 of 160 hours.
+
+Time alone never asks for another certificate right after one was issued: a short one that the CA dated back can be past its
+moment already, and a CA can ask for renewal for ever. Either would have each run issue another one.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from acmectl.policy import key_choice, renewal_advice
 SHORT = timedelta(days=10)  # lifetimes below this are renewed at half, not at a third left
 LONGEST_HOLD = timedelta(days=7)  # of a certificate that a person put back into use
 _HOLD_OF_EXPIRED = timedelta(days=1)
+_REST = timedelta(hours=1)
+_USEFUL = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,24 @@ def renew_at(installed: Installed, advice: RenewalInfo | None = None) -> datetim
     if advised is None:
         return installed.not_after - left
     return min(advised, installed.not_after - left / 2)
+
+
+def rests_until(installed: Installed, issuance: Issuance | None, now: datetime) -> datetime:
+    """Until when time is no reason to replace it: a third of what was left when it was issued, at least an hour.
+
+    One with less than two hours left then rests for half of that; one that was of no use from the beginning, for an hour. Where the moment of
+    issue is not known, or after `now` (a clock was wrong), it does not rest.
+    """
+    issued_at = issuance.issued_at if issuance else None
+    if issued_at is None or issued_at > now:
+        return installed.not_before
+    left = installed.not_after - issued_at
+    return issued_at + (min(max(left / 3, _REST), left / 2) if left >= _USEFUL else _REST)
+
+
+def is_hurried(installed: Installed, issuance: Issuance | None, advice: RenewalInfo | None, now: datetime) -> bool:
+    """Whether `installed` is replaced while it rests, because the CA asks for it."""
+    return renew_at(installed, advice) <= now < rests_until(installed, issuance, now)
 
 
 def held_until(installed: Installed, now: datetime) -> datetime:
@@ -93,13 +116,21 @@ def due(
     changed = _names_changed(spec, installed, issuance) or _terms_changed(
         spec, installed, issuance, imposed, directory_url
     )
-    at = renew_at(installed, advice)
+    at = _due_at(installed, issuance, advice, now)
     reason = changed or (_time_is_up(installed, advice) if at <= now else None)
     if reason is None:
         return NotDue(at)
     if _holds(rollback, installed, wish(spec, imposed, directory_url), now):
         return NotDue(rollback.held_until, "rolled back")
     return Due(reason)
+
+
+def _due_at(installed: Installed, issuance: Issuance | None, advice: RenewalInfo | None, now: datetime) -> datetime:
+    """When time alone makes it due. Early advice is followed at once, as certificates may be about to be revoked, but not twice in a row."""
+    at = renew_at(installed, advice)
+    if at < renew_at(installed) and issuance is not None and not issuance.hurried:
+        return at
+    return max(at, rests_until(installed, issuance, now))
 
 
 def _need(damage: str | None, revocation: Revocation | None, *, is_distrusted: bool, forced: bool) -> str | None:

@@ -4,6 +4,9 @@ To replace one it is deactivated, and what goes wrong after that costs followers
 that will be ordered after it; one name of each solver and zone goes first, as canary; and no more names are given up than the order
 budget can prove again, and split where the CA refuses one. The master acts by these rules, and the forecast counts by them.
 
+A canary that the CA refuses an order has risked nothing, and another goes first. Canaries that fail are remembered: until a name of their
+zone was proven (the lost ones are tried again, and cost nothing more), later runs risk no more of it.
+
 Who needs no canary has nothing to lose: a name past the cutoff is of no use to followers any more. What of the others, where the canaries of
 their zone failed? To try a name and fail costs followers the time until its cutoff; to leave it alone, where a try would have helped,
 costs them the time from its cutoff to the next run. A name is tried where waiting would cost more; the others stay usable, and are past
@@ -71,10 +74,10 @@ def cost(names: int, *, asked: bool = False) -> int:
 def portion(names: int, budget: int, *, asked: bool = False, lapsed: bool = False) -> int:
     """How many of a batch's names may be replaced with so many newOrders left (a smaller set was never asked for).
 
-    Of `lapsed` ones all, if they can be ordered at all: nothing is lost by them.
+    Of `lapsed` ones all, if they can be asked for and ordered at all: nothing is lost by them.
     """
     if lapsed:
-        return names if budget > 0 else 0
+        return names if budget > (0 if asked else 1) else 0
     if cost(names, asked=asked) <= budget:
         return names
     return min(names, 2 ** ((budget - 2) // 2)) if budget >= 2 else 0  # the largest whose cost is within the budget

@@ -243,7 +243,11 @@ class Memory:
             ("DELETE FROM follower_orders WHERE account = ?", [(name,)]),
             ("DELETE FROM failures WHERE kind = 'account' AND key = ?", [(name,)]),
             ("DELETE FROM failures WHERE kind = 'name' AND substr(key, 1, length(?)) = ?", [(prefix, prefix)]),
-            ("DELETE FROM facts WHERE key = ?", [(encode(f"new-orders/{account}"),)]),
+            (
+                "DELETE FROM facts WHERE key = ?",
+                [(encode(f"{kind}/{account}"),) for kind in ("new-orders", "let-go")],
+            ),
+            ("DELETE FROM facts WHERE substr(key, 1, length(?)) = ?", [(encode(f"failed-zones/{account}/"),) * 2]),
         )
 
     def parsed_certificate(self, label: str, generation: int, *, stamp: str) -> Installed | None:

@@ -84,7 +84,18 @@ _RELEASED_NAMES: Step = (  # a release costs its name a failed validation, which
     "ALTER TABLE releases ADD COLUMN identifier TEXT",
 )
 
-STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA, _KEYS, _RENEWALS, _RELEASED_NAMES)
+_MOMENTS_OF_ISSUE: Step = (
+    "ALTER TABLE issuances ADD COLUMN issued_at INTEGER",
+    "ALTER TABLE issuances ADD COLUMN hurried INTEGER NOT NULL DEFAULT 0",
+    "DELETE FROM facts WHERE substr(key, 1, 4) = 'key/'",  # some were of CSRs
+)
+
+_PAUSES: Step = (  # until now every failure made the next pause longer
+    "ALTER TABLE failures ADD COLUMN steps INTEGER NOT NULL DEFAULT 0",
+    "UPDATE failures SET steps = count",
+)
+
+STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA, _KEYS, _RENEWALS, _RELEASED_NAMES, _MOMENTS_OF_ISSUE, _PAUSES)
 
 
 class UnknownSchema(Exception):

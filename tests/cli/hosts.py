@@ -116,8 +116,9 @@ class Host:
         answer: str = "",
         env: Mapping[str, str] | None = None,
         meanwhile: Callable[[], object] = lambda: None,
+        prompt: str = "[y/N]: ",
     ) -> Ran:
-        """Run a command on a terminal; `answer` is typed once it asks (` [y/N]: `), and `meanwhile` was done. Both outputs come as `out`."""
+        """Run a command on a terminal; `answer` is typed once it asks (`prompt`), and `meanwhile` was done. Both outputs come as `out`."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [ACMECTL, *arguments],
@@ -130,7 +131,7 @@ class Host:
         )
         os.close(theirs)
         try:
-            text = _converse(ours, answer, meanwhile)
+            text = _converse(ours, prompt.encode(), answer, meanwhile)
             return Ran(process.wait(_SECONDS), text, "")
         finally:
             process.kill()
@@ -163,7 +164,7 @@ class Host:
         return f"{self.normal(ran.out)}{err}-> {ran.status}\n"
 
 
-def _converse(terminal: int, answer: str, meanwhile: Callable[[], object]) -> str:
+def _converse(terminal: int, prompt: bytes, answer: str, meanwhile: Callable[[], object]) -> str:
     """All that is printed until the other side is closed; `answer` goes in at the prompt."""
     text, end = b"", time.monotonic() + _SECONDS
     while time.monotonic() < end:
@@ -176,7 +177,7 @@ def _converse(terminal: int, answer: str, meanwhile: Callable[[], object]) -> st
                 raise
             break
         text += chunk
-        if answer and b"[y/N]: " in text:
+        if answer and prompt in text:
             meanwhile()
             os.write(terminal, answer.encode() + b"\n")
             answer = ""

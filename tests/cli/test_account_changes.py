@@ -8,7 +8,12 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from acmectl import app, keys
+from acmectl.app.rollover import begin
+from acmectl.cli.account.changing import write_bundle
+from acmectl.errors import StorageError
 from acmectl.model.certificates import KeyType
 from acmectl.sandbox.server import Sandbox
 from acmectl.storage.accounts import StoredAccount
@@ -76,7 +81,7 @@ def test_terms_that_changed_are_named_until_they_are_agreed_to(new_master: Host)
     told = new_master.block(new_master.acmectl("account", "update"))
     assert "! warning: the CA's terms of service changed: https://ca.test/terms\n" in told
     assert "former-terms" in record.read_text()
-    asked = new_master.on_terminal("account", "update", answer="y")
+    asked = new_master.on_terminal("account", "update", answer="y", meanwhile=lambda: new_master.good("run"))
     assert (asked.status, "Do you agree to the CA's terms of service" in asked.out) == (0, True)
     assert "terms of service" not in new_master.good("account", "update").said
 
@@ -130,11 +135,63 @@ def test_a_bundle_that_cannot_be_written_is_told_before_anything_is_done(master:
     for arguments, said in (
         (("--bundle", "taken.json"), "exists already"),
         (("--bundle", "no/such/place.json"), "would be in a directory that does not exist"),
+        (("--bundle", "/proc/place.json"), "cannot be made: cannot write"),
         (("--passphrase-file", word(tmp_path)), "is for `--bundle`"),
     ):
         ran = master.acmectl("account", "rollover", *arguments)
         assert (ran.status, said in ran.err) == (2, True), ran
         assert master.tree() == before
+
+
+def test_a_bundle_that_cannot_be_written_after_all_says_that_the_key_was_exchanged(master: Host) -> None:
+    taken = master.directory / "taken.json"
+    taken.touch()
+    host = app.load(master.config)
+    with (
+        host.state.locked(),
+        pytest.raises(StorageError, match="the key was exchanged, and the bundle was not") as told,
+    ):
+        write_bundle(host, stored(master), taken, None)
+    host.state.close()
+    assert told.value.hint is not None
+    assert "the key need not be exchanged again" in told.value.hint
+
+
+def test_a_rollover_that_was_killed_before_it_could_say_so_is_told_by_the_next_command_once(master: Host) -> None:
+    before = stored(master)
+    master.good("account", "rollover")
+    assert "rollover" not in master.good("run").said
+    host = app.load(master.config)
+    with host.state.locked():
+        begin(host.state.memory, before)  # what the kill leaves: the new key, and nobody who was told
+    host.state.close()
+    told = "the key of the account `default` was exchanged by a rollover that was interrupted"
+    assert told in master.good("master", "run", "xmpp.acme.test").err
+    assert told not in master.good("master", "run", "xmpp.acme.test").err
+
+
+def test_another_kind_of_key_than_that_of_an_unfinished_rollover_is_refused(master: Host) -> None:
+    pem = begin_rollover(master)
+    before = master.tree()
+    assert master.block(master.acmectl("account", "rollover", "--key", "rsa-2048")) == (
+        "! error: the rollover of the key of `default` is unfinished, and its new key is of type ecdsa-p256\n"
+        "! hint: finish it without `--key`: `acmectl account rollover default`; another one brings a key of type rsa-2048\n"
+        "-> 2\n"
+    )
+    assert master.tree() == before
+    master.good("account", "rollover", "--key", "ecdsa-p256")
+    assert stored(master).key_pem == pem
+
+
+def test_a_run_goes_on_while_a_person_is_asked_whether_to_deactivate(master: Host) -> None:
+    asked = master.on_terminal(
+        "account",
+        "deactivate",
+        prompt="to confirm: ",
+        answer=stored(master).account_url,
+        meanwhile=lambda: master.good("run"),
+    )
+    assert (asked.status, "account default: deactivated" in asked.out) == (0, True)
 
 
 def test_a_rollover_that_the_ca_refuses_leaves_the_account_as_it_was(ca: Sandbox, master: Host) -> None:
@@ -189,7 +246,9 @@ def test_a_deactivation_wants_the_account_s_url(master: Host) -> None:
     assert "at the CA:  valid" in master.good("account", "show", "--live").out
 
 
-def test_a_deactivated_account_is_archived_and_every_host_says_so(master: Host, follower: Host) -> None:
+def test_a_deactivated_account_is_archived_and_every_host_says_so(authorized: Host, follower: Host) -> None:
+    master = authorized
+    master.good("status")
     url = stored(master).account_url
     done = master.block(master.good("account", "deactivate", "--confirm", url))
     assert done.startswith(
@@ -204,6 +263,10 @@ def test_a_deactivated_account_is_archived_and_every_host_says_so(master: Host, 
     ran = master.acmectl("master", "run")
     assert ran.status == 1
     assert "the account `default` was deactivated: what was it lies in `" in ran.err
+    for reading in (("status",), ("master", "status")):
+        looked = master.acmectl(*reading)
+        assert (looked.status, looked.out.count("not authorized  never seen")) == (1, 2)
+        assert "the account `default` was deactivated: what was it lies in `" in looked.err
     there = follower.acmectl("follower", "run")
     assert there.status == 1
     assert "deactivated" in there.err
@@ -307,3 +370,13 @@ def test_a_master_whose_account_was_rolled_over_elsewhere_says_what_to_do(master
     assert "which was given another key, or is gone" in ran.err
     master.good("account", "import", str(follower.directory / "new.json"), "--replace")
     assert master.good("-v", "master", "run").out.count("  proven  ") == 2
+
+
+def test_verifying_by_a_key_that_was_replaced_elsewhere_says_so_of_every_name_and_fails(
+    authorized: Host, follower: Host
+) -> None:
+    follower.good("account", "rollover")
+    ran = authorized.acmectl("master", "run", "--verify")
+    assert ran.status == 1
+    (told,) = [line for line in ran.err.splitlines() if "the CA could not be asked about" in line]
+    assert all(part in told for part in ("`xmpp.acme.test`", "`mail.acme.test`", "was given another key, or is gone"))

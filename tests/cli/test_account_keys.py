@@ -84,6 +84,39 @@ def test_a_key_never_leaves_in_the_clear(issued: Host) -> None:
     assert issued.tree() == before
 
 
+def test_a_key_that_was_revoked_as_compromised_is_given_to_nobody(issued: Host, tmp_path: Path) -> None:
+    issued.good("cert", "revoke", "xmpp", "--reason", "keyCompromise", "--yes")
+    ran = issued.acmectl("account", "export", "b.json", "--with-key", "xmpp", "--passphrase-file", word(tmp_path))
+    assert (
+        issued.block(ran)
+        == """\
+! error: the key of `xmpp` was revoked as compromised, and is never used again
+! hint: `acmectl cert renew xmpp` issues with another
+-> 2
+"""
+    )
+    assert not (issued.directory / "b.json").exists()
+    issued.good("cert", "renew", "xmpp")
+    issued.good("account", "export", "b.json", "--with-key", "xmpp", "--passphrase-file", word(tmp_path))
+
+
+def test_the_kinds_of_a_certificate_may_be_listed_in_another_order_where_its_keys_go(
+    ca: Sandbox, issued: Host, tmp_path: Path
+) -> None:
+    issued.configure(follower_of(ca, XMPP.replace("reuse_key", "key: [ecdsa-p256, rsa-2048], reuse_key")))
+    issued.good("follower", "run")
+    issued.good("account", "export", "b.json", "--with-key", "xmpp", "--passphrase-file", word(tmp_path))
+    there = XMPP.replace("reuse_key", "key: [rsa-2048, ecdsa-p256], reuse_key")
+    other = Host(tmp_path / "other", follower_of(ca, there))
+    bundle = str(issued.directory / "b.json")
+    imported = other.good("account", "import", bundle, "--passphrase-file", word(tmp_path))
+    assert "certificate xmpp: its key was placed" in imported.out
+    assert "certificate xmpp (ecdsa-p256): its key was placed" in imported.out
+    other.good("follower", "run")
+    assert spki(other, "xmpp") == spki(issued, "xmpp+rsa-2048")
+    assert spki(other, "xmpp+ecdsa-p256") == spki(issued, "xmpp")
+
+
 def test_a_host_that_will_change_its_key_says_so(issued: Host, tmp_path: Path) -> None:
     ran = issued.good("account", "export", "b.json", "--with-key", "xmpp", "--passphrase-file", word(tmp_path))
     assert "this host makes another key for `xmpp` at its next renewal" in ran.err

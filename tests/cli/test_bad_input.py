@@ -173,17 +173,20 @@ def test_an_account_key_that_others_may_read(issued: Host) -> None:
     )
 
 
-def test_an_account_of_another_ca(ca: Sandbox, issued: Host) -> None:
+def test_an_account_of_another_ca_is_an_error_of_runs_and_lets_people_look(ca: Sandbox, issued: Host) -> None:
     issued.configure(follower_of(ca).replace(ca.directory_url, "https://127.0.0.1:1/directory"))
-    for command in (("follower", "run"), ("follower", "plan"), ("follower", "status"), ("run",), ("status",)):
-        assert (
-            issued.block(issued.acmectl(*command))
-            == """\
-! error: the account `default` belongs to another CA: https://ca.test/directory
+    told = """\
+the account `default` belongs to another CA: https://ca.test/directory
 ! hint: the configuration says https://ca.test/directory: set `authority`, or register or import an account there under another name
--> 1
 """
-        )
+    for command in (("follower", "run"), ("run",)):
+        assert issued.block(issued.acmectl(*command)) == f"! error: certificate `xmpp` was not issued: {told}-> 1\n"
+    checked = issued.block(issued.acmectl("check"))
+    assert checked.startswith("! config.yaml:6: `certificates.xmpp`: the account `default` belongs to another CA: ")
+    assert checked.endswith("-> 2\n")
+    for reading in (("follower", "plan"), ("cert", "list"), ("cert", "show", "xmpp")):
+        assert "xmpp" in issued.good(*reading).out
+    assert "xmpp" in issued.acmectl("status").out
 
 
 def test_a_damaged_database_is_moved_away_without_losing_certificates(ca: Sandbox, issued: Host) -> None:

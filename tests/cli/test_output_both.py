@@ -80,6 +80,7 @@ CERTIFICATE: dict[str, Any] = {
     },
     "damage": "NoneType",
     "key_error": "NoneType",
+    "account_error": "NoneType",
     "due": "bool",
     "reason": "NoneType",
     "due_at": "str",
@@ -113,6 +114,7 @@ VIEW: dict[str, Any] = {
     "pin_sha256": "str",
     "next_pin_sha256": "NoneType",
     "chain": [{"issuer": "str", "fingerprint_sha256": "str"}],
+    "in_configuration": "bool",
     "renewal_info": ADVICE,
     "rollback": "NoneType",
     "generations": [{"number": "int", "in_use": "bool", "certificate": ON_DISK, "revoked": "NoneType"}],
@@ -138,11 +140,11 @@ def test_the_keys_of_every_json_document_are_stable(ca: Sandbox, master: Host) -
     master.configure(master_of(ca, "www.acme.test") + CERTIFICATES)
     master.good("run")
     assert shape(reading(master, "status")) == {
-        "master": {"names": [NAME]},
+        "master": {"names": [NAME], "unusable_accounts": []},
         "certificates": [CERTIFICATE],
         "warnings": [],
     }
-    assert shape(reading(master, "master", "status")) == {"master": {"names": [NAME]}}
+    assert shape(reading(master, "master", "status")) == {"master": {"names": [NAME], "unusable_accounts": []}}
     assert shape(reading(master, "follower", "status")) == {"certificates": [CERTIFICATE]}
     assert shape(reading(master, "master", "plan")) == {"master": {"names": [DECISION], "forget": []}}
     plan = {"label": "str", "action": "str", "reason": "str", "deploy": []}

@@ -11,8 +11,9 @@ import pytest
 from acmectl.follower import FollowerReport, Issued
 from acmectl.model.renewals import RenewalInfo
 from acmectl.policy.renewal import NotDue
+from acmectl.sandbox.rules import Lifetimes
 from acmectl.sandbox.state import Window
-from tests.stories.world import DAY, HOUR, Host, World
+from tests.stories.world import DAY, HOUR, MINUTE, Host, World
 
 NAME = "mail.acme.test"
 
@@ -142,3 +143,33 @@ def test_advice_survives_no_loss_of_the_database_and_none_is_needed(world: World
         before.certificate_id,
     )
     assert after.asked_at - before.asked_at < timedelta(minutes=1)
+
+
+def test_a_window_that_is_always_in_the_past_brings_no_certificate_twice_a_day(world: World, follower: Host) -> None:
+    """The first time the CA may be about to revoke; what it said again and again would use its limits up."""
+    past = Window(world.now - 2 * DAY, world.now - DAY, None)
+    world.sandbox.authority.state.injections.windows[NAME] = past
+    master, issued = world.hosts[0], []
+    for day in range(45):
+        master.run()
+        for _ in range(4):
+            world.clock.advance(6 * HOUR)
+            if isinstance(outcome(follower.follow()), Issued):
+                issued.append(day)
+    assert issued[0] == 0
+    assert issued[1] >= 29
+    assert len(issued) == 3, "and what came after the rest is replaced as fast, once"
+
+
+def test_a_certificate_that_is_dated_back_beyond_its_half_is_not_replaced_at_every_run(tmp_path: Path) -> None:
+    """80 minutes of which 60 are over when it comes, as an internal CA with a backdate of an hour may issue them."""
+    with World(
+        tmp_path, is_trusting=True, overrides={"classic": Lifetimes(certificate_lifetime=timedelta(minutes=80))}
+    ) as world:
+        world.master(NAME).run()
+        host = world.follower("mail", NAME)
+        issued = 0
+        for _ in range(30):
+            issued += isinstance(outcome(host.follow()), Issued)
+            world.clock.advance(MINUTE)
+        assert 2 <= issued <= 6, "one in ten minutes, and one more where the CA asks for it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,10 +20,17 @@ NAMES = ("a.acme.test", "b.acme.test", "c.acme.test", "d.other.test")
 
 
 def foretold(
-    profile: str, start: datetime, schedule: Schedule, length: timedelta, *, is_published: bool = True
+    profile: str,
+    start: datetime,
+    schedule: Schedule,
+    length: timedelta,
+    *,
+    is_published: bool = True,
+    names: Sequence[str] = NAMES,
+    new_orders: int = 300,
 ) -> forecast.Forecast:
-    wanted = [Wanted(Identifier(name), "default", profile, "web") for name in NAMES]
-    setting = forecast.Setting(schedule, validation=timedelta(seconds=2))
+    wanted = [Wanted(Identifier(name), "default", profile, "web") for name in names]
+    setting = forecast.Setting(schedule, validation=timedelta(seconds=2), new_orders=new_orders)
     terms = replace(published(profile), published=is_published)
     return forecast.play(wanted, (), {profile: terms}, setting, start=start, until=start + length)
 
@@ -56,6 +64,25 @@ def test_a_forecast_counts_what_the_engine_then_asks(
     assert told.costs.requests == pytest.approx(real.total(), rel=0.04)
     assert told.longest.total_seconds() == pytest.approx(max(m.longest for m in measures).total_seconds(), abs=60)
     assert told.share == pytest.approx(sum(m.share for m in measures) / len(measures), abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("every", "new_orders", "holds"),
+    [(3 * HOUR, 11, False), (3 * HOUR, 16, True), (HOUR, 5, False), (HOUR, 12, True)],
+    ids=["3h-11", "3h-16", "1h-5", "1h-12"],
+)
+def test_a_forecast_promises_no_window_for_which_the_orders_do_not_suffice(
+    tmp_path: Path, every: timedelta, new_orders: int, *, holds: bool
+) -> None:
+    """Just three hours after a run its orders are still counted: it sent them some moments after it began."""
+    names, length = [f"n{number}.acme.test" for number in range(12)], DAY
+    with World(tmp_path, start=IN_2028, is_trusting=True) as world:
+        master = world.master(*names, every=every, extra=f"new_orders: {new_orders}, ")
+        world.play(world.every(every, master.run), until=IN_2028 + length)
+        longest = max(world.measure(name).longest for name in names)
+    told = foretold("classic", IN_2028, Schedule(every), length, names=names, new_orders=new_orders)
+    assert told.holds is holds
+    assert told.longest.total_seconds() == pytest.approx(longest.total_seconds(), abs=60)
 
 
 def test_a_forecast_knows_that_an_order_born_ready_is_handed_out_past_the_cutoff(tmp_path: Path) -> None:

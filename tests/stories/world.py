@@ -358,7 +358,7 @@ class Host:
         self.costs = Costs()
         self.reports: list[MasterReport] = []
         self.on_clock: Callable[[], object] = lambda: None  # each time it looks at its clock
-        self._skew = skew
+        self.skew = skew
         self._loaded = app.load(path)
         self._join()
 
@@ -422,7 +422,7 @@ class Host:
 
     def _look(self) -> datetime:
         self.on_clock()
-        return self.world.now + self._skew
+        return self.world.now + self.skew
 
     def _join(self) -> None:
         """Register the world's account, or import it."""

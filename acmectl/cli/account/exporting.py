@@ -17,7 +17,7 @@ from acmectl.cli.account.taking_over import CLIENTS
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import accounts as words_about
 from acmectl.errors import StorageError, UsageError
-from acmectl.model.certificates import KIND
+from acmectl.model.certificates import KIND, title_of
 
 if TYPE_CHECKING:
     from acmectl.app import Host
@@ -134,12 +134,15 @@ def _require_whole(stored: StoredAccount) -> None:
 
 
 def _certificate_keys(host: Host, label: str) -> dict[str, bytes]:
-    """The keys of a certificate in all its kinds: the one that was placed for it, else the one in use."""
+    """The keys of a certificate in all its kinds: the one that was placed for it, else the one in use.
+
+    Raises UsageError where there is none, or one was revoked as compromised; StorageError.
+    """
     certificates = host.state.certificates
     found = {}
-    for kind in certificates.labels():
-        if kind.partition(KIND)[0] != label:
-            continue
+    wanted = host.config.certificates.get(label)
+    here = [spec.label for spec in wanted.specs] if wanted else []  # else all that is left of it
+    for kind in here or [kind for kind in certificates.labels() if kind.partition(KIND)[0] == label]:
         path = certificates.keys.in_use(kind)
         if (placed := certificates.placed_key(kind)) is not None:
             found[kind] = placed
@@ -148,7 +151,20 @@ def _certificate_keys(host: Host, label: str) -> dict[str, bytes]:
     if not found:
         there = ", ".join(f"`{known}`" for known in certificates.labels() if KIND not in known)
         raise UsageError(f"there is no key of a certificate `{label}` on this host", hint=there and f"there is {there}")
+    for kind, pem in found.items():
+        _refuse_compromised(host, kind, pem)
     return found
+
+
+def _refuse_compromised(host: Host, label: str, pem: bytes) -> None:
+    """A key that this host itself never uses again is given to no other."""
+    from acmectl import keys
+
+    if keys.pin(keys.from_pem(pem, what=f"the key of `{label}`")) in host.state.certificates.keys.distrusted():
+        raise UsageError(
+            f"the key of `{title_of(label)}` was revoked as compromised, and is never used again",
+            hint=f"`acmectl cert renew {label.partition(KIND)[0]}` issues with another",
+        )
 
 
 def _will_change(host: Host, labels: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import accounts as words_about
 from acmectl.cli.render import words
 from acmectl.errors import AccountUnknown, StorageError, UsageError
+from acmectl.model.certificates import KIND
 
 if TYPE_CHECKING:
     from acmectl.app import Host
@@ -84,34 +85,43 @@ def import_(
         refuse_existing(host, name, replace=replace)
         stored = changed(bundle.account, name=name)
         _fits(host, stored, file)
-        _fit(host, bundle.certificate_keys, file)
+        placed = _fit(host, bundle.certificate_keys, file)
         _verify(host, stored, file)
-        for label, pem in bundle.certificate_keys.items():
+        for label, pem in placed.items():
             host.state.certificates.place_key(label, pem)
         save_imported(host, stored, "a bundle", replace=replace)
     words_about.account(stored, "imported")
-    words_about.placed_keys(tuple(bundle.certificate_keys))
+    words_about.placed_keys(tuple(placed))
     return 0
 
 
-def _fit(host: Host, certificate_keys: Mapping[str, bytes], file: Path) -> None:
-    """Keys of certificates that this host does not have, or wants with keys of another kind, are refused before anything is changed."""
+def _fit(host: Host, certificate_keys: Mapping[str, bytes], file: Path) -> dict[str, bytes]:
+    """The keys of certificates by the labels that they have here, where the kinds of a certificate may be listed in another order.
+
+    Raises UsageError for keys of certificates that this host does not have, or wants with keys of other kinds.
+    """
+    return {_label_here(host, label, pem, file): pem for label, pem in certificate_keys.items()}
+
+
+def _label_here(host: Host, label: str, pem: bytes, file: Path) -> str:
     from acmectl import keys
 
-    specs = {spec.label: spec for wanted in host.config.certificates.values() for spec in wanted.specs}
-    for label, pem in certificate_keys.items():
-        spec = specs.get(label)
-        if spec is None:
-            raise UsageError(
-                f"the bundle `{file}` has the key of `{label}`, and the configuration no such certificate",
-                hint="give the certificate that label, or export without `--with-key`",
-            )
-        kind = keys.key_type_of(keys.from_pem(pem, what=f"the key of `{label}` in `{file}`"))
-        if kind is not spec.key_type:
-            raise UsageError(
-                f"the bundle `{file}` has a key of type {kind or 'unknown'} for `{label}`, and the configuration says {spec.key_type}",
-                hint=f"set `key: {kind}` for this certificate" if kind else None,
-            )
+    configured = label.partition(KIND)[0]
+    wanted = host.config.certificates.get(configured)
+    if wanted is None:
+        raise UsageError(
+            f"the bundle `{file}` has the key of `{label}`, and the configuration no such certificate",
+            hint="give the certificate that label, or export without `--with-key`",
+        )
+    kind = keys.key_type_of(keys.from_pem(pem, what=f"the key of `{label}` in `{file}`"))
+    for spec in wanted.specs:
+        if kind is spec.key_type:
+            return spec.label
+    there = " and ".join(spec.key_type for spec in wanted.specs)
+    raise UsageError(
+        f"the bundle `{file}` has a key of type {kind or 'unknown'} for `{configured}`, and the configuration says {there}",
+        hint=f"let its `key` be {kind}, or have it among several" if kind else None,
+    )
 
 
 def _fits(host: Host, bundle: StoredAccount, file: Path) -> None:

@@ -112,11 +112,15 @@ def terms_changed(terms: str | None) -> None:
     hint("read them, and agree with `acmectl account update --agree-tos`")
 
 
-def void(stored: StoredAccount, exports: Sequence[Event], bundle: Path | None, *, encrypted: bool) -> None:
-    """Which copies of an account's old key are worth nothing now, and what the other hosts need."""
+def void(exports: Sequence[Event]) -> None:
+    """Which copies of an account's old key are worth nothing now."""
     say("warning", "every other host with this account has a key now that the CA does not know", YELLOW)
     for event in exports:
         say("warning", f"void: the copy of {moment(event.at)} {event.text}", YELLOW)
+
+
+def other_hosts(stored: StoredAccount, bundle: Path | None, *, encrypted: bool) -> None:
+    """What the other hosts of an account need after a rollover."""
     option = " --passphrase-file FILE" if encrypted else ""
     if bundle is None:
         hint(

@@ -40,7 +40,7 @@ def to_be_revoked(spec: CertificateSpec, target: Target, reason: Reason, now: da
     click.echo(f"  reason: {reason}", err=True)
 
 
-def revoked(spec: CertificateSpec, done: Revoked) -> None:
+def revoked(spec: CertificateSpec, done: Revoked, *, in_configuration: bool = True) -> None:
     """That a certificate is revoked, and what comes next."""
     target = done.target
     already = " already, says the CA" if done.was_already else ""
@@ -48,7 +48,9 @@ def revoked(spec: CertificateSpec, done: Revoked) -> None:
     click.echo(f"{spec.title}: generation {target.generation} {state}{already}, serial {target.serial}")
     if done.revocation.distrusts_key:
         click.echo("  its key is never used again")
-    if target.is_in_use:
+    if target.is_in_use and not in_configuration:
+        click.echo("  its files stay where they are, and no run issues another: it is not in the configuration")
+    elif target.is_in_use:
         click.echo("  it stays in use until another one is issued, which the next run does")
         hint(f"`acmectl cert renew {spec.configured_label}` issues it at once")
     else:

@@ -72,16 +72,25 @@ def installed_json(have: Installed) -> dict[str, Any]:
     }
 
 
-def view(shown: CertificateView, now: datetime) -> None:
-    """Everything of one certificate."""
+def view(shown: CertificateView, now: datetime, *, in_configuration: bool = True) -> None:
+    """Everything of one certificate; one that the configuration does not name is never due."""
     status = shown.status
     click.echo(f"certificate {status.spec.title}: {', '.join(map(str, sorted(status.spec.names)))}")
-    for text, colour in (*status_lines(status, now), *_details(shown), *_past(shown, now)):
+    lines = status_lines(status, now) if in_configuration else _left_lines(status, now)
+    for text, colour in (*lines, *_details(shown), *_past(shown, now)):
         click.echo(f"  {click.style(text, fg=colour) if colour else text}")
     if shown.events:
         click.echo("  history")
         for event in shown.events:
             click.echo(f"    {event.at:%Y-%m-%d %H:%M:%S UTC}  {event.kind}  {event.text}".rstrip())
+
+
+def _left_lines(status: CertificateStatus, now: datetime) -> Iterable[Line]:
+    have = status.installed
+    yield "not in the configuration", YELLOW
+    yield _validity(have, now) if have else (status.damage or "none is in use", RED)
+    if have:
+        yield f"generation {have.generation}, {have.key_type}, serial {have.serial}, issued by {have.issuer}", None
 
 
 def _details(shown: CertificateView) -> Iterable[Line]:
@@ -140,10 +149,11 @@ def _deployment(deployment: Deployment) -> Line:
     return f"{deployment.target}: deployed {moment(deployment.deployed_at)}", None
 
 
-def view_json(shown: CertificateView) -> dict[str, Any]:
+def view_json(shown: CertificateView, *, in_configuration: bool = True) -> dict[str, Any]:
     """Everything of one certificate, for programs."""
     advice, rollback, have = shown.advice, shown.rollback, shown.status.installed
     return certificate_json(shown.status) | {
+        "in_configuration": in_configuration,
         "pin_sha256": have.spki if have else None,
         "next_pin_sha256": shown.next_pin,
         "chain": [{"issuer": link.issuer, "fingerprint_sha256": link.fingerprint} for link in shown.chain],

@@ -197,6 +197,8 @@ def _planned(status: CertificateStatus, now: datetime) -> tuple[str, str]:
         return "fail", status.key_error.message
     if isinstance(status.decision, NotDue):
         return "keep", _due(status.decision)
+    if status.account_error is not None:
+        return "fail", status.account_error.message
     if status.failure and not may_try(status.failure, now):
         again = (
             f"next attempt after {moment(status.failure.retry_at)}" if status.failure.retry_at else "waits for a person"
@@ -239,6 +241,8 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
         yield f"due now: {status.decision.reason}", YELLOW
     if status.key_error is not None:
         yield f"its key cannot be used: {status.key_error.message}", RED
+    if status.account_error is not None:
+        yield f"its account cannot be used: {status.account_error.message}", RED
     if status.waiting_since:
         yield f"waiting for the master since {moment(status.waiting_since)}", RED if status.running_out else YELLOW
     if status.failure:
@@ -272,6 +276,7 @@ def certificate_json(status: CertificateStatus) -> dict[str, Any]:
         },
         "damage": status.damage,
         "key_error": None if status.key_error is None else status.key_error.message,
+        "account_error": None if status.account_error is None else status.account_error.message,
         "due": isinstance(status.decision, Due),
         "reason": status.decision.reason if isinstance(status.decision, Due) else None,
         "due_at": None if isinstance(status.decision, Due) else iso(status.decision.at),

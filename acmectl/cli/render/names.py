@@ -29,6 +29,7 @@ from acmectl.policy.refresh import Action
 
 if TYPE_CHECKING:
     from acmectl.app import MissingKey
+    from acmectl.errors import AcmectlError
     from acmectl.master import MasterReport, NameResult, Note
     from acmectl.model.certificates import CertificateSpec
     from acmectl.model.memory import Failure
@@ -145,9 +146,19 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
     }
 
 
-def master_status(plan: Plan, failures: Mapping[str, Failure], now: datetime) -> None:
-    """Until when each name is authorized, and what failed."""
+def master_status(
+    plan: Plan, failures: Mapping[str, Failure], unusable: Mapping[str, AcmectlError], now: datetime
+) -> None:
+    """Until when each name is authorized, what failed, and why accounts of the names cannot be used."""
     table([_name_status_row(d, failures.get(d.wanted.failure_key), now) for d in plan.decisions])
+    for error in _of_names(plan, unusable).values():
+        say("error", error.message, RED)
+        hint(error.hint)
+
+
+def _of_names(plan: Plan, unusable: Mapping[str, AcmectlError]) -> Mapping[str, AcmectlError]:
+    accounts = {d.wanted.account for d in plan.decisions}
+    return {name: error for name, error in unusable.items() if name in accounts}
 
 
 def _name_status_row(decision: Decision, failure: Failure | None, now: datetime) -> list[tuple[str, str | None]]:
@@ -166,9 +177,17 @@ def _next_attempt(at: datetime | None) -> str:
     return f"next attempt after {moment(at)}" if at else "waits for a person"
 
 
-def master_status_json(plan: Plan, failures: Mapping[str, Failure], now: datetime) -> dict[str, Any]:
-    """The state of each name."""
-    return {"names": [_name_status_json(d, failures.get(d.wanted.failure_key), now) for d in plan.decisions]}
+def master_status_json(
+    plan: Plan, failures: Mapping[str, Failure], unusable: Mapping[str, AcmectlError], now: datetime
+) -> dict[str, Any]:
+    """The state of each name, and why accounts of the names cannot be used."""
+    return {
+        "names": [_name_status_json(d, failures.get(d.wanted.failure_key), now) for d in plan.decisions],
+        "unusable_accounts": [
+            {"account": name, "error": error.message, "hint": error.hint}
+            for name, error in _of_names(plan, unusable).items()
+        ],
+    }
 
 
 def _name_status_json(decision: Decision, failure: Failure | None, now: datetime) -> dict[str, Any]:

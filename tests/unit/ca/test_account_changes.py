@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -206,3 +208,26 @@ def test_a_look_that_finds_the_account_deactivated_says_so(ca: FaultyCA, session
 
     with pytest.raises(AccountDeactivated):
         order(session)
+
+
+def test_threads_that_are_refused_together_share_one_look_and_its_verdict(
+    ca: FaultyCA, key: ec.EllipticCurvePrivateKey
+) -> None:
+    ca.script(NEW_ORDER, WRONG_SIGNATURE)
+    ca.script(NEW_ACCOUNT, Reply(503), problem(400, "accountDoesNotExist"))
+
+    def until_all_were_refused(_: float) -> None:
+        """The pause before the look is repeated."""
+        end = time.monotonic() + 20
+        while len(ca.asked(NEW_ORDER)) < 5 and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def ask(_: int) -> bool:
+        with pytest.raises(CARefused) as caught:
+            order(session)
+        return isinstance(caught.value, AccountKeyReplaced)
+
+    session = Session(ca.directory_url, key=key, account_url=f"{ca.base}/account/1", pauses=until_all_were_refused)
+    with session, ThreadPoolExecutor(5) as pool:
+        assert list(pool.map(ask, range(5))) == [True] * 5
+    assert len(ca.asked(NEW_ACCOUNT)) == 2, "one look, and its repetition"

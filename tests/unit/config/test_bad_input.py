@@ -240,8 +240,8 @@ MISTAKES = [
          "config.yaml:7: `master.workers`: must be at most 64"],
     ),
     (
-        MASTER + "    - {names: [a.example.com], solver: web}\n  every: 0s\n  workers: '8'\n",
-        ["config.yaml:6: `master.every`: must be longer than nothing",
+        MASTER + "    - {names: [a.example.com], solver: web}\n  every: 59s\n  workers: '8'\n",
+        ["config.yaml:6: `master.every`: must be at least 1m",
          "config.yaml:7: `master.workers`: expected a whole number, found a text (write it without quotes)"],
     ),
     (

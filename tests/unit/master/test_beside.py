@@ -74,7 +74,7 @@ class Setup:
         )
         retrying = Retrying(orders.prove, budget=orders.budget, pause=lambda _: None)
         refresher = Refresher(self.session, self.preflight, orders=orders, pool=1, given_up=set(), retrying=retrying)
-        return refresher.refresh(self.stale)
+        return refresher.refresh(self.stale, failed={}, good=())
 
 
 @contextmanager

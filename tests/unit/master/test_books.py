@@ -105,7 +105,7 @@ def test_a_name_that_fails_often_in_one_run_has_failed_once(memory: Memory) -> N
 
 def test_what_was_learned_of_one_ca_is_not_believed_of_another(memory: Memory) -> None:
     old = books(memory)
-    old.learn_limit(None, 25)
+    old.learn_limit(None, 25, NOW)
     old.learn_span("classic", None, timedelta(days=7))
     old.new_authz_refused(CAError("404"), NOW)
     Reuse(memory, directory_url=URL).learn(None, [WANTED.identifier], reused=True)
@@ -113,10 +113,33 @@ def test_what_was_learned_of_one_ca_is_not_believed_of_another(memory: Memory) -
         (old, 25, timedelta(days=7), False, True),
         (books(memory, url="https://other.test/directory"), 100, None, True, False),
     ):
-        assert (run.learned_limit(None), run.knowledge("classic", None).span) == (limit, span)
+        assert (run.learned_limit(None, NOW), run.knowledge("classic", None).span) == (limit, span)
         assert run.new_authz_works is works
         url = URL if proven else "https://other.test/directory"
         assert Reuse(memory, directory_url=url).is_proven(None) is proven
+
+
+def test_a_limit_of_names_is_asked_for_again_after_ninety_days(memory: Memory) -> None:
+    run = books(memory)
+    run.learn_limit(None, 1, NOW)
+    assert run.learned_limit(None, NOW + timedelta(days=90)) == 1
+    assert run.learned_limit(None, NOW + timedelta(days=91)) == 100
+    run.learn_limit(None, 25, NOW + timedelta(days=91))
+    assert run.learned_limit(None, NOW + timedelta(days=92)) == 25
+
+
+def test_what_is_not_wanted_any_more_can_be_given_up_as_long_as_it_is_valid(memory: Memory) -> None:
+    run, soon = books(memory), NOW + timedelta(days=29)
+    run.valid([valid()])
+    run.let_go([valid()], NOW)
+    assert memory.authorizations() == ()
+    assert [a.url for a in run.gone(soon)] == [valid().url]
+    assert run.gone(NOW + timedelta(days=31)) == ()
+    run.valid([valid()])
+    assert run.gone(soon) == (), "it is wanted again"
+    run.let_go([valid()], NOW)
+    run.forget(run.gone(NOW), NOW)
+    assert run.gone(NOW) == ()
 
 
 def test_a_lifetime_that_the_ca_shows_no_more_is_remembered(memory: Memory) -> None:

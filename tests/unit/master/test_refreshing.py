@@ -18,6 +18,7 @@ from acmectl.master import MasterReport, Outcome
 from acmectl.model.names import Identifier
 from acmectl.policy.ca_rules import Limit, Limits
 from acmectl.policy.replacing import CANARIES
+from acmectl.sandbox.problems import refuse
 from acmectl.sandbox.rules import Lifetimes
 from tests.stories.world import DAY, HOUR, TODAY, Host, World
 
@@ -50,6 +51,19 @@ def use_up_set(world: World, *names: str) -> None:
             state.limits.issued(identifiers, world.now, is_renewal=False, is_replacement=False)
 
 
+def refuse_alone(world: World, name: str) -> None:
+    """The CA takes no order for just this name."""
+    ordering: Any = world.sandbox.authority.ordering
+    new_order = ordering.new_order
+
+    def refusing(account: Any, wish: Any) -> Any:
+        if tuple(wish.names) == (name,):
+            raise refuse("rejectedIdentifier", f'Cannot issue for "{name}": not alone', 400)
+        return new_order(account, wish)
+
+    ordering.new_order = refusing
+
+
 def fail(world: World, *names: str) -> None:
     """The CA cannot validate these, although the solver's probes are seen."""
     world.sandbox.authority.state.injections.failing.update(dict.fromkeys(names, REFUSED))
@@ -74,6 +88,7 @@ def test_a_set_that_has_had_its_certificates_is_not_given_up(tmp_path: Path) -> 
     """The limit is by exact set: what the CA says of the canary, or of all names, says nothing of the rest."""
     with at_the_refresh(tmp_path, *NAMES[:2], left=HOUR) as (world, master):
         use_up_set(world, NAMES[1])
+        use_up_set(world, *NAMES[:2])  # nor can it be ordered in company
         report = master.run()
         assert given_up(world) == [NAMES[0]]
         assert usable(world, *NAMES[:2]) == list(NAMES[:2])
@@ -84,11 +99,30 @@ def test_a_set_that_has_had_its_certificates_is_not_given_up(tmp_path: Path) -> 
 
 def test_the_set_of_a_canary_is_asked_for_as_well(tmp_path: Path) -> None:
     with at_the_refresh(tmp_path, *NAMES[:3], left=HOUR) as (world, master):
-        use_up_set(world, NAMES[0])
+        for company in ((), NAMES[1:2], NAMES[2:3]):
+            use_up_set(world, NAMES[0], *company)
         report = master.run()
         assert set(reasons(report)) == {NAMES[0]}
         assert given_up(world) == [NAMES[1], NAMES[2]]
         assert usable(world, *NAMES[:3]) == list(NAMES[:3])
+
+
+def test_a_name_whose_set_has_had_its_certificates_is_replaced_in_the_company_of_one_that_is_valid(
+    tmp_path: Path,
+) -> None:
+    """It is asked for so, and ordered so; the company has to prove nothing, and keeps what it has."""
+    with at_the_refresh(tmp_path, NAMES[0], left=20 * DAY) as (world, master):
+        master.rewrite(lambda text: text.replace(f'"{NAMES[0]}"', ", ".join(f'"{name}"' for name in NAMES[:3])))
+        master.run()
+        world.clock.advance(20 * DAY - HOUR)
+        use_up_set(world, NAMES[0])
+        use_up_set(world, *NAMES[:2])  # a company that does not help is not the last one
+        report = master.run()
+        assert [r.outcome for r in report.results] == [Outcome.PROVEN, Outcome.KEPT, Outcome.KEPT]
+        assert given_up(world) == [NAMES[0]]
+        assert (report.requests["challenge"], report.requests["deactivate"]) == (1, 1)
+        assert report.requests["newOrder"] <= 4  # alone, in company of one or two, and in company again
+        assert world.measure(NAMES[0]).longest < timedelta(minutes=1)
 
 
 def test_a_set_of_several_names_that_is_refused_is_replaced_in_others(tmp_path: Path) -> None:
@@ -129,7 +163,7 @@ def test_what_is_left_of_a_set_after_the_answer_is_a_set_of_its_own(tmp_path: Pa
     with at_the_refresh(tmp_path, *NAMES[:3], left=HOUR) as (world, master):
         other = world.master(NAMES[1], name="other")
         assert other.run(forced=frozenset({Identifier(NAMES[1])})).requests["deactivate"] == 1
-        use_up_set(world, NAMES[2])  # of the rest, b and c, only c is still the old one
+        refuse_alone(world, NAMES[2])  # of the rest, b and c, only c is still the old one
         report = master.run()
         assert set(reasons(report)) == {NAMES[2]}
         assert usable(world, *NAMES[:3]) == list(NAMES[:3])
@@ -195,6 +229,78 @@ def test_what_is_past_its_cutoff_takes_one_order_and_no_canary(tmp_path: Path) -
         assert (report.requests["newOrder"], report.requests["deactivate"]) == (2, len(NAMES))
 
 
+@pytest.mark.parametrize("recovers", [True, False])
+def test_a_zone_that_failed_loses_no_more_names_in_later_runs(tmp_path: Path, *, recovers: bool) -> None:
+    """Until a lost name of it was proven, or a name has more to lose by waiting, half an interval before its cutoff."""
+    with at_the_refresh(tmp_path, *NAMES, left=0.95 * DAY, every=DAY) as (world, master):
+        fail(world, *NAMES)
+        world.play(world.every(HOUR, master.run), until=world.now + 8 * HOUR)
+        assert given_up(world) == list(NAMES[:CANARIES])
+        if recovers:
+            world.sandbox.authority.state.injections.failing.clear()
+        world.play(world.every(HOUR, master.run), until=world.now + 30 * HOUR)
+        lost = [name for name in NAMES[CANARIES:] if world.measure(name).longest > timedelta(minutes=1)]
+        assert lost == ([] if recovers else list(NAMES[CANARIES:]))
+
+
+def test_a_lost_name_that_is_proven_frees_its_zone_in_the_same_run(tmp_path: Path) -> None:
+    with at_the_refresh(tmp_path, *NAMES, left=0.95 * DAY, every=DAY) as (world, master):
+        fail(world, *NAMES)
+        master.run()
+        world.sandbox.authority.state.injections.failing.clear()
+        world.clock.advance(HOUR)
+        assert {r.outcome for r in master.run().results} == {Outcome.PROVEN}
+        assert usable(world, *NAMES) == list(NAMES)
+
+
+def test_names_that_fail_in_the_same_run_count_as_canaries_of_their_zone(tmp_path: Path) -> None:
+    with at_the_refresh(tmp_path, *NAMES, left=0.95 * DAY, every=DAY) as (world, master):
+        new = [f"new{number}.acme.test" for number in range(CANARIES)]
+        master.rewrite(lambda text: text.replace(f'"{NAMES[0]}"', ", ".join(f'"{name}"' for name in (NAMES[0], *new))))
+        fail(world, *NAMES, *new)
+        master.run()
+        assert given_up(world) == []
+        assert usable(world, *NAMES) == list(NAMES)
+
+
+def test_a_name_that_failed_in_the_same_run_takes_the_place_of_one_canary_only(tmp_path: Path) -> None:
+    """A new name that nobody set up must not keep its zone from being refreshed."""
+    with at_the_refresh(tmp_path, *NAMES, left=0.95 * DAY, every=DAY) as (world, master):
+        master.rewrite(lambda text: text.replace(f'"{NAMES[0]}"', f'"{NAMES[0]}", "new.acme.test"'))
+        fail(world, "new.acme.test")
+        assert set(reasons(master.run())) == {"new.acme.test"}
+        assert given_up(world) == list(NAMES)
+
+
+def test_canaries_that_the_ca_refuses_have_risked_nothing_and_others_go_in_their_place(tmp_path: Path) -> None:
+    with at_the_refresh(tmp_path, *NAMES, left=0.95 * DAY, every=DAY) as (world, master):
+        for name in NAMES[:CANARIES]:
+            world.sandbox.authority.state.injections.rejected[name] = "forbidden by policy"
+        report = master.run()
+        assert set(reasons(report)) == set(NAMES[:CANARIES])
+        assert {"forbidden by policy" in reason for reason in reasons(report).values()} == {True}
+        assert given_up(world) == list(NAMES[CANARIES:])
+        assert usable(world, *NAMES) == list(NAMES)
+
+
+def test_where_the_domain_has_had_its_certificates_no_name_after_the_other_is_asked_for(tmp_path: Path) -> None:
+    with at_the_refresh(tmp_path, *NAMES, left=0.95 * DAY, every=DAY) as (world, master):
+        world.use_up_certificates("acme.test")
+        report = master.run()
+        assert report.requests["newOrder"] == 2  # the canary, then all the others at once
+        assert (given_up(world), usable(world, *NAMES)) == ([], list(NAMES))
+
+
+def test_what_is_past_an_estimated_cutoff_is_asked_for_as_well(tmp_path: Path) -> None:
+    """Where the master takes 24 h for C and the CA has 21 h, followers can use it yet: a CA that refuses just it must not cost it."""
+    with at_the_refresh(tmp_path, NAMES[0], left=2 * HOUR, is_lets_encrypt=False) as (world, master):
+        master.rewrite(lambda text: text.replace(f'"{NAMES[0]}"', f'"{NAMES[0]}", "{NAMES[1]}"'))
+        refuse_alone(world, NAMES[0])
+        assert "not alone" in reasons(master.run())[NAMES[0]]
+        assert given_up(world) == []
+        assert usable(world, *NAMES[:2]) == list(NAMES[:2])
+
+
 # -- budgets and refusals of the account
 
 
@@ -224,6 +330,18 @@ def test_no_budget_is_too_small_to_go_on_for_ever(tmp_path: Path, new_orders: in
         world.play(world.every(HOUR, master.run), until=world.now + 6 * HOUR)
         assert usable(world, *NAMES) == list(NAMES)
         assert max(world.measure(name).longest for name in NAMES) <= 3 * HOUR
+
+
+@pytest.mark.parametrize("new_orders", [2, 3, 4, 300])
+def test_replicas_that_lag_behind_cost_no_name_however_small_the_budget(tmp_path: Path, new_orders: int) -> None:
+    """Where only one newOrder is left after the deactivation, it is sent when all replicas know of that."""
+    with at_the_refresh(
+        tmp_path, NAMES[0], left=HOUR, extra=f"new_orders: {new_orders}, ", replica_lag=timedelta(seconds=5)
+    ) as (world, master):
+        report = master.run()
+        assert [r.outcome for r in report.results] == [Outcome.PROVEN]
+        assert report.requests["newOrder"] <= new_orders
+        assert world.measure(NAMES[0]).longest < timedelta(minutes=1)
 
 
 def test_once_the_ca_refuses_the_account_nothing_more_is_given_up(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 from acmectl.errors import AcmectlError, CAError, CARefused, CAUnreachable, Problem, RateLimited
 from acmectl.master.attempts import Proven
@@ -96,3 +97,29 @@ def test_nothing_is_tried_without_an_order_left_for_it() -> None:
     world = World(lambda _, __: FAILED, budget=2)
     world.retrying.prove([OTHER])
     assert world.tries[OTHER] == 2
+
+
+def limited(seconds: float) -> RateLimited:
+    problem = Problem("rateLimited", "too many failed authorizations (5) for `b.test`", 429)
+    return RateLimited(problem, doing="it", retry_after=timedelta(seconds=seconds))
+
+
+def test_a_limit_of_some_seconds_is_waited_out_once() -> None:
+    for refusal in (limited(20), Unordered("too many new orders", retry_after=timedelta(seconds=20))):
+        world = World(lambda _, before, refusal=refusal: refusal if before < 1 else None)  # type: ignore[misc]
+        assert isinstance(world.retrying.prove([OTHER])[OTHER], Proven)
+        assert world.pauses == [21.0]
+        again = World(lambda _, __, refusal=refusal: refusal)  # type: ignore[misc]
+        again.retrying.prove([OTHER])
+        again.retrying.prove([OTHER])
+        assert (again.tries[OTHER], again.pauses) == (3, [21.0])
+
+
+def test_a_limit_of_minutes_is_left_to_a_later_run_and_one_run_waits_two_minutes_in_all() -> None:
+    world = World(lambda _, before: limited(300) if before < 1 else None)
+    world.retrying.prove([OTHER])
+    assert (world.tries[OTHER], world.pauses) == (1, [])
+    world = World(lambda _, __: limited(90))
+    world.retrying.prove([BASE])
+    world.retrying.prove([OTHER])
+    assert (world.tries[BASE], world.tries[OTHER], world.pauses) == (2, 1, [91.0])

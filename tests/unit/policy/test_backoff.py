@@ -25,9 +25,35 @@ def test_pauses_grow_from_a_minute_to_a_day() -> None:
     assert minutes == [timedelta(minutes=1), timedelta(minutes=10), timedelta(minutes=100), *[timedelta(hours=23)] * 2]
 
 
-def test_a_later_retry_after_is_obeyed_and_an_earlier_one_is_not_a_shortcut() -> None:
-    assert _after(1, retry_after=timedelta(hours=3)).retry_at == NOW + timedelta(hours=3)
-    assert _after(3, retry_after=timedelta(seconds=1)).retry_at == NOW + timedelta(minutes=100)
+@pytest.mark.parametrize("after", [timedelta(seconds=20), timedelta(hours=3)])
+def test_a_retry_after_is_obeyed_exactly_however_often_it_comes(after: timedelta) -> None:
+    for count in (1, 3, 9):
+        failure = _after(count, retry_after=after)
+        assert (failure.count, failure.retry_at, failure.asked_until) == (count, NOW + after, NOW + after)
+
+
+def test_only_failures_that_ask_for_patience_make_the_next_pause_longer() -> None:
+    """A name server that was down for a night, a limit that was met four times: then one SERVFAIL costs a minute, not a day."""
+    for harmless in ({"local": True}, {"retry_after": timedelta(minutes=10)}, {"standing": True}):
+        failure = backoff.failed(_after(17, **harmless), kind="name", key="k", reason="SERVFAIL", now=NOW)
+        assert (failure.count, failure.retry_at) == (18, NOW + timedelta(minutes=1))
+
+
+def test_what_is_still_good_is_tried_again_after_a_hundred_minutes_at_the_latest() -> None:
+    failure, at, pauses = None, NOW, []
+    for _ in range(10):
+        failure = backoff.failed(failure, kind="name", key="k", reason="no", now=at, standing=True)
+        assert failure.retry_at is not None
+        pauses.append((failure.retry_at - at) // timedelta(minutes=1))
+        at = failure.retry_at
+    assert pauses == [1, 1, 2, 4, 8, 16, 32, 64, 100, 100]
+
+
+@pytest.mark.parametrize(("asked", "obeyed"), [(timedelta(0), timedelta(minutes=1)), (timedelta(366), timedelta(7))])
+def test_a_retry_after_is_obeyed_for_a_minute_at_least_and_a_week_at_most(asked: timedelta, obeyed: timedelta) -> None:
+    blocked = backoff.blocked(None, account="default", reason="no", now=NOW, retry_after=asked, limited=True)
+    away = backoff.outage(None, kind="certificate", key="k", reason="down", now=NOW, retry_after=asked)
+    assert [f.retry_at for f in (blocked, away, _after(1, retry_after=asked))] == [NOW + obeyed] * 3
 
 
 def test_the_first_failure_is_remembered_through_later_ones() -> None:

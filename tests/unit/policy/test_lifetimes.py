@@ -22,6 +22,8 @@ DAY = timedelta(days=1)
         (None, 7 * DAY, 30 * DAY, 24 * HOUR),
         (None, None, 2 * DAY, 2 * DAY / 7),
         (None, DAY, HOUR, HOUR),
+        (None, 7 * DAY, 2 * DAY, 21 * HOUR),
+        (None, 8 * HOUR, 2 * DAY, 2 * DAY / 7),
     ],
 )
 def test_the_cutoff_is_taken_from_above(

@@ -188,6 +188,26 @@ def test_the_ca_is_not_asked_before_the_next_look_unless_a_clock_jumped() -> Non
     assert order_flow.may_look(held, NOW - timedelta(days=1))
 
 
+def looks_while_waiting(sets: int) -> list[timedelta]:
+    """When all of so many sets of names are ordered in a day of `--wait`, from its beginning."""
+    moments = [timedelta()]
+    while moments[-1] < timedelta(days=1):
+        moments.append(moments[-1] + order_flow.pause_while_waiting(len(moments) - 1, sets))
+    return moments
+
+
+def test_a_person_who_waits_for_one_certificate_soon_sees_that_it_may_be_issued() -> None:
+    pauses = [order_flow.pause_while_waiting(looks, 1).total_seconds() for looks in (0, 1, 2, 6, 7, 5_000)]
+    assert pauses == [5, 10, 20, 320, 600, 600]
+
+
+@pytest.mark.parametrize("sets", [1, 2, 4, 8, 14, 20, 30, 50, 100, 200])
+def test_whoever_waits_leaves_a_third_of_the_new_orders_to_the_others(sets: int) -> None:
+    """300 in three hours for the whole account at Let's Encrypt: of the master too, which they all wait for."""
+    looks, window = looks_while_waiting(sets), timedelta(hours=3)
+    assert max(sum(at <= look < at + window for look in looks) for at in looks) * sets <= 200
+
+
 @pytest.mark.parametrize(
     ("error", "refused"),
     [

@@ -122,6 +122,7 @@ def judged(
     revocation: Revocation | None = None,
     damage: str | None = None,
     forced: bool = False,
+    issuance: Issuance | None = None,
 ) -> Due | NotDue:
     return renewal.due(
         spec,
@@ -129,7 +130,7 @@ def judged(
         damage,
         now=NOW,
         directory_url=URL,
-        issuance=None,
+        issuance=issuance,
         advice=info,
         rollback=rollback,
         revocation=revocation,
@@ -163,6 +164,61 @@ def test_a_window_that_would_leave_no_time_for_an_outage_of_the_master_is_cut(
 ) -> None:
     have = installed(timedelta(hours=1), lifetime)
     assert judged(have, info=advice(lifetime - timedelta(hours=2), lifetime)) == NotDue(have.not_after - left)
+
+
+def ago(time: timedelta, *, hurried: bool = False) -> Issuance:
+    return replace(ASKED, issued_at=NOW - time, hurried=hurried)
+
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("left", "rest"),
+    [
+        (90 * DAY, 30 * DAY),
+        (6 * HOUR, 2 * HOUR),
+        (150 * MINUTE, HOUR),
+        (20 * MINUTE, 10 * MINUTE),
+        (9 * MINUTE, HOUR),
+        (timedelta(), HOUR),
+    ],
+)
+def test_time_is_no_reason_to_replace_a_certificate_that_was_just_issued(left: timedelta, rest: timedelta) -> None:
+    """A CA may date it back so far that its moment is over when it comes."""
+    backdated = installed(365 * DAY, 365 * DAY + left)
+    assert judged(backdated, issuance=ago(timedelta())) == NotDue(NOW + rest)
+    later = replace(backdated, not_before=backdated.not_before - rest, not_after=backdated.not_after - rest)
+    assert isinstance(judged(later, issuance=ago(rest)), Due)
+    assert isinstance(judged(backdated, issuance=ago(-MINUTE)), Due), "issued in the future: a clock was wrong"
+    assert isinstance(judged(backdated, issuance=ASKED), Due), "an older acmectl did not say when"
+
+
+def test_the_usual_moment_is_not_moved_by_the_rest_after_the_issue() -> None:
+    assert judged(issuance=ago(DAY)) == NotDue(renewal.renew_at(FRESH))
+    assert isinstance(judged(installed(61 * DAY), issuance=ago(61 * DAY)), Due)
+
+
+def test_what_a_person_wants_and_what_is_broken_does_not_wait_for_the_rest() -> None:
+    just_now = ago(MINUTE)
+    assert judged(issuance=just_now, forced=True) == Due("asked for")
+    assert judged(issuance=just_now, revocation=REVOKED) == Due("revoked (superseded)")
+    assert judged(issuance=just_now, damage="broken") == Due("broken")
+    changed = judged(spec=replace(SPEC, names=frozenset({A, B})), issuance=just_now)
+    assert changed == Due("names changed: +b.test")
+
+
+def test_a_ca_that_asks_for_renewal_for_ever_is_followed_once_and_then_after_a_rest() -> None:
+    always = advice(-2 * DAY, -1 * DAY)
+    assert isinstance(judged(info=always, issuance=ago(DAY)), Due), "it may be about to revoke it"
+    assert renewal.is_hurried(FRESH, ago(DAY), always, NOW)
+    resting = judged(info=always, issuance=ago(DAY, hurried=True))
+    assert resting == NotDue(NOW - DAY + (FRESH.not_after - NOW + DAY) / 3)
+    rested = installed(40 * DAY)
+    assert isinstance(judged(rested, info=always, issuance=ago(40 * DAY, hurried=True)), Due)
+    assert not renewal.is_hurried(rested, ago(40 * DAY), always, NOW)
+    assert not renewal.is_hurried(FRESH, None, always, NOW), "nothing is known of its issue"
+    assert not renewal.is_hurried(FRESH, ago(DAY), None, NOW), "the CA did not ask"
 
 
 def test_advice_for_an_earlier_certificate_counts_for_nothing() -> None:

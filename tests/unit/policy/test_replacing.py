@@ -77,6 +77,6 @@ def test_a_portion_is_the_largest_that_the_budget_covers(names: int, budget: int
         assert cost(size + 1, asked=asked and size + 1 == names) > budget
 
 
-@given(st.integers(1, 2000), st.integers(0, 300))
-def test_what_lapsed_takes_one_order_and_nothing_in_reserve(names: int, budget: int) -> None:
-    assert portion(names, budget, lapsed=True) == (names if budget else 0)
+@given(st.integers(1, 2000), st.integers(0, 300), st.booleans())
+def test_what_lapsed_takes_a_question_and_an_order_and_nothing_in_reserve(names: int, budget: int, asked: bool) -> None:  # noqa: FBT001
+    assert portion(names, budget, asked=asked, lapsed=True) == (names if budget >= (1 if asked else 2) else 0)

@@ -56,6 +56,32 @@ def test_a_correction_ends_when_somebody_sets_our_clock_back(host: Host) -> None
     assert host.clock() == host.now
 
 
+def in_doubt(host: Host) -> bool:
+    return host.clock.jumped_back
+
+
+def test_a_clock_that_jumps_back_is_in_doubt_until_the_ca_tells_the_time(host: Host) -> None:
+    host.clock.review()
+    host.now += timedelta(days=8)
+    host.clock.review()
+    assert not in_doubt(host)
+    host.now -= timedelta(days=20)
+    for _ in range(2):
+        host.clock.review()
+        assert in_doubt(host)
+    host.clock.learn(None)
+    assert in_doubt(host)
+    host.clock.learn(timedelta(days=20))
+    assert not in_doubt(host)
+    assert host.clock() == NOW + timedelta(days=8)
+
+
+def test_a_clock_that_is_set_back_by_some_seconds_is_not_in_doubt(host: Host) -> None:
+    host.clock.review()
+    host.now -= timedelta(seconds=59)
+    assert not in_doubt(host)
+
+
 def test_a_correction_that_nothing_disproves_outlives_a_review(host: Host) -> None:
     host.clock.learn(-YEAR)
     host.clock.review()

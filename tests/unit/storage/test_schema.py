@@ -75,6 +75,13 @@ def test_a_release_that_an_older_version_remembered_is_of_no_known_name(connecti
     assert connection.execute("SELECT label, account, identifier FROM releases").fetchall() == [("mail", "", None)]
 
 
+def test_failures_that_an_older_version_remembered_keep_their_pauses(connection: sqlite3.Connection) -> None:
+    schema.upgrade(connection, schema.STEPS[:6])
+    connection.execute("INSERT INTO failures VALUES ('name', 'k', 3, 0, 0, 0, 'no', NULL)")
+    schema.upgrade(connection)
+    assert connection.execute("SELECT count, steps FROM failures").fetchall() == [(3, 3)]
+
+
 def test_an_empty_file_left_by_a_killed_run_becomes_a_database(tmp_path: Path) -> None:
     (tmp_path / "state.db").touch(mode=0o600)
     memory = Memory(tmp_path / "state.db")
