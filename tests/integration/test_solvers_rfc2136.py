@@ -14,16 +14,19 @@ from typing import Any
 
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import dns.tsig
 import pytest
 from dns.message import Message
 
+from acmectl.dns.zones import Location
 from acmectl.errors import SolverError
 from acmectl.model.names import Identifier
 from acmectl.solvers import registry
 from acmectl.solvers.base import Failures, Response, Solver
+from acmectl.solvers.dns_check import zone_key
 from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
 from tests.servers.odd_dns import running_odd_dns
 from tests.servers.own_network import run_in_own_network
@@ -267,6 +270,12 @@ def test_a_zone_that_cnames_spell_in_two_ways_takes_one_message(bind: Bind) -> N
     assert updates(bind, "acme.test") - before == 1
     assert solver.seen(ours) == {}
     assert solver.remove(ours) == {}
+
+
+def test_a_zone_is_the_same_in_upper_case() -> None:
+    """BIND answers with the case of its configuration; other resolvers with that of the question."""
+    loud, quiet = (dns.name.from_text(name) for name in ("ACME.test.", "acme.test."))
+    assert zone_key(Location(loud, loud, loud)) == zone_key(Location(quiet, quiet, quiet)) == "acme.test."
 
 
 def test_the_server_may_be_a_name(bind: Bind) -> None:
