@@ -119,8 +119,12 @@ def while_pending(
 ) -> Verdict:
     """Wait, or give the stuck order up. `remembered` is what was known of `order` before newOrder handed it out.
 
-    `releases` are those for this certificate, `of_account` the latest of this host for the order's account, for any.
+    `releases` are those for this certificate, `of_account` the latest of this host for the order's account, for any. One whose
+    authorization is still pending never came about: it was noted, and the run was killed before the CA heard of it.
     """
+    still = {a.url for a in authorizations if a.status is AuthorizationStatus.PENDING}
+    releases = [r for r in releases if r.authorization_url not in still]
+    of_account = [r for r in of_account if r.authorization_url not in still]
     if too_early := _too_early(order, remembered, releases, now, grace):
         return Verdict(Step.WAIT, too_early)
     pending = tuple(a for a in authorizations if a.status is AuthorizationStatus.PENDING)

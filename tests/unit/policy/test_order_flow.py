@@ -222,3 +222,13 @@ def test_an_order_invalid_after_finalize_was_refused_or_lost_to_another_host(
     error: Problem | None, *, refused: bool
 ) -> None:
     assert order_flow.is_refusal(error) is refused
+
+
+def test_a_release_that_never_reached_the_ca_is_none() -> None:
+    """The run was killed between the note and the request: the authorization is still pending, and nothing was spent."""
+    noted = replace(sibling(A, NOW + GRACE), authorization_url=authorization(A).url)
+    assert [a.identifier for a in verdict(of_account=(noted,)).releasable] == [A, B]
+    day = timedelta(days=1)
+    own = replace(noted, label="mail", at=NOW + day)
+    assert verdict(releases=(own,), after=day).step is Step.RELEASE
+    assert verdict(releases=(replace(own, authorization_url="other"),), after=day).step is Step.WAIT
