@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -93,9 +93,10 @@ class WebrootSolver:
         gid = group_id(self._options.group, of="the solver", error=SolverError)
         self._announce(response)
         for root in self._options.path:
-            path = self._directory(root, uid, gid) / name
-            if not _is_published(path, content):
-                write_atomically(path, content, mode=self._options.mode, uid=uid, gid=gid, error=SolverError)
+            with _pinned(self._directory(root, uid, gid), root) as directory:
+                if not _is_published(directory / name, content):
+                    mode = self._options.mode
+                    write_atomically(directory / name, content, mode=mode, uid=uid, gid=gid, error=SolverError)
 
     def _announce(self, response: Response) -> None:
         """Keep in mind which directories will be made, before they are."""
@@ -131,10 +132,11 @@ class WebrootSolver:
             try:
                 if not path.parent.exists() or not path.parent.resolve().is_relative_to(root.resolve()):
                     continue
-                for unfinished in filter(_is_unfinished, path.parent.glob(f".{name}.*")):
-                    unfinished.unlink(missing_ok=True)
-                if _is_ours(path, content):
-                    path.unlink(missing_ok=True)
+                with _pinned(path.parent, root) as directory:
+                    for unfinished in filter(_is_unfinished, directory.glob(f".{name}.*")):
+                        unfinished.unlink(missing_ok=True)
+                    if _is_ours(directory / name, content):
+                        (directory / name).unlink(missing_ok=True)
             except OSError as cause:
                 raise SolverError(f"cannot remove `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
 
@@ -178,6 +180,32 @@ def _refuse_escape(directory: Path, root: Path) -> None:
             f"`{directory}` is a symbolic link that leads out of the document root",
             hint=f"remove the link, or set `path` so that `PATH/{'/'.join(_DIRECTORIES)}` is the directory itself",
         )
+
+
+@contextlib.contextmanager
+def _pinned(directory: Path, root: Path) -> Iterator[Path]:
+    """The directory by a path that leads to it whoever renames it, or puts a link in its place, meanwhile.
+
+    That is a descriptor's path below /proc, which Linux has. Raises SolverError where it lies outside the document root.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as cause:
+        raise SolverError(f"cannot open `{directory}`: {reason(cause)}", hint=hint_for(cause)) from cause
+    pinned = Path(f"/proc/self/fd/{descriptor}")
+    try:
+        _refuse_moved(directory, pinned, root)
+        yield pinned
+    except SolverError as error:  # in the words of the person's path
+        message, hint = (text and text.replace(str(pinned), str(directory)) for text in (error.message, error.hint))
+        raise SolverError(message or "", hint=hint) from error
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_moved(directory: Path, pinned: Path, root: Path) -> None:
+    if not pinned.readlink().is_relative_to(root.resolve()):
+        raise SolverError(f"`{directory}` was moved out of the document root meanwhile")
 
 
 def _is_published(path: Path, content: bytes) -> bool:

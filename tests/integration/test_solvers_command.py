@@ -96,7 +96,7 @@ def test_a_program_for_http_is_told_the_path_and_the_body(tmp_path: Path) -> Non
 def test_what_it_can_prove_follows_from_its_challenge_type(tmp_path: Path) -> None:
     program = hook(tmp_path, "true")
     assert make(program).capabilities == Capabilities(("dns-01",), wildcard=True)
-    assert make(program, challenge="http-01").capabilities == Capabilities(("http-01",), wildcard=False)
+    assert make(program, challenge="http-01").capabilities == Capabilities(("http-01",), wildcard=False, ip=True)
 
 
 def test_a_program_that_fails_for_one_name_is_quoted_and_the_others_go_on(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from acmectl.errors import SolverError
+from acmectl.files import write_atomically
 from acmectl.model.names import Identifier
-from acmectl.solvers import registry
+from acmectl.solvers import registry, webroot
 from acmectl.solvers.base import Failures, KeepsReceipts, Response, Solver
 from acmectl.solvers.testing import Kept
 from tests.servers.bind import free_port
@@ -378,3 +379,21 @@ def test_addresses_are_asked_for_by_their_own_name(root: Path, web: Web) -> None
     assert solver.seen(ours) == {}
     assert solver.remove(ours) == {}
     assert sorted(host for host, _ in web.requests) == ["192.0.2.1", "[2001:db8::1]"]
+
+
+def test_a_directory_that_is_swapped_for_a_link_meanwhile_leads_nowhere_else(root: Path, tmp_path: Path) -> None:
+    """The web server may own its document root, and need not wait for us between a look and a write."""
+    outside, directory = tmp_path / "outside", root / DIRECTORY
+    outside.mkdir()
+    directory.mkdir(parents=True)
+    with webroot._pinned(directory, root) as pinned:
+        directory.rename(root / "moved")
+        directory.symlink_to(outside)
+        write_atomically(pinned / "T0ken_-x", b"", mode=0o644)
+    assert not list(outside.iterdir())
+    assert (root / "moved" / "T0ken_-x").exists()
+    with pytest.raises(SolverError, match=f"`{directory}` was moved out of the document root"):
+        webroot._pinned(directory, root).__enter__()
+    directory.unlink()
+    with pytest.raises(SolverError, match=f"cannot open `{directory}`: no such file or directory"):
+        webroot._pinned(directory, root).__enter__()
