@@ -1,0 +1,92 @@
+"""Where to look whether a service serves its certificate: what `verify:` of a target lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema, field_validator, model_validator
+
+from acmectl.deploy.wire.protocols import Protocol
+from acmectl.errors import InvalidName
+from acmectl.model.names import Identifier
+from acmectl.options import InvalidOption, Options, Port, describe, nearest
+
+PATIENCE = timedelta(seconds=30)
+"""How long a service may take until it serves what it was told to read again."""
+
+TIMEOUT = timedelta(seconds=10)
+"""How long one look may take as a whole: connection, dialog and handshake."""
+
+
+def _protocol(value: Any) -> Protocol:
+    if isinstance(value, str) and value in list(Protocol):
+        return Protocol(str(value))
+    if not isinstance(value, str):
+        raise InvalidOption(f"expected a protocol, found {describe(value)}")
+    raise InvalidOption(
+        f"unknown protocol `{value}`", hint=nearest(value, Protocol) or f"the protocols are {', '.join(Protocol)}"
+    )
+
+
+KnownProtocol = Annotated[
+    Protocol, BeforeValidator(_protocol), WithJsonSchema({"type": "string", "enum": list(Protocol)})
+]
+
+
+class Endpoint(Options):
+    """One place where the service can be seen.
+
+    `address` is an IP address or a host name, of which every address is looked at. `port` is that of the protocol unless
+    it is given. `name` is asked for by SNI, and in XMPP by `to`; None: the first name of the certificate.
+    """
+
+    protocol: KnownProtocol = Protocol.TLS
+    address: str = "127.0.0.1"
+    port: Port = 0  # never stays so: see `_port_of_protocol`
+    name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_protocol(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "port" not in value:
+            protocol = value.get("protocol", Protocol.TLS)
+            known = isinstance(protocol, str) and protocol in list(Protocol)
+            return {**value, "port": Protocol(str(protocol)).default_port if known else 1}
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if not value or len(value) > 253 or not value.isascii() or any(c.isspace() or c in "/[]\0" for c in value):
+            raise InvalidOption("not an address", hint="an IP address or a host name, without a port and brackets")
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            name = Identifier.parse(value)
+        except InvalidName as error:
+            raise InvalidOption(error.message, hint=error.hint) from error
+        if name.is_wildcard:
+            raise InvalidOption(
+                "a server is asked for one name, and not for a wildcard", hint=f"such as `www.{name.base}`"
+            )
+        return name.value
+
+    def __str__(self) -> str:
+        kind = "" if self.protocol is Protocol.TLS else f" ({self.protocol})"
+        return f"port {self.port} on {self.address}{kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """How a target is verified: at all `endpoints`, each within `patience`; one look at one address takes `timeout` at most."""
+
+    endpoints: tuple[Endpoint, ...]
+    patience: timedelta = PATIENCE
+    timeout: timedelta = TIMEOUT
