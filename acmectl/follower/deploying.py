@@ -98,6 +98,7 @@ class Deployer:
             label=item.installed.label,
             target=item.placed.name,
             digest=item.placed.target.digest,
+            generation=item.installed.generation,
             fingerprint=item.installed.fingerprint,
             copies=item.placed.target.stamp(),  # after the reload, which is free to rewrite what it reads
             deployed_at=None if error else now,

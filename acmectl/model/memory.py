@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
@@ -94,25 +95,47 @@ class Failure:
     steps: int = 0
 
 
+class DeployStep(StrEnum):
+    """What is done to bring a certificate to a service, in this order."""
+
+    INSTALL = "install"
+    CHECK = "check"
+    RELOAD = "reload"
+    VERIFY = "verify"
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """How far one target of one certificate is.
 
-    The wanted state is that `fingerprint` is that of the certificate in use (a generation's number can come again), that
-    `copies` is what the target's stamp says now, and no error.
+    Wanted is `generation` with `fingerprint` (a generation's number can come again). It is deployed where there is no `error`, and
+    `copies` is what the target's stamp says now.
 
     `target` is the target's position or name in the configuration, `digest` a hash of its options: a changed target is deployed anew.
+    `places` are the files that it wrote, which stay when it is configured no more. The moments are those of
+    the last success of each step; a step that the target does not have has none. `deployed_at` is when all was done the last time.
+    With an `error`, `failed_step` is where it happened and `attempts` how often in a row, since `failing_since`.
     """
 
     label: str
     target: str
     digest: str
+    generation: int
     fingerprint: str
     copies: str
-    deployed_at: datetime | None
-    attempts: int
-    retry_at: datetime | None
-    error: str | None
+    places: frozenset[str] = frozenset()
+    installed_generation: int | None = None
+    installed_fingerprint: str | None = None
+    installed_at: datetime | None = None
+    reloaded_at: datetime | None = None
+    verified_at: datetime | None = None
+    deployed_at: datetime | None = None
+    attempts: int = 0
+    failing_since: datetime | None = None
+    retry_at: datetime | None = None
+    failed_step: DeployStep | None = None
+    error: str | None = None
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

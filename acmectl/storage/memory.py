@@ -183,19 +183,33 @@ class Memory:
         statement = "DELETE FROM failures WHERE kind = ? AND key = ?"
         self._database.write((statement, [(encode(kind), encode(key)) for key in keys]))
 
-    def deployments(self, label: str) -> tuple[Deployment, ...]:
-        """How far each target of a certificate is."""
-        query = _DEPLOYMENTS.select("WHERE label = ? ORDER BY target")
+    def deployments(self, label: str | None = None) -> tuple[Deployment, ...]:
+        """How far each target of a certificate is, or of all of them."""
+        query = _DEPLOYMENTS.select("WHERE label = ifnull(?, label) ORDER BY label, target")
         return self._database.rows(query, [encode(label)], _DEPLOYMENTS.decode)
 
     def save_deployment(self, deployment: Deployment) -> None:
         """Insert or update what is known of one target."""
-        self._database.write((_DEPLOYMENTS.upsert, [_DEPLOYMENTS.encode(deployment)]))
+        self.save_deployments([deployment])
+
+    def save_deployments(self, deployments: Iterable[Deployment]) -> None:
+        """As `save_deployment`, for many in one transaction."""
+        self._database.write((_DEPLOYMENTS.upsert, [_DEPLOYMENTS.encode(deployment) for deployment in deployments]))
 
     def forget_deployment(self, label: str, target: str) -> None:
         """The configuration has no such target any more."""
         statement = "DELETE FROM deployments WHERE label = ? AND target = ?"
         self._database.write((statement, [(encode(label), encode(target))]))
+
+    def forget_certificate(self, label: str) -> None:
+        """Forget all of one kind of a certificate in one transaction, but for what counts at the CA (releases) and the log."""
+        tables = ("deployments", "certificates", "issuances", "follower_orders", "renewal_info", "rollbacks")
+        name, folder = encode(label), encode(f"/certificates/{label}/")
+        self._database.write(
+            *((f"DELETE FROM {table} WHERE label = ?", [(name,)]) for table in tables),  # noqa: S608  # our own names
+            ("DELETE FROM failures WHERE kind = 'certificate' AND key = ?", [(name,)]),
+            ("DELETE FROM facts WHERE substr(key, 1, 4) = 'key/' AND instr(key, ?)", [(folder,)]),
+        )
 
     def add_event(self, event: Event) -> None:
         """Add a line to the log; the newest `EVENTS_KEPT` are kept."""

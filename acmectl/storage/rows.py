@@ -1,7 +1,7 @@
 """Frozen dataclasses as rows of SQLite tables, by the types of their fields.
 
 A moment is stored as an integer of microseconds since 1970 in UTC and a duration as microseconds: both come back exactly as they
-were. Names are stored as text, a set of names as a sorted JSON list.
+were. Names are stored as text, a set of names or texts as a sorted JSON list.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ _DECODERS: dict[object, Callable[[Any], object]] = {
     timedelta: lambda column: column * _MICROSECOND,
     Identifier: Identifier,
     frozenset[Identifier]: names,
+    frozenset[str]: lambda column: frozenset(json.loads(column)),
 }
 
 

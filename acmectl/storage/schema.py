@@ -95,7 +95,29 @@ _PAUSES: Step = (  # until now every failure made the next pause longer
     "UPDATE failures SET steps = count",
 )
 
-STEPS: tuple[Step, ...] = (_FIRST, _OF_A_CA, _KEYS, _RENEWALS, _RELEASED_NAMES, _MOMENTS_OF_ISSUE, _PAUSES)
+_DEPLOYMENT_STEPS: Step = (
+    "ALTER TABLE deployments ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE deployments ADD COLUMN places TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE deployments ADD COLUMN installed_generation INTEGER",
+    "ALTER TABLE deployments ADD COLUMN installed_fingerprint TEXT",
+    *(
+        f"ALTER TABLE deployments ADD COLUMN {moment} INTEGER"
+        for moment in ("installed_at", "reloaded_at", "verified_at", "failing_since")
+    ),
+    *(f"ALTER TABLE deployments ADD COLUMN {words} TEXT" for words in ("failed_step", "hint")),
+    "UPDATE deployments SET installed_fingerprint = fingerprint, installed_at = deployed_at WHERE error IS NULL",
+)
+
+STEPS: tuple[Step, ...] = (
+    _FIRST,
+    _OF_A_CA,
+    _KEYS,
+    _RENEWALS,
+    _RELEASED_NAMES,
+    _MOMENTS_OF_ISSUE,
+    _PAUSES,
+    _DEPLOYMENT_STEPS,
+)
 
 
 class UnknownSchema(Exception):

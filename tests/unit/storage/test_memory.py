@@ -44,6 +44,7 @@ _BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     timedelta: durations,
     Identifier: identifiers,
     frozenset[Identifier]: name_sets,
+    frozenset[str]: st.frozensets(text, max_size=3),
     int: numbers,
     bool: st.booleans(),
 }
@@ -284,11 +285,33 @@ def test_failures_are_found_by_kind_and_key(memory: Memory) -> None:
 
 
 def test_a_forgotten_deployment_leaves_the_others(memory: Memory) -> None:
-    deployments = [Deployment("mail", target, "d", "f", "1@2", NOW, 0, None, None) for target in ("0", "1")]
+    deployments = [Deployment("mail", target, "d", 7, "f", "1@2", deployed_at=NOW) for target in ("0", "1")]
     for deployment in deployments:
         memory.save_deployment(deployment)
+    memory.save_deployment(Deployment("xmpp", "0", "d", 7, "f", "1@2"))
+    assert [(d.label, d.target) for d in memory.deployments()] == [("mail", "0"), ("mail", "1"), ("xmpp", "0")]
     memory.forget_deployment("mail", "0")
     assert memory.deployments("mail") == (deployments[1],)
+
+
+def test_a_certificate_is_forgotten_without_what_counts_at_the_ca(memory: Memory) -> None:
+    for label in ("mail", "mail+rsa-2048"):
+        memory.save_deployment(Deployment(label, "files[0]", "d", 7, "f", "1@2"))
+        memory.save_follower_order(held(label))
+        memory.add_release(Release(label, "order", "authorization", NOW))
+        memory.set_fact(f"key//state/certificates/{label}/next-key.pem", "pin")
+        memory.add_event(Event(NOW, label, "issued", ""))
+        memory.save_failure(Failure("certificate", label, 1, NOW, NOW, NOW, "no"))
+        memory.save_renewal_info(RenewalInfo(label, "f", "id", NOW, NOW))
+    memory.forget_certificate("mail")
+    assert [d.label for d in memory.deployments()] == ["mail+rsa-2048"]
+    assert memory.follower_order("mail") is None
+    assert memory.follower_order("mail+rsa-2048") is not None
+    assert len(memory.releases("mail")) == 1
+    assert memory.facts("key/") == ("key//state/certificates/mail+rsa-2048/next-key.pem",)
+    assert list(memory.failures("certificate")) == ["mail+rsa-2048"]
+    assert memory.renewal_info("mail") is None
+    assert memory.events("mail"), "the log keeps its history"
 
 
 def test_a_fact_can_be_changed_and_forgotten(memory: Memory) -> None:

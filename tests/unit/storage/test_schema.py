@@ -82,6 +82,15 @@ def test_failures_that_an_older_version_remembered_keep_their_pauses(connection:
     assert connection.execute("SELECT count, steps FROM failures").fetchall() == [(3, 3)]
 
 
+def test_what_an_older_version_had_deployed_is_installed(connection: sqlite3.Connection) -> None:
+    schema.upgrade(connection, schema.STEPS[:7])
+    rows = [("mail", "done", "d", "f", "1@2", 5, 0, None, None), ("mail", "failed", "d", "f", "1@2", None, 1, 9, "no")]
+    connection.executemany("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    schema.upgrade(connection)
+    found = connection.execute("SELECT installed_fingerprint, installed_at, places FROM deployments ORDER BY target")
+    assert found.fetchall() == [("f", 5, "[]"), (None, None, "[]")]
+
+
 def test_an_empty_file_left_by_a_killed_run_becomes_a_database(tmp_path: Path) -> None:
     (tmp_path / "state.db").touch(mode=0o600)
     memory = Memory(tmp_path / "state.db")

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from acmectl.model.memory import Deployment, DeployStep
+from acmectl.policy import deployment as policy
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+WANTED = Deployment("mail", "files[0]", digest="d", generation=2, fingerprint="f", copies="1@2")
+DONE = policy.deployed(WANTED, NOW)
+
+
+def failure(last: Deployment | None, *, step: DeployStep = DeployStep.RELOAD, now: datetime = NOW) -> Deployment:
+    return policy.failed(WANTED, last, step=step, error="no", hint=None, now=now)
+
+
+def test_three_failures_are_tried_again_by_the_very_next_run_and_then_after_growing_pauses_of_at_most_an_hour() -> None:
+    pauses = [int(policy.pause_after(failures) / timedelta(minutes=1)) for failures in range(1, 13)]
+    assert pauses == [0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert policy.pause_after(10**6) == policy.LONGEST
+
+
+def test_failures_are_counted_in_a_row_since_the_first() -> None:
+    first = failure(None)
+    second = failure(first, step=DeployStep.VERIFY, now=NOW + timedelta(hours=1))
+    assert (first.attempts, first.failing_since, first.retry_at, first.deployed_at) == (1, NOW, NOW, None)
+    assert (second.attempts, second.failing_since, second.failed_step) == (2, NOW, DeployStep.VERIFY)
+    assert failure(DONE).attempts == 1
+    assert failure(DONE).deployed_at == NOW, "when it was done the last time"
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"digest": "other"}])
+def test_another_certificate_or_other_options_begin_anew(change: dict[str, str]) -> None:
+    assert failure(replace(failure(None), **change)).attempts == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("last", "is_deployed"),
+    [
+        (None, False),
+        (DONE, True),
+        (failure(DONE), False),
+        (replace(DONE, digest="other"), False),
+        (replace(DONE, fingerprint="other"), False),
+        (replace(DONE, copies="other"), False),
+    ],
+)
+def test_deployed_is_what_nobody_changed_since(last: Deployment | None, *, is_deployed: bool) -> None:
+    assert policy.is_deployed(last, digest="d", fingerprint="f", stamp="1@2") is is_deployed
+
+
+def test_a_pause_holds_for_the_same_certificate_and_options_alone() -> None:
+    paused = replace(failure(None), retry_at=NOW + timedelta(minutes=1))
+    assert not policy.may_try(paused, digest="d", fingerprint="f", now=NOW)
+    assert policy.may_try(paused, digest="d", fingerprint="f", now=NOW + timedelta(minutes=1))
+    assert policy.may_try(paused, digest="other", fingerprint="f", now=NOW)
+    assert policy.may_try(paused, digest="d", fingerprint="other", now=NOW)
+    assert policy.may_try(None, digest="d", fingerprint="f", now=NOW)
+    assert policy.may_try(DONE, digest="d", fingerprint="f", now=NOW)
+
+
+def test_only_what_was_not_seen_yet_is_looked_at_before_it_is_done_again() -> None:
+    unseen = failure(None, step=DeployStep.VERIFY)
+    assert policy.needs_only_a_look(unseen, digest="d", fingerprint="f", stamp="1@2")
+    assert not policy.needs_only_a_look(unseen, digest="d", fingerprint="f", stamp="touched")
+    assert not policy.needs_only_a_look(failure(None), digest="d", fingerprint="f", stamp="1@2")
+    assert not policy.needs_only_a_look(None, digest="d", fingerprint="f", stamp="1@2")
