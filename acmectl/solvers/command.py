@@ -25,6 +25,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
+from acmectl.dns.options import TimeLimit
 from acmectl.errors import AcmectlError, Interrupted, SolverError
 from acmectl.options import Argv, InvalidOption
 from acmectl.programs import run
@@ -34,7 +35,6 @@ from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions
 from acmectl.solvers.failures import solver_error
 from acmectl.solvers.hook_styles import Action, Call
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
-from acmectl.solvers.option_types import TimeLimit
 from acmectl.solvers.registry import SolverType
 from acmectl.workers import is_abandoned
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
+from acmectl.dns.options import DnsEndpoints, DomainName, TimeLimit
 from acmectl.errors import AcmectlError, DNSError
 from acmectl.options import InvalidOption, Options
 from acmectl.solvers.base import Failures, Response
 from acmectl.solvers.failures import solver_error
-from acmectl.solvers.option_types import DnsEndpoints, DomainName, TimeLimit
 from acmectl.workers import each
 
 if TYPE_CHECKING:

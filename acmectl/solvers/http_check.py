@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from acmectl.dns.endpoints import Endpoint
+from acmectl.dns.options import TimeLimit
 from acmectl.errors import SolverError
 from acmectl.options import Options
 from acmectl.solvers.base import Failures, Response
 from acmectl.solvers.failures import solver_error
-from acmectl.solvers.option_types import HttpEndpoint, TimeLimit
+from acmectl.solvers.option_types import HttpEndpoint
 from acmectl.workers import each, pause
 
 _WORKERS = 32

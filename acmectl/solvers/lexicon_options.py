@@ -14,6 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
+from acmectl.dns.options import TimeLimit, between
 from acmectl.errors import SolverError
 from acmectl.options import Duration, InvalidOption, SecretFile, nearest
 from acmectl.solvers.dns_check import DnsCheckOptions
@@ -24,7 +25,6 @@ from acmectl.solvers.lexicon_providers import (
     provider_names,
     provider_options,
 )
-from acmectl.solvers.option_types import TimeLimit, between
 
 
 def _provider(value: str) -> str:

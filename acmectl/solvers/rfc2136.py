@@ -10,19 +10,18 @@ import socket
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
 from acmectl.dns.endpoints import Endpoint, is_address
+from acmectl.dns.options import DomainName, Host, TimeLimit, TsigKeyFile, between, usable_key
 from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_file
 from acmectl.errors import AcmectlError, DNSError, SolverError
 from acmectl.options import Duration, InvalidOption, Options, Port, SecretFile
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.dns_check import DnsCheck, DnsCheckOptions, txt_record, zone_key
 from acmectl.solvers.failures import solver_error
-from acmectl.solvers.option_types import DomainName, Host, TimeLimit, between
 from acmectl.solvers.registry import SolverType
 from acmectl.workers import each
 
@@ -42,19 +41,6 @@ def _algorithm(value: str) -> str:
     return value
 
 
-def _usable(load: Callable[[], TsigKey]) -> None:
-    """Read a key while the configuration is read, so that what is wrong with it is told at its line."""
-    try:
-        load()
-    except DNSError as error:
-        raise InvalidOption(error.message, hint=error.hint) from error
-
-
-def _key_file(path: Path) -> Path:
-    _usable(lambda: load_key_file(path))
-    return path
-
-
 class TsigKeyOptions(Options):
     """A TSIG key in parts; `secret_file` has the secret in base64, alone."""
 
@@ -69,7 +55,7 @@ class TsigKeyOptions(Options):
 
     @model_validator(mode="after")
     def _check_secret(self) -> Self:
-        _usable(self.load)
+        usable_key(self.load)
         return self
 
     def load(self) -> TsigKey:
@@ -86,7 +72,7 @@ class Rfc2136Options(DnsCheckOptions):
     port: Port = 53
     """Its port."""
 
-    tsig_key_file: Annotated[SecretFile, AfterValidator(_key_file)] | None = None
+    tsig_key_file: TsigKeyFile | None = None
     """The TSIG key as `tsig-keygen` writes it."""
 
     tsig_key: TsigKeyOptions | None = None

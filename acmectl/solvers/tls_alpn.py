@@ -11,11 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from acmectl.dns.endpoints import Endpoint
+from acmectl.dns.options import TimeLimit
 from acmectl.errors import SolverError
 from acmectl.options import Options
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Response
 from acmectl.solvers.http_check import look_until_seen
-from acmectl.solvers.option_types import ListenForTls, TimeLimit, TlsEndpoint
+from acmectl.solvers.option_types import ListenForTls, TlsEndpoint
 from acmectl.solvers.registry import SolverType
 
 if TYPE_CHECKING:
