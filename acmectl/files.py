@@ -29,11 +29,30 @@ _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp\Z", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file as it shall be: its content (never shown) and exactly this mode."""
+    """A file as it shall be: its content (never shown), exactly this mode, and an owner and a group where they are not -1."""
 
     path: Path
     content: bytes = field(repr=False)
     mode: int = PRIVATE
+    uid: int = -1
+    gid: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands at a path: a file with this content (never shown), a symbolic link with this text, or nothing at all."""
+
+    path: Path
+    content: bytes | None = field(default=None, repr=False)
+    link: str | None = None
+    mode: int = 0
+    uid: int = -1
+    gid: int = -1
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is neither a file nor a link."""
+        return self.content is None and self.link is None
 
 
 def temporary_name(path: Path) -> Path:
@@ -60,37 +79,81 @@ def write_atomically(
     A symbolic link at `path` is replaced, not followed. Raises `error` with the path and the system's reason
     (read-only, full, missing directory, not permitted).
     """
-    write_together([NewFile(path, content, mode)], uid=uid, gid=gid, error=error)
+    write_together([NewFile(path, content, mode, uid, gid)], error=error)
 
 
-def write_together(
-    new: Sequence[NewFile], *, uid: int = -1, gid: int = -1, error: type[AcmectlError] = StorageError
-) -> None:
+def write_together(new: Sequence[NewFile], *, error: type[AcmectlError] = StorageError) -> None:
     """Put several files in place, in their order, within microseconds of each other.
 
     All are written and synced under temporary names before the first is renamed, so that a full disk or a missing
     permission leaves every old file as it was.
     """
+    put_back([Standing(file.path, file.content, None, file.mode, file.uid, file.gid) for file in new], error=error)
+
+
+def standing_at(path: Path, *, error: type[AcmectlError] = StorageError) -> Standing:
+    """What is at `path` now; a link is not followed. Raises `error` for what is neither a file, a link nor nothing."""
+    try:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            return Standing(path, None, str(path.readlink()), 0, status.st_uid, status.st_gid)
+    except (FileNotFoundError, NotADirectoryError):
+        return Standing(path)
+    except OSError as cause:
+        raise error(f"cannot look at `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+    if stat.S_ISDIR(status.st_mode):
+        raise error(f"cannot write `{path}`: {os.strerror(errno.EISDIR).lower()}")
+    content, status = _read(path, "the file in place", error, flags=os.O_NOFOLLOW)
+    return Standing(path, content, None, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+
+def put_back(standing: Sequence[Standing], *, error: type[AcmectlError] = StorageError) -> None:
+    """Make each path what it says, in this order: files and links by a rename each, and nothing where nothing was.
+
+    All are written and synced under temporary names before the first rename, as with `write_together`.
+    """
     staged: list[tuple[Path, Path]] = []
-    path = new[0].path
+    something = [one for one in standing if not one.is_nothing]
+    path = Path()
     try:
         try:
-            for path in (file.path for file in new):
+            for path in (one.path for one in something):
                 _refuse_directory(path)
-            for file in new:
-                path = file.path
+            for one in something:
+                path = one.path
                 staged.append((temporary_name(path), path))
-                _write_new(staged[-1][0], file.content, file.mode, uid, gid)
+                _stage(staged[-1][0], one)
             for temporary, path in staged:
                 temporary.replace(path)
+            for path in (one.path for one in standing if one.is_nothing):
+                _remove(path)
         finally:
             for temporary, _ in staged:
                 with contextlib.suppress(OSError):
                     temporary.unlink()
-        for directory in {file.path.parent: None for file in new}:
-            sync_directory(directory)
+        for path in {one.path.parent: None for one in standing}:
+            _sync_if_there(path)
     except OSError as cause:
         raise error(f"cannot write `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+
+
+def _stage(temporary: Path, one: Standing) -> None:
+    if one.link is None:
+        _write_new(temporary, one.content or b"", one.mode, one.uid, one.gid)
+        return
+    temporary.symlink_to(one.link)
+    if (one.uid, one.gid) != (-1, -1):
+        os.lchown(temporary, one.uid, one.gid)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+
+
+def _sync_if_there(directory: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        sync_directory(directory)
 
 
 def _refuse_directory(path: Path) -> None:
@@ -174,10 +237,10 @@ def read_secret(path: Path, *, what: str, error: type[AcmectlError] = StorageErr
     return content
 
 
-def _read(path: Path, what: str, error: type[AcmectlError]) -> tuple[bytes, os.stat_result]:
+def _read(path: Path, what: str, error: type[AcmectlError], *, flags: int = 0) -> tuple[bytes, os.stat_result]:
     try:
         # O_NONBLOCK: opening a FIFO must not wait for its writer
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | flags)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):

@@ -193,12 +193,17 @@ class Host:
             Wish(
                 spec,
                 tuple(
-                    Placed(f"{kind}[{index}]", targets.build(kind, targets.options_for(options, spec)))
+                    Placed(
+                        f"{kind}[{index}]", targets.build(kind, options, spec, several=self._has_several_kinds(spec))
+                    )
                     for index, (kind, options) in enumerate(self.parts.targets.get(spec.configured_label, ()))
                 ),
             )
             for spec in specs
         )
+
+    def _has_several_kinds(self, spec: CertificateSpec) -> bool:
+        return len(self.config.certificates[spec.configured_label].specs) > 1
 
     def _specs(self, label: str) -> tuple[CertificateSpec, ...]:
         """The kinds of a certificate that a person means. Raises UsageError."""

@@ -51,11 +51,11 @@ def read(path: Path) -> tuple[Config, Parts]:
         problems += _beyond_capability(loaded.config, capable)
     if loaded.config is not None and not problems:
         places = [
-            pair
+            (section, targets.copies(targets.build(kind, options, spec, several=len(specs) > 1)))
             for label, listed in sections.deploy.items()
-            for spec in loaded.config.certificates[label].specs
+            for specs in [loaded.config.certificates[label].specs]
+            for spec in specs
             for section, (kind, options) in zip(listed, checked_targets[label], strict=True)
-            for pair in [(section, (kind, targets.options_for(options, spec)))]
         ]
         problems += _in_each_others_way(places, loaded.config.state_directory)
     config = loaded.with_problems(tuple(problems)).require()
@@ -135,13 +135,12 @@ def _unprovable(name: Identifier, listed: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _in_each_others_way(
-    places: Iterable[tuple[Section, tuple[str, Options]]], state_directory: Path
+    places: Iterable[tuple[Section, tuple[Path, ...]]], state_directory: Path
 ) -> Iterable[ConfigurationProblem]:
     """Targets that would overwrite each other's copies at every run, or what acmectl keeps for itself."""
     state = os.path.realpath(state_directory)
     taken: dict[Path, str] = {}
-    for section, (_, options) in places:
-        copies = targets.copies(options)
+    for section, copies in places:
         if any(copy.is_relative_to(state) for copy in copies):
             hint = f"use another directory; a service can also read `{state}/certificates/LABEL/current/` directly"
             yield section.problem("is inside the state directory", key="directory", hint=hint)

@@ -80,7 +80,7 @@ def _known_keys(model: type[Options], loc: KeyPath) -> list[str]:
             found for m in here if part in m.model_fields for found in _models(m.model_fields[str(part)].annotation)
         ]
         here = inner or here
-    return [name for m in here for name in m.model_fields]
+    return [field.alias or name for m in here for name, field in m.model_fields.items()]
 
 
 def _models(annotation: Any) -> list[type[Options]]:

@@ -1,156 +1,162 @@
-"""The target `files`: copies of key and certificates where a service looks for them, with its owner and modes.
-
-All copies are written and synced beside their targets before the first is renamed; then the key goes first and the full chain last,
-microseconds apart. No rename can put two files in place at once, so a service that reads by itself in that moment
-can see a new key with an old certificate. Services that read when they are told to (`reload`) cannot; those that
-watch the certificate find its key already there. A run killed in between leaves the deployment unfinished
-in the state, and the next run installs all files again.
-
-A symbolic link at the place of a copy is replaced by the copy, never followed: the folder can belong to the service's user, who
-could point root's pen anywhere. A link to the folder itself is the administrator's, and is followed.
-"""
+"""The options of targets that put files where a service looks for them; a preset is these options with other defaults."""
 
 from __future__ import annotations
 
-import hashlib
+import re
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
+from pathlib import PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from acmectl import files
-from acmectl.errors import DeployError
-from acmectl.options import Argv, ConfigPath, Duration, Mode, Options
+from acmectl.deploy.contents import Content
+from acmectl.deploy.wire.options import PATIENCE, Endpoint
+from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, SecretFile
 
-_ORDER = ("privkey", "chain", "cert", "fullchain")
+_PLACEHOLDERS = ("{label}", "{kind}")
+_MINUTE = timedelta(minutes=1)
 
 
-class FileNames(Options):
-    """Under which names to install which parts; a part that is left out is not installed."""
+def _nothing_if_empty(value: Any) -> Any:
+    return None if value in ([], ()) else value
 
-    privkey: str | None = None
-    chain: str | None = None
-    cert: str | None = None
-    fullchain: str | None = None
 
-    @field_validator("*")
+def _empty_if_nothing(value: Any) -> Any:
+    return () if value is None else value
+
+
+Command = Annotated[Argv | None, BeforeValidator(_nothing_if_empty)]
+"""A command that a target need not have: `[]` is none, where the preset has one."""
+
+
+class FileOptions(Options):
+    """One file: its name alone, or with rights of its own."""
+
+    name: str
+    """below `directory`, or an absolute path; `{label}` is the certificate's label, `{kind}` is `ecdsa` or `rsa`"""
+    mode: Mode | None = None
+    owner: str | None = None
+    group: str | None = None
+
+    @model_validator(mode="before")
     @classmethod
-    def _plain(cls, name: str | None) -> str | None:
-        if name is not None and (not name or "/" in name or "\0" in name or name in {".", ".."}):
-            raise ValueError("not a file name: write it without a directory, such as `tls.key`")
+    def _name_alone(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _below(cls, name: str) -> str:
+        if not _is_file_name(name):
+            raise ValueError("not a file name: a name below `directory`, such as `tls.key`, or an absolute path")
+        if unknown := re.search(r"[{}]", re.sub("|".join(map(re.escape, _PLACEHOLDERS)), "", name)):
+            hint = f"the words in braces are {' and '.join(f'`{word}`' for word in _PLACEHOLDERS)}"
+            raise InvalidOption(f"`{unknown[0]}` cannot stand in a file name like this", hint=hint)
         return name
 
 
-_ALL = FileNames(privkey="privkey.pem", chain="chain.pem", cert="cert.pem", fullchain="fullchain.pem")
+def _is_file_name(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(name) and "\0" not in name and ".." not in parts and parts not in {(), ("/",)} and name[-1] != "/"
+
+
+class FileNames(Options):
+    """Which contents to install, and under which names; what is left out is not installed."""
+
+    privkey: FileOptions | None = None
+    """the private key, in PEM"""
+    chain: FileOptions | None = None
+    """the intermediate certificates"""
+    cert: FileOptions | None = None
+    """the certificate alone"""
+    fullchain: FileOptions | None = None
+    """the certificate, and the intermediate certificates after it"""
+    privkey_fullchain: FileOptions | None = Field(default=None, alias="privkey+fullchain")
+    """one file with the key, then the full chain"""
+    fullchain_privkey: FileOptions | None = Field(default=None, alias="fullchain+privkey")
+    """one file with the full chain, then the key"""
+    cert_der: FileOptions | None = Field(default=None, alias="cert.der")
+    """the certificate alone, in DER"""
+    privkey_der: FileOptions | None = Field(default=None, alias="privkey.der")
+    """the private key in DER (PKCS #8)"""
+    pkcs12: FileOptions | None = None
+    """key and chain in PKCS #12, encrypted with the passphrase in `passphrase_file`"""
+
+    @model_validator(mode="after")
+    def _some_and_distinct(self) -> FileNames:
+        names = [file.name for _, file in self.chosen()]
+        if not names or len(set(names)) < len(names):
+            raise ValueError("name at least one file, and each differently")
+        for content, file in self.chosen():
+            if content.has_key and file.mode is not None:
+                _secret_mode(file.mode)
+        return self
+
+    def chosen(self) -> Iterator[tuple[Content, FileOptions]]:
+        """The files by their contents, in the order in which they are put in place."""
+        by_alias = {field.alias or name: name for name, field in type(self).model_fields.items()}
+        for content in Content:
+            if (file := getattr(self, by_alias[content.value])) is not None:
+                yield content, file
+
+
+_ALL = FileNames.model_validate({part: f"{part}.pem" for part in ("privkey", "chain", "cert", "fullchain")})
+
+
+def _secret_mode(mode: int) -> int:
+    if mode & 0o007:
+        raise ValueError('a key must not be readable by everybody: use "0600", or "0640" with a `group`')
+    return mode
 
 
 class FilesOptions(Options):
-    """The options of a target `files`. `owner` and `group` are names or numbers; without them we own the copies."""
+    """The options of a target that installs files. `owner` and `group` are names or numbers; without them we own the files."""
 
     directory: ConfigPath
+    """where the files go; it is made if it is not there"""
     files: FileNames = _ALL
+    """which contents go where: `{CONTENT: NAME}`, or `{CONTENT: {name: NAME, mode: MODE, owner: USER, group: GROUP}}`"""
     key_mode: Mode = 0o600
+    """rights of files with a key in them"""
     certificate_mode: Mode = 0o644
+    """rights of the other files"""
     owner: str | None = None
+    """a user, by name or number; without it files are ours"""
     group: str | None = None
-    reload: Argv | None = None
-    reload_timeout: Duration = Field(default=timedelta(minutes=1), gt=timedelta(0))
+    """a group, by name or number"""
+    passphrase_file: SecretFile | None = None
+    """its first line encrypts a file `pkcs12`"""
+    check: Command = None
+    """says whether the service could use the files in place; the old ones are put back where it fails. `[]`: nothing is run"""
+    check_timeout: Duration = Field(default=_MINUTE, gt=timedelta(0))
+    reload: Command = None
+    """makes the service read its files again, once a run for all targets that have the same; `[]`: nothing is run"""
+    reload_timeout: Duration = Field(default=_MINUTE, gt=timedelta(0))
+    verify: Annotated[tuple[Endpoint, ...], BeforeValidator(_empty_if_nothing)] = ()
+    """where to see that the service has them: `[{address: ADDRESS, port: PORT, protocol: PROTOCOL, name: NAME}]`; `[]`: nowhere"""
+    patience: Duration = Field(default=PATIENCE, gt=timedelta(0))
+    """how long the service may take until it is seen to have them"""
 
     @field_validator("key_mode")
     @classmethod
     def _secret(cls, mode: int) -> int:
-        if mode & 0o007:
-            raise ValueError('a key must not be readable by everybody: use "0600", or "0640" with a `group`')
-        return mode
+        return _secret_mode(mode)
 
-    @field_validator("files")
-    @classmethod
-    def _distinct(cls, names: FileNames) -> FileNames:
-        chosen = [name for part in _ORDER if (name := getattr(names, part))]
-        if not chosen or len(set(chosen)) < len(chosen):
-            raise ValueError("name at least one file, and each differently")
-        return names
-
-    @property
-    def copies(self) -> tuple[Path, ...]:
-        """The files that the target writes, in this order."""
-        return tuple(self.directory / name for part in _ORDER if (name := getattr(self.files, part)))
-
-    def beside(self, suffix: str) -> FilesOptions:
-        """The same with a suffix to every name, such as `privkey-rsa.pem`: for a second certificate in the same directory."""
-        names = {part: _suffixed(name, suffix) for part in _ORDER if (name := getattr(self.files, part))}
-        return self.model_copy(update={"files": FileNames(**names)})
-
-
-def _suffixed(name: str, suffix: str) -> str:
-    path = Path(name)
-    return f"{path.stem}-{suffix}{path.suffix}"
-
-
-class FilesTarget:
-    """One configured folder of copies."""
-
-    def __init__(self, options: FilesOptions) -> None:
-        """Nothing is looked up or made yet."""
-        self._options = options
-
-    @property
-    def reload_command(self) -> tuple[str, ...] | None:
-        """What makes the service read its files again; targets that share it need it once."""
-        return self._options.reload
-
-    @property
-    def reload_timeout(self) -> timedelta:
-        """How long the reload may take."""
-        return self._options.reload_timeout
-
-    @property
-    def digest(self) -> str:
-        """A hash of all options: a target whose digest changed is deployed anew."""
-        return hashlib.sha256(self._options.model_dump_json().encode("utf-8")).hexdigest()
-
-    def stamp(self) -> str:
-        """Sizes and times of the copies as they are now: another one means that somebody touched, or removed, a copy."""
-        return " ".join(_stamp(copy) for copy in self._options.copies)
-
-    def install(self, generation: Path) -> None:
-        """Copy the files of a generation's folder, making the directory (0755) if there is none.
-
-        Installing the same twice is no failure. The key of a generation that is for a person's CSR is not here to be copied. Raises DeployError: unknown owner or group, a directory that cannot be written,
-        a full disk. Every old copy is then still in place.
-        """
-        options = self._options
-        uid = files.user_id(options.owner, of="the target", error=DeployError)
-        gid = files.group_id(options.group, of="the target", error=DeployError)
-        parts = [
-            (part, name) for part in _ORDER if (name := getattr(options.files, part)) and _is_there(generation, part)
-        ]
-        if not parts:
-            raise DeployError(
-                "the target wants the private key alone, and the certificate is for a CSR whose key is not on this host",
-                hint="name other parts in its `files`, or remove the target",
+    @model_validator(mode="after")
+    def _passphrase_where_it_is_used(self) -> FilesOptions:
+        if self.files.pkcs12 and not self.passphrase_file:
+            raise InvalidOption(
+                "a file `pkcs12` needs a passphrase", hint="name a file that holds it: `passphrase_file`"
             )
-        copies = [
-            files.NewFile(
-                options.directory / name,
-                files.read(generation / f"{part}.pem", what=f"the {part} to deploy", error=DeployError),
-                options.key_mode if part == "privkey" else options.certificate_mode,
-            )
-            for part, name in parts
-        ]
-        files.make_directory(options.directory, mode=0o755, error=DeployError)
-        for copy in copies:
-            files.remove_leftovers(copy.path, error=DeployError)
-        files.write_together(copies, uid=uid, gid=gid, error=DeployError)
+        if self.passphrase_file and not self.files.pkcs12:
+            raise InvalidOption("`passphrase_file` is for a file `pkcs12`, and `files` names none")
+        return self
 
 
-def _stamp(copy: Path) -> str:
-    try:
-        status = copy.lstat()
-    except OSError:
-        return "-"
-    return f"{status.st_size}@{status.st_mtime_ns}"
+class CommandOptions(Options):
+    """The options of a target of type `command`."""
 
-
-def _is_there(generation: Path, part: str) -> bool:
-    return part != "privkey" or not (generation / "csr.pem").exists() or (generation / "privkey.pem").exists()
+    run: Argv
+    """a command, run with what it is about in its environment, and again until it works"""
+    timeout: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    """how long it may take"""

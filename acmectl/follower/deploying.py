@@ -21,7 +21,7 @@ from acmectl.model.memory import Deployment
 from acmectl.policy import backoff
 
 if TYPE_CHECKING:
-    from acmectl.deploy.registry import Target
+    from acmectl.deploy.target import Target
     from acmectl.storage.memory import Memory
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 os.umask(0)
 from acmectl import keys
-from acmectl.deploy.files import FilesOptions, FilesTarget
+from acmectl.deploy import registry
+from acmectl.deploy.files import FilesOptions
 from acmectl.model.certificates import KeyType
 from acmectl.storage.accounts import StoredAccount
 from acmectl.storage.bundle import Bundle, read_bundle, write_bundle
@@ -57,7 +58,7 @@ with state.locked():
         draft = state.certificates.begin("mail", keys.to_pem(key))
         state.certificates.complete(draft, make_chain(key))
         state.certificates.switch("mail", draft.generation)
-        FilesTarget(FilesOptions(directory=base / "deployed")).install(state.certificates.current_directory("mail"))
+        registry.build("files", FilesOptions(directory=base / "deployed")).install(state.certificates.current_directory("mail"))
     state.certificates.drop(state.certificates.begin("mail", keys.to_pem(key)))
     state.certificates.prune("mail", 1)
 """

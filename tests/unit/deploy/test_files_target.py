@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from acmectl.deploy import registry
-from acmectl.deploy.files import FilesOptions, FilesTarget
+from acmectl.deploy.files import FilesOptions
+from acmectl.deploy.target import Target
 from acmectl.errors import DeployError
 from acmectl.model.certificates import CertificateSpec, KeyType
 from acmectl.options import Options
@@ -33,13 +34,17 @@ def options(**given: Any) -> FilesOptions:
     return FilesOptions.model_validate(given)
 
 
+def built(given: FilesOptions) -> Target:
+    return registry.build("files", given)
+
+
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def test_all_parts_are_installed_with_their_modes_into_a_new_directory(tmp_path: Path, generation: Path) -> None:
     ours = tmp_path / "etc" / "ssl"
-    FilesTarget(options(directory=str(ours))).install(generation)
+    built(options(directory=str(ours))).install(generation)
     assert {path.name: (path.read_bytes(), mode_of(path)) for path in ours.iterdir()} == {
         "privkey.pem": (b"new privkey", 0o600),
         "cert.pem": (b"new cert", 0o644),
@@ -52,13 +57,13 @@ def test_all_parts_are_installed_with_their_modes_into_a_new_directory(tmp_path:
 def test_only_the_named_parts_are_installed_under_their_names(tmp_path: Path, generation: Path) -> None:
     ours = tmp_path / "ssl"
     given = options(directory=str(ours), files={"privkey": "tls.key", "fullchain": "tls.crt"}, key_mode="0640")
-    FilesTarget(given).install(generation)
+    built(given).install(generation)
     assert {path.name: mode_of(path) for path in ours.iterdir()} == {"tls.key": 0o640, "tls.crt": 0o644}
     assert (ours / "tls.crt").read_bytes() == b"new fullchain"
 
 
 def test_installing_again_replaces_the_copies_and_leaves_nothing_else(tmp_path: Path, generation: Path) -> None:
-    target = FilesTarget(options(directory=str(tmp_path / "ssl")))
+    target = built(options(directory=str(tmp_path / "ssl")))
     target.install(generation)
     (generation / "cert.pem").write_bytes(b"newer cert")
     (tmp_path / "ssl" / ".privkey.pem.01234567.tmp").write_bytes(b"left by a killed run")
@@ -70,7 +75,7 @@ def test_installing_again_replaces_the_copies_and_leaves_nothing_else(tmp_path: 
 
 def test_an_existing_directory_keeps_its_mode(tmp_path: Path, generation: Path) -> None:
     (tmp_path / "ssl").mkdir(mode=0o750)
-    FilesTarget(options(directory=str(tmp_path / "ssl"))).install(generation)
+    built(options(directory=str(tmp_path / "ssl"))).install(generation)
     assert mode_of(tmp_path / "ssl") == 0o750
 
 
@@ -78,7 +83,7 @@ def test_a_link_in_the_place_of_a_copy_is_replaced_and_not_followed(tmp_path: Pa
     (tmp_path / "shadow").write_bytes(b"precious")
     (tmp_path / "ssl").mkdir()
     (tmp_path / "ssl" / "privkey.pem").symlink_to(tmp_path / "shadow")
-    FilesTarget(options(directory=str(tmp_path / "ssl"))).install(generation)
+    built(options(directory=str(tmp_path / "ssl"))).install(generation)
     assert (tmp_path / "shadow").read_bytes() == b"precious"
     assert (tmp_path / "ssl" / "privkey.pem").read_bytes() == b"new privkey"
     assert not (tmp_path / "ssl" / "privkey.pem").is_symlink()
@@ -90,7 +95,7 @@ def test_one_copy_that_cannot_be_written_leaves_all_old_ones(tmp_path: Path, gen
     (ours / "privkey.pem").write_bytes(b"old key")
     (ours / "fullchain.pem").mkdir()
     with pytest.raises(DeployError, match=r"cannot write `.*/fullchain.pem`: is a directory"):
-        FilesTarget(options(directory=str(ours))).install(generation)
+        built(options(directory=str(ours))).install(generation)
     assert (ours / "privkey.pem").read_bytes() == b"old key"
     assert sorted(path.name for path in ours.iterdir()) == ["fullchain.pem", "privkey.pem"]
 
@@ -98,13 +103,13 @@ def test_one_copy_that_cannot_be_written_leaves_all_old_ones(tmp_path: Path, gen
 def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path, generation: Path) -> None:
     (tmp_path / "ssl").touch()
     with pytest.raises(DeployError, match="a file of that name is in the way"):
-        FilesTarget(options(directory=str(tmp_path / "ssl"))).install(generation)
+        built(options(directory=str(tmp_path / "ssl"))).install(generation)
 
 
 def test_a_generation_without_its_files_is_an_error_and_nothing_is_made(tmp_path: Path, generation: Path) -> None:
     (generation / "chain.pem").unlink()
     with pytest.raises(DeployError, match=r"cannot read the chain to deploy `.*/7/chain.pem`"):
-        FilesTarget(options(directory=str(tmp_path / "ssl"))).install(generation)
+        built(options(directory=str(tmp_path / "ssl"))).install(generation)
     assert not (tmp_path / "ssl").exists()
 
 
@@ -112,7 +117,7 @@ def test_a_generation_without_its_files_is_an_error_and_nothing_is_made(tmp_path
 def test_an_unknown_owner_or_group_is_named_and_nothing_is_made(tmp_path: Path, generation: Path, option: str) -> None:
     given = options(directory=str(tmp_path / "ssl"), **{option: "no-such-one"})
     with pytest.raises(DeployError) as raised:
-        FilesTarget(given).install(generation)
+        built(given).install(generation)
     kind = {"owner": "user", "group": "group"}[option]
     assert raised.value.message == f"there is no {kind} `no-such-one` on this host"
     assert raised.value.hint == f"correct the `{option}` of the target"
@@ -122,13 +127,13 @@ def test_an_unknown_owner_or_group_is_named_and_nothing_is_made(tmp_path: Path, 
 def test_our_own_user_and_group_are_found_by_name_and_by_number(tmp_path: Path, generation: Path) -> None:
     user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(os.getegid())
     for owner, of in ((user.pw_name, group.gr_name), (str(user.pw_uid), str(group.gr_gid))):
-        FilesTarget(options(directory=str(tmp_path / "ssl"), owner=owner, group=of)).install(generation)
+        built(options(directory=str(tmp_path / "ssl"), owner=owner, group=of)).install(generation)
         status = (tmp_path / "ssl" / "privkey.pem").stat()
         assert (status.st_uid, status.st_gid) == (user.pw_uid, group.gr_gid)
 
 
 def test_another_owner_gets_the_copies_or_the_hint_says_who_could_give_them(tmp_path: Path, generation: Path) -> None:
-    target = FilesTarget(options(directory=str(tmp_path / "ssl"), owner="54321", group="54321"))
+    target = built(options(directory=str(tmp_path / "ssl"), owner="54321", group="54321"))
     if os.geteuid() == 0:
         target.install(generation)
         owners = {(path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "ssl").iterdir()}
@@ -142,17 +147,17 @@ def test_another_owner_gets_the_copies_or_the_hint_says_who_could_give_them(tmp_
 
 def test_the_reload_belongs_to_the_target_and_is_not_run_by_installing(tmp_path: Path, generation: Path) -> None:
     given = options(directory=str(tmp_path / "ssl"), reload=["touch", str(tmp_path / "reloaded")], reload_timeout="5s")
-    target = FilesTarget(given)
+    target = built(given)
     target.install(generation)
     assert target.reload_command == ("touch", str(tmp_path / "reloaded"))
     assert target.reload_timeout == timedelta(seconds=5)
     assert not (tmp_path / "reloaded").exists()
-    assert FilesTarget(options(directory="/x")).reload_command is None
+    assert built(options(directory="/x")).reload_command is None
 
 
 def test_the_digest_tells_changed_options_from_equal_ones() -> None:
     digests = [
-        FilesTarget(options(**given)).digest
+        built(options(**given)).digest
         for given in (
             {"directory": "/a"},
             {"directory": "/b"},
@@ -162,7 +167,7 @@ def test_the_digest_tells_changed_options_from_equal_ones() -> None:
         )
     ]
     assert len(set(digests)) == len(digests)
-    assert FilesTarget(options(directory="/a", key_mode="0600")).digest == digests[0]
+    assert built(options(directory="/a", key_mode="0600")).digest == digests[0]
 
 
 @pytest.mark.parametrize(
@@ -188,10 +193,10 @@ def test_wrong_options_are_refused(given: dict[str, object], said: str) -> None:
 
 
 def test_the_registry_knows_its_types_and_builds_them() -> None:
-    assert registry.known_types() == ("files",)
-    assert registry.options_model("files") is FilesOptions
+    assert {"files", "command", "nginx"} <= set(registry.known_types())
+    assert issubclass(registry.options_model("files") or Options, FilesOptions)
     assert registry.options_model("file") is None
-    assert isinstance(registry.build("files", options(directory="/a")), FilesTarget)
+    assert registry.build("files", options(directory="/a")).copies[0] == Path("/a/privkey.pem")
     for type_, given in (("file", options(directory="/a")), ("files", Options())):
         with pytest.raises(DeployError, match="there is no deploy target"):
             registry.build(type_, given)
@@ -205,7 +210,7 @@ def test_a_further_kind_of_a_certificate_lies_beside_the_first_under_names_of_it
     first = CertificateSpec("xmpp", frozenset(), "default", None)
     further = CertificateSpec("xmpp+rsa-2048", frozenset(), "default", None, KeyType.RSA_2048)
     for spec in (first, further):
-        registry.build("files", registry.options_for(given, spec)).install(generation)
+        registry.build("files", given, spec, several=True).install(generation)
     assert {path.name: mode_of(path) for path in (tmp_path / "ssl").iterdir()} == {
         "tls.key": 0o640,
         "chain": 0o644,
@@ -220,7 +225,7 @@ def test_the_key_of_a_csr_is_not_copied_and_a_key_that_lies_there_is_left_alone(
     (generation / "privkey.pem").rename(generation / "csr.pem")
     (tmp_path / "ssl").mkdir()
     (tmp_path / "ssl" / "privkey.pem").write_bytes(b"the admin's")
-    FilesTarget(options(directory=str(tmp_path / "ssl"))).install(generation)
+    built(options(directory=str(tmp_path / "ssl"))).install(generation)
     assert (tmp_path / "ssl" / "privkey.pem").read_bytes() == b"the admin's"
     assert (tmp_path / "ssl" / "fullchain.pem").read_bytes() == b"new fullchain"
     assert not (tmp_path / "ssl" / "csr.pem").exists()
@@ -228,6 +233,6 @@ def test_the_key_of_a_csr_is_not_copied_and_a_key_that_lies_there_is_left_alone(
 
 def test_a_target_for_the_key_alone_cannot_have_that_of_a_csr(tmp_path: Path, generation: Path) -> None:
     (generation / "privkey.pem").rename(generation / "csr.pem")
-    target = FilesTarget(options(directory=str(tmp_path / "ssl"), files={"privkey": "tls.key"}))
+    target = built(options(directory=str(tmp_path / "ssl"), files={"privkey": "tls.key"}))
     with pytest.raises(DeployError, match="whose key is not on this host"):
         target.install(generation)

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from acmectl import keys
-from acmectl.deploy.files import FileNames, FilesOptions, FilesTarget
+from acmectl.deploy import registry
+from acmectl.deploy.files import FilesOptions
 from acmectl.errors import StorageError
 from acmectl.model.certificates import KeyType
 from acmectl.storage.accounts import StoredAccount
@@ -157,8 +158,9 @@ def deploy(directory: Path, number: int) -> None:
     generation.mkdir(exist_ok=True)
     for part, content in (("privkey", keys.to_pem(KEYS[number])), ("fullchain", CHAINS[number])):
         (generation / f"{part}.pem").write_bytes(content)
-    names = FileNames(privkey="privkey.pem", fullchain="fullchain.pem")
-    FilesTarget(FilesOptions(directory=directory / "copies", files=names)).install(generation)
+    names = {"privkey": "privkey.pem", "fullchain": "fullchain.pem"}
+    options = FilesOptions.model_validate({"directory": directory / "copies", "files": names})
+    registry.build("files", options).install(generation)
 
 
 def deploy_first(directory: Path) -> None:
