@@ -20,6 +20,7 @@ from acmectl.errors import LockHeld, StorageError
 from acmectl.storage.accounts import Accounts
 from acmectl.storage.certificates import Certificates
 from acmectl.storage.memory import Memory
+from acmectl.storage.previous_files import PreviousFiles
 from acmectl.storage.revocations import Revocations
 
 _RETRY_SECONDS = 0.1
@@ -46,6 +47,11 @@ class StateDirectory:
     def revocations(self) -> Revocations:
         """Which of them were revoked."""
         return Revocations(self.path / "certificates")
+
+    @cached_property
+    def previous_files(self) -> PreviousFiles:
+        """What stood at the places of targets before a run that was killed."""
+        return PreviousFiles(self.path / "deployed")
 
     @cached_property
     def memory(self) -> Memory:

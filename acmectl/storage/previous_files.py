@@ -1,0 +1,133 @@
+"""The files that stood at a target's places before a run put new ones there: what goes back when the service refuses the new ones.
+
+`deployed/LABEL/TARGET/` is written, whole, before the first rename in the target's places, and removed once the service's own check has passed. What lies
+there was left by a run that was killed in between, and is the truth to go back to: later runs keep it, and do not take a
+half-finished installation for it. It holds old private keys, so all of it is for its owner alone (0700, 0600).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acmectl import files
+from acmectl.errors import StorageError
+from acmectl.files import Standing
+from acmectl.storage import folders
+
+_LIST = "standing.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What stood at the places of a target, in order; `digest` is that of the options that it had then."""
+
+    label: str
+    target: str
+    digest: str
+    standing: tuple[Standing, ...]
+
+
+class PreviousFiles:
+    """The memory of old files. Whatever changes it needs the lock of the state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory` is there only while something is remembered."""
+        self._directory = directory
+
+    def remember(self, found: Remembered) -> None:
+        """Keep it, whole and synced, or not at all. Raises StorageError, also where something is remembered already."""
+        folder = self._folder(found.label, found.target)
+        for directory in (self._directory.parent, self._directory, folder.parent):
+            files.make_directory(directory)
+        folders.sweep(folder.parent)
+        contents = {str(n): one.content for n, one in enumerate(found.standing) if one.content is not None}
+        listed = {
+            "target": found.target,
+            "digest": found.digest,
+            "standing": [_fields(one) for one in found.standing],
+        }
+        contents[_LIST] = (json.dumps(listed, indent=2) + "\n").encode("ascii")
+        folders.put(folders.build(folder, contents), folder)
+
+    def of(self, label: str, target: str) -> Remembered | None:
+        """What is remembered of a target. Raises StorageError."""
+        return _read(label, self._folder(label, target))
+
+    def all(self, label: str) -> tuple[Remembered, ...]:
+        """What is remembered of all targets that a certificate has, or had. Raises StorageError."""
+        folder = self._directory / folders.check_name(label, what="a certificate")
+        names = (name for name in folders.entries(folder) if not files.is_leftover(name))
+        return tuple(found for name in names if (found := _read(label, folder / name)) is not None)
+
+    def forget(self, label: str, target: str) -> None:
+        """The service took its new files, or has its old ones again; nothing remembered is no error. Raises StorageError."""
+        folder = self._folder(label, target)
+        with folders.translated(f"remove `{folder}`"):
+            if folders.exists(folder):
+                folders.remove(folder)
+        for directory in (folder.parent, self._directory):
+            with contextlib.suppress(OSError):  # others are remembered there
+                directory.rmdir()
+
+    def forget_all(self, label: str) -> None:
+        """The certificate is gone. Raises StorageError."""
+        folder = self._directory / folders.check_name(label, what="a certificate")
+        with folders.translated(f"remove `{folder}`"):
+            if folders.exists(folder):
+                folders.remove(folder)
+        with contextlib.suppress(OSError):
+            self._directory.rmdir()
+
+    def _folder(self, label: str, target: str) -> Path:
+        folder = self._directory / folders.check_name(label, what="a certificate")
+        return folder / re.sub(r"\[(\d+)\]\Z", r".\1", target)  # `files[0]` would be a pattern to a shell
+
+
+def _fields(one: Standing) -> dict[str, Any]:
+    is_file = one.content is not None
+    return {
+        "path": str(one.path),
+        "is_file": is_file,
+        "link": one.link,
+        "mode": one.mode,
+        "uid": one.uid,
+        "gid": one.gid,
+    }
+
+
+def _read(label: str, folder: Path) -> Remembered | None:
+    path = folder / _LIST
+    with folders.translated(f"read `{path}`"):
+        if not folders.exists(folder):
+            return None
+    try:
+        listed = json.loads(files.read(path, what="the list of previous files"))
+        standing = tuple(_standing(folder / str(n), fields) for n, fields in enumerate(listed["standing"]))
+        return Remembered(label, str(listed["target"]), str(listed["digest"]), standing)
+    except (ValueError, KeyError, TypeError) as cause:
+        raise _damaged(folder, "it does not say what stood where") from cause
+    except StorageError as cause:
+        raise _damaged(folder, cause.message) from cause
+
+
+def _damaged(folder: Path, why: str) -> StorageError:
+    return StorageError(
+        f"the memory of previous files in `{folder}` is damaged: {why}",
+        hint=f"remove it (`rm -r {folder}`): the files of the target are then put in place anew",
+    )
+
+
+def _standing(content: Path, fields: dict[str, Any]) -> Standing:
+    return Standing(
+        path=Path(fields["path"]),
+        content=files.read(content, what="the previous file") if fields["is_file"] else None,
+        link=fields["link"],
+        mode=int(fields["mode"]),
+        uid=int(fields["uid"]),
+        gid=int(fields["gid"]),
+    )

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from acmectl.errors import StorageError
+from acmectl.files import Standing
+from acmectl.storage.previous_files import PreviousFiles, Remembered
+
+STANDING = (
+    Standing(Path("/etc/tls/key.pem"), b"secret\0\xff", None, 0o640, 0, 7),
+    Standing(Path("/etc/tls/cert.pem"), None, "../elsewhere/\udcff.pem", 0, 0, 0),
+    Standing(Path("/etc/tls/chain.pem")),
+    Standing(Path("/etc/tls/empty.pem"), b"", None, 0o644, 0, 0),
+)
+FOUND = Remembered("mail+rsa-2048", "files[0]", "digest", STANDING)
+
+
+@pytest.fixture
+def previous(tmp_path: Path) -> PreviousFiles:
+    return PreviousFiles(tmp_path / "state" / "deployed")
+
+
+def test_what_stood_somewhere_comes_back_exactly(previous: PreviousFiles) -> None:
+    previous.remember(FOUND)
+    assert previous.of("mail+rsa-2048", "files[0]") == FOUND
+    assert previous.all("mail+rsa-2048") == (FOUND,)
+    assert previous.of("mail+rsa-2048", "files[1]") is None
+    assert previous.all("mail") == ()
+
+
+def test_all_of_it_is_for_its_owner_alone_whatever_the_umask(previous: PreviousFiles, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        previous.remember(FOUND)
+    finally:
+        os.umask(before)
+    below = list((tmp_path / "state").rglob("*"))
+    assert len(below) > 4
+    assert all(path.stat().st_mode & 0o077 == 0 for path in below)
+
+
+def test_what_is_remembered_is_not_remembered_anew_over_it(previous: PreviousFiles) -> None:
+    previous.remember(FOUND)
+    with pytest.raises(StorageError):
+        previous.remember(Remembered("mail+rsa-2048", "files[0]", "digest", ()))
+    assert previous.of("mail+rsa-2048", "files[0]") == FOUND
+
+
+def test_nothing_is_left_when_all_is_forgotten(previous: PreviousFiles, tmp_path: Path) -> None:
+    other = Remembered("mail+rsa-2048", "nginx[1]", "d", ())
+    previous.remember(FOUND)
+    previous.remember(other)
+    previous.forget("mail+rsa-2048", "files[0]")
+    previous.forget("mail+rsa-2048", "files[0]")
+    assert previous.all("mail+rsa-2048") == (other,)
+    previous.forget("mail+rsa-2048", "nginx[1]")
+    assert not (tmp_path / "state" / "deployed").exists()
+    previous.remember(FOUND)
+    previous.forget_all("mail+rsa-2048")
+    previous.forget_all("mail+rsa-2048")
+    assert not (tmp_path / "state" / "deployed").exists()
+
+
+def test_what_a_killed_run_left_half_made_is_nothing_and_swept_away(previous: PreviousFiles, tmp_path: Path) -> None:
+    half = tmp_path / "state" / "deployed" / "mail+rsa-2048" / ".files.0.01234567.tmp"
+    half.mkdir(parents=True)
+    (half / "0").write_bytes(b"secret")
+    assert previous.all("mail+rsa-2048") == ()
+    previous.remember(FOUND)
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"target": 1, "digest": 2, "standing": [{}]}'])
+def test_a_damaged_memory_says_what_to_do(previous: PreviousFiles, tmp_path: Path, text: str) -> None:
+    previous.remember(FOUND)
+    folder = tmp_path / "state" / "deployed" / "mail+rsa-2048" / "files.0"
+    (folder / "standing.json").write_text(text)
+    with pytest.raises(StorageError) as refused:
+        previous.of("mail+rsa-2048", "files[0]")
+    assert str(folder) in refused.value.message
+    assert refused.value.hint == f"remove it (`rm -r {folder}`): the files of the target are then put in place anew"
