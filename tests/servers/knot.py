@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.servers.name_server import Key, NameServer, Zone, require, running, start
 
+_SECONDS = 30
+
 
 class Knot(NameServer):
     """A running `knotd`."""
+
+    def freeze(self, zone: str) -> None:
+        """Let a secondary fall behind: it goes on to answer, and transfers no change until `thaw`."""
+        self._control("zone-freeze", zone)
+
+    def thaw(self, zone: str) -> None:
+        """Let it transfer changes again."""
+        self._control("zone-thaw", zone)
+
+    def _control(self, *words: str) -> None:
+        argv: list[str | Path] = ["knotc", "--socket", self.directory / "sock", "--blocking", *words]
+        subprocess.run(argv, check=True, capture_output=True, timeout=_SECONDS)
 
 
 @contextlib.contextmanager
