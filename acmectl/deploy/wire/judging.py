@@ -1,0 +1,94 @@
+"""What was served, against what should be: pure, and in words that say what clients see."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from acmectl import keys
+from acmectl.deploy.wire.expected import Expected
+from acmectl.deploy.wire.handshake import Served
+from acmectl.deploy.wire.stream import quote
+from acmectl.errors import KeyMaterialError
+from acmectl.model.names import Identifier
+
+_NOT_TAKEN = "the service did not take the new files: does its configuration name them, and did the reload reach it?"
+_NO_CHAIN = "let the service use `fullchain` (or give it `chain` as well): most clients cannot find the rest themselves"
+_NO_NAME = "list the name in the certificate, or give the endpoint of `verify` another `name`"
+_CLOCK = "is the clock of this host right?"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A predicate to what was looked at, such as `still serves serial 5f, ...`, and what to do."""
+
+    words: str
+    hint: str | None = None
+
+
+def fault_of(served: Sequence[Served], expected: Expected, name: str | None, now: datetime) -> Fault | None:
+    """The first thing that is wrong with what a server showed, in one handshake or several; None if all is well."""
+    for one in served:
+        if found := _fault(one, expected, name, now):
+            others_differ = any(other.chain != one.chain for other in served)
+            return Fault(f"{found.words}, over {one.version}", found.hint) if others_differ else found
+    return None
+
+
+def notes_of(served: Sequence[Served], refused: Mapping[str, str], expected: Expected) -> tuple[str, ...]:
+    """What is no fault, and worth a word."""
+    known = set(expected.chain)
+    odd = {
+        "serves more certificates than were installed"
+        if set(_fingerprints(one)) - known
+        else "serves its chain in another order, or twice"
+        for one in served
+        if _fingerprints(one) != expected.chain
+    }
+    return (*(f"no {version}: it {words}" for version, words in refused.items()), *sorted(odd))
+
+
+def _fault(served: Served, expected: Expected, name: str | None, now: datetime) -> Fault | None:
+    shown = _fingerprints(served)
+    if shown[0] != expected.fingerprint:
+        return Fault(another(served, name, now), _NOT_TAKEN)
+    if missing := set(expected.chain) - set(shown):
+        alone = len(missing) == len(expected.chain) - 1
+        return Fault(f"serves the certificate without {'its' if alone else 'some of its'} intermediates", _NO_CHAIN)
+    if expected.not_after <= now:
+        return Fault(f"serves a certificate that ended on {_moment(expected.not_after)}")
+    if expected.not_before > now:
+        return Fault(f"serves a certificate that begins on {_moment(expected.not_before)} only", _CLOCK)
+    if name is not None and not _covers(expected.names, name):
+        return Fault(f"serves the certificate, which is not for `{name}`, the name that it is asked for", _NO_NAME)
+    return None
+
+
+def another(served: Served, name: str | None, now: datetime) -> str:
+    """What is served instead: `still serves serial 5f, which ends on 2026-12-01 10:00 UTC`."""
+    try:
+        pem = ssl.DER_cert_to_PEM_cert(served.chain[0]).encode("ascii")
+        leaf = keys.read_chain(pem)
+    except KeyMaterialError:
+        return "serves a certificate that cannot be read"
+    ends = f"which {'ends' if leaf.not_after > now else 'ended'} on {_moment(leaf.not_after)}"
+    if name is None or _covers(leaf.names, name):
+        return f"still serves serial {leaf.serial}, {ends}"
+    names = ", ".join(quote(one.value.encode()) for one in sorted(leaf.names)[:3]) or "no name"
+    return f"serves serial {leaf.serial} for {names} when asked for `{name}`, {ends}"
+
+
+def _fingerprints(served: Served) -> tuple[str, ...]:
+    return tuple(hashlib.sha256(one).hexdigest() for one in served.chain)
+
+
+def _covers(names: frozenset[Identifier], name: str) -> bool:
+    wanted = Identifier(name)
+    return wanted in names or any(one.covers(wanted) for one in names)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
