@@ -58,6 +58,7 @@ def read(path: Path) -> tuple[Config, Parts]:
             for section, (kind, options) in zip(listed, checked_targets[label], strict=True)
         ]
         problems += _in_each_others_way(places, loaded.config.state_directory)
+        problems += _unfit(loaded.config, sections.deploy, checked_targets)
     config = loaded.with_problems(tuple(problems)).require()
     return config, Parts(checked_solvers, checked_targets)
 
@@ -132,6 +133,17 @@ def _unprovable(name: Identifier, listed: tuple[str, ...]) -> tuple[str, str]:
     if name.is_wildcard:
         return f"{subject} the wildcard `{name}`", "a wildcard needs a solver for dns-01, such as one of type `rfc2136`"
     return f"{subject} the address `{name}`", "an address needs a solver for http-01 or tls-alpn-01"
+
+
+def _unfit(
+    config: Config, sections: Mapping[str, tuple[Section, ...]], checked: Mapping[str, tuple[tuple[str, Options], ...]]
+) -> Iterable[ConfigurationProblem]:
+    """Targets whose service cannot serve what the certificate is."""
+    for label, listed in sections.items():
+        several = len(config.certificates[label].specs) > 1
+        for section, (kind, options) in zip(listed, checked[label], strict=True):
+            if why := targets.unfit(kind, options, several=several):
+                yield section.problem(why[0], key="type", hint=why[1])
 
 
 def _in_each_others_way(

@@ -1,9 +1,14 @@
 """What services need, as data: which files, whose they are, how to check, reload and look. Each point can be overridden.
 
-One PEM with the key first, wherever the service takes certificate and key from the same file: one rename then switches both.
+All of them take certificate and key from the same file, so each gets one PEM with the key first (Postfix wants it first, the others
+do not mind): one rename then switches both. Who configures a service with a pair of files overrides `files`.
 
-Reload commands are the service's own where it has one that does nothing but reload; `systemctl` where it has none, or
-where its own would start a service that is not running.
+Directories are root's, because whoever owns a directory can put a link in the place of what root writes there. Where the service reads as
+root before it gives up its rights, the file is root's alone; else the service's group may read it.
+
+Commands are as on Debian. A check fails only where the service could not start: not because of what it advises against. A reload is the
+service's own command where it has one that does nothing but reload; `systemctl` where it has none, or where its own would
+start a service that was stopped.
 """
 
 from __future__ import annotations
@@ -16,20 +21,20 @@ from acmectl.deploy.wire.protocols import Protocol
 BESIDE = "{stem}-{kind}{suffix}"
 """How the files of a further kind of key are called: `tls-rsa.pem` beside `tls.pem`."""
 
-ONE_PEM: Mapping[str, str] = {"privkey+fullchain": "{label}.pem"}
+_ONE_PEM: Mapping[str, str] = {"privkey+fullchain": "{label}.pem"}
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """The defaults of a target type. `verify` has protocols and ports at 127.0.0.1.
 
-    Where a certificate has two kinds of keys, the files of the second are called as `kinds` says; if it names the first as well
-    (`each_kind`), those of both.
+    Where a certificate has two kinds of keys, the files of the second are called as `kinds` says, and with `names_each_kind` those of
+    the first as well. `serves_one_kind`: the service has one certificate for a name, whatever the client can do.
     """
 
-    summary: str
+    service: str
     directory: str | None
-    files: Mapping[str, str] = field(default_factory=lambda: ONE_PEM)
+    files: Mapping[str, str] = field(default_factory=lambda: _ONE_PEM)
     owner: str | None = None
     group: str | None = None
     key_mode: int = 0o600
@@ -38,20 +43,130 @@ class Preset:
     reload: tuple[str, ...] | None = None
     verify: tuple[tuple[Protocol, int], ...] = ()
     kinds: str = BESIDE
-    each_kind: bool = False
+    names_each_kind: bool = False
+    serves_one_kind: bool = False
+    note: str = ""
 
 
 PRESETS: Mapping[str, Preset] = {
+    "apache": Preset(
+        service="Apache httpd 2.4",
+        directory="/etc/apache2/tls",
+        check=("apachectl", "configtest"),
+        # `apachectl graceful` starts an Apache that is not running, outside of its unit
+        reload=("systemctl", "reload", "apache2"),
+        verify=((Protocol.TLS, 443),),
+    ),
+    "coturn": Preset(
+        service="coturn",
+        directory="/etc/coturn/tls",
+        group="turnserver",
+        key_mode=0o640,
+        # its unit has no reload; SIGUSR2 reads the certificate again and leaves relays alone (coturn pull request 236)
+        reload=("systemctl", "kill", "--signal=SIGUSR2", "coturn"),
+        verify=((Protocol.TLS, 5349),),
+        serves_one_kind=True,
+        note="coturn has no command that checks its configuration",
+    ),
+    "dovecot": Preset(
+        service="Dovecot 2.3 and 2.4",
+        directory="/etc/dovecot/tls",
+        key_mode=0o400,
+        check=("doveconf", "-n"),
+        reload=("doveadm", "reload"),
+        verify=((Protocol.IMAP, 143),),
+    ),
+    "ejabberd": Preset(
+        service="ejabberd",
+        directory="/etc/ejabberd",
+        group="ejabberd",
+        key_mode=0o640,
+        reload=("ejabberdctl", "reload_config"),
+        verify=((Protocol.XMPP_CLIENT, 5222),),
+        serves_one_kind=True,
+        note="`reload_config` is the check as well: ejabberd goes on with what it has where it does not like what it reads",
+    ),
+    "exim": Preset(
+        service="Exim 4",
+        directory="/etc/exim4/tls",
+        group="Debian-exim",
+        key_mode=0o640,
+        check=("exim4", "-bV"),
+        reload=("systemctl", "reload", "exim4"),
+        verify=((Protocol.SMTP, 25),),
+    ),
     "files": Preset(
-        summary="files in a directory of your choice",
+        service="files in a directory of your choice",
         directory=None,
         files={part: f"{part}.pem" for part in ("privkey", "chain", "cert", "fullchain")},
     ),
+    "haproxy": Preset(
+        service="HAProxy",
+        directory="/etc/haproxy/certs",
+        check=("haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"),
+        reload=("systemctl", "reload", "haproxy"),  # SIGUSR2 to its master process: it has no command of its own
+        verify=((Protocol.TLS, 443),),
+        # configuration.txt, `crt`: it looks for these where there is no file of the name itself
+        kinds="{stem}{suffix}.{kind}",
+        names_each_kind=True,
+        note="with two kinds of keys there must be no `LABEL.pem` beside `LABEL.pem.ecdsa` and `LABEL.pem.rsa`: HAProxy would take that",
+    ),
     "nginx": Preset(
-        summary="nginx",
+        service="nginx",
         directory="/etc/nginx/tls",
         check=("nginx", "-t"),
         reload=("nginx", "-s", "reload"),
         verify=((Protocol.TLS, 443),),
+    ),
+    "opensmtpd": Preset(
+        service="OpenSMTPD",
+        directory="/etc/opensmtpd/tls",
+        check=("smtpd", "-n"),
+        reload=("systemctl", "restart", "opensmtpd"),
+        verify=((Protocol.SMTP, 25),),
+        serves_one_kind=True,
+        note="OpenSMTPD refuses keys that others can read, and cannot read a certificate again: it is restarted",
+    ),
+    "postfix": Preset(
+        service="Postfix 3.4 and later",
+        directory="/etc/postfix/tls",
+        check=("postfix", "check"),
+        reload=("postfix", "reload"),
+        verify=((Protocol.SMTP, 25),),
+    ),
+    "postgresql": Preset(
+        service="PostgreSQL",
+        directory="/etc/ssl/postgresql",  # /etc/postgresql belongs to the service's user
+        group="postgres",
+        key_mode=0o640,  # accepted of a file that root owns (documentation of `ssl_key_file`)
+        # of all clusters on Debian; pg_ctl wants to know which, and who their user is
+        reload=("systemctl", "reload", "postgresql"),
+        verify=((Protocol.POSTGRES, 5432),),
+        serves_one_kind=True,
+        note="PostgreSQL has no command that checks its files; it goes on with what it has where it cannot use them",
+    ),
+    "prosody": Preset(
+        service="Prosody",
+        directory="/etc/prosody/certs",
+        group="prosody",
+        key_mode=0o640,
+        # the other checks fail for old options, DNS, and certificates of other hosts: with these Prosody starts all the same
+        check=("prosodyctl", "check", "disabled"),
+        reload=("prosodyctl", "reload"),
+        verify=((Protocol.XMPP_CLIENT, 5222),),
+        serves_one_kind=True,
+        note="Prosody's search takes any `*.crt` and `*fullchain*` below its `certs` before the file that `certificate` names: "
+        "remove what others left there",
+    ),
+    "slapd": Preset(
+        service="OpenLDAP's slapd",
+        directory="/etc/ldap/tls",
+        group="openldap",
+        key_mode=0o640,
+        check=("slaptest", "-u"),
+        reload=("systemctl", "restart", "slapd"),
+        verify=((Protocol.LDAP, 389),),
+        serves_one_kind=True,
+        note="SIGHUP stops slapd: it is restarted; `examples/services/slapd.yaml` has a way without",
     ),
 }

@@ -56,6 +56,17 @@ def _defaults(preset: Preset) -> dict[str, Any]:
     }
 
 
+def unfit(type_: str, options: Options, *, several: bool) -> tuple[str, str] | None:
+    """Why a target of this type can never do what a certificate with `several` kinds of keys asks for, and what to do; None if it can."""
+    preset = PRESETS.get(type_)
+    if not (several and preset and preset.serves_one_kind and isinstance(options, FilesOptions) and options.verify):
+        return None
+    return (
+        f"`{type_}` serves one certificate for a name, and this one has two kinds of keys",
+        "give the certificate one kind, `key: ecdsa-p256`; or deploy both and look at neither, `verify: []`",
+    )
+
+
 def copies(target: Target) -> tuple[Path, ...]:
     """The files that a target writes, at their real places; nothing needs to exist."""
     return tuple(Path(os.path.realpath(path.parent), path.name) for path in target.copies)
@@ -109,7 +120,7 @@ def _wanted(preset: Preset, options: FilesOptions, spec: CertificateSpec | None,
 def _called(preset: Preset, name: str, spec: CertificateSpec | None, *, several: bool) -> str:
     """The name of a file, with the kind of key in it where it would be that of another kind otherwise."""
     is_further = spec is not None and KIND in spec.label
-    if spec is None or "{kind}" in name or not (is_further or (several and preset.each_kind)):
+    if spec is None or "{kind}" in name or not (is_further or (several and preset.names_each_kind)):
         return name
     path = PurePosixPath(name)
     return str(path.with_name(preset.kinds.replace("{stem}", path.stem).replace("{suffix}", path.suffix)))
