@@ -19,6 +19,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@.ci/servers
+	@.ci/mail_servers
 	@.ci/acmebot '$(VENV)'
 	$(MAKE) --no-print-directory lint types layers
 	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
