@@ -1,4 +1,4 @@
-"""A mail host with a certificate from a sandbox, in a zone with DANE, and clients that send it mail all the time."""
+"""A mail host with a certificate from a sandbox, in a zone with DANE: Postfix, BIND, Knot and unbound, in a network of their own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import Any
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from tests.integration.hosts import Family, Host, certificate
-from tests.servers.dane import MAIL, SMTP, SUBMISSIONS, Clients, World, dane_world, looking_clients
-from tests.servers.mail import running_mail
+from acmectl.sandbox.server import Sandbox
+from tests.integration.hosts import Family, Host
+from tests.servers.dane import MAIL, SMTP, SUBMISSIONS, World, dane_world
+from tests.servers.places import open_place
+from tests.servers.postfix import Postfix, running_postfix
 from tests.servers.sandbox import running_sandbox
 
 LABEL = "mail"
 PORTS = (SMTP, SUBMISSIONS)
+_SUBMISSION = 587
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +52,57 @@ class Office:
         """Whether clients get these and no others, for both ports."""
         return all(self.world.remembered(port)[0] == set(records) for port in PORTS)
 
-    @contextmanager
-    def mail(self) -> Iterator[Clients]:
-        """The mail server with the certificate that is deployed, and its clients."""
-        with running_mail(self.host.directory / "tls" / "mail.pem"), looking_clients() as clients:
-            yield clients
+    def is_settled(self) -> bool:
+        """Whether the records of the key in use and of the next one are published, and no others."""
+        certificate = self.host.state / "certificates" / LABEL
+        if not ((certificate / "current").exists() and (certificate / "next-key.pem").exists()):
+            return False
+        keys = {self.record(), self.record("next-key.pem")}
+        return len(keys) == 2 and self.is_published(*keys)
 
 
 @contextmanager
-def mail_office(directory: Path, *, ttl: int, **options: Any) -> Iterator[Office]:
-    """An office whose host has an account, and `options` for its certificate; nothing is issued or published yet."""
+def mail_office(directory: Path, *, ttl: int, tlsa: bool = False, **options: Any) -> Iterator[Office]:
+    """An office whose host has an account, and `options` for its certificate; nothing is issued or published yet.
+
+    With `tlsa` the host has the right to publish its keys.
+    """
     with ExitStack() as stack:
         world = stack.enter_context(dane_world(directory))
         sandbox = stack.enter_context(running_sandbox(directory / "ca", trust=True, limits=None, poll_after=None))
-        deploy = [{"type": "files", "directory": "tls", "files": {"privkey+fullchain": "mail.pem"}}]
-        config = {
-            "authority": {"directory": sandbox.directory_url, "ca_bundle": str(sandbox.ca_bundle)},
-            "profile": "classic",
-            "contact": ["hostmaster@dane.test"],
-            "solvers": {"web": {"type": "webroot", "path": "www", "check": False}},
-            "master": {"authorize": [{"names": [MAIL], "solver": "web"}]},
-            "certificates": {LABEL: certificate(MAIL, **{"deploy": deploy, **options})},
-        }
-        host = Host(directory / "host", config)
-        (host.directory / "www").mkdir()
+        place = stack.enter_context(open_place("postfix"))
+        chain = place / "tls" / f"{LABEL}.pem"
+        postfix = stack.enter_context(running_postfix(place, [chain], ports=[SMTP, _SUBMISSION, SUBMISSIONS]))
+        if tlsa:
+            update = {"server": world.bind.address, "tsig_key_file": str(world.bind.key_file("acmectl"))}
+            options["tlsa"] = {"records": [f"{MAIL}:{port}" for port in PORTS], "ttl": f"{ttl}s", "update": update}
+        certificate = {"names": [MAIL], "deploy": [_to(postfix, chain)], **options}
+        host = Host(directory / "host", {**_common(sandbox), "certificates": {LABEL: certificate}})
         stack.callback(Family(host, ()).end)
+        (host.directory / "www").mkdir()
         host.run("account", "register", "--agree-tos")
         host.run("master", "run")
         yield Office(world, host, ttl)
+
+
+def _to(postfix: Postfix, chain: Path) -> dict[str, Any]:
+    """A target for Postfix, which is looked at both its ports."""
+    return {
+        "type": "files",
+        "directory": str(chain.parent),
+        "files": {"privkey+fullchain": chain.name},
+        "check": postfix.command("check"),
+        "reload": postfix.command("reload"),
+        "verify": [{"port": SMTP, "protocol": "smtp"}, {"port": SUBMISSIONS}],
+    }
+
+
+def _common(sandbox: Sandbox) -> dict[str, Any]:
+    """A host that proves its names itself, to a CA that believes it."""
+    return {
+        "authority": {"directory": sandbox.directory_url, "ca_bundle": str(sandbox.ca_bundle)},
+        "profile": "classic",
+        "contact": ["hostmaster@dane.test"],
+        "solvers": {"web": {"type": "webroot", "path": "www", "check": False}},
+        "master": {"authorize": [{"names": [MAIL], "solver": "web"}]},
+    }

@@ -8,6 +8,7 @@ import pytest
 
 from tests.integration.hosts import await_true
 from tests.integration.mail_office import LABEL, mail_office
+from tests.servers.dane import looking_clients
 
 LOOKS = 3
 LONG = 120  # seconds that resolvers may remember records: until long after the change
@@ -22,7 +23,7 @@ def test_a_key_that_is_used_as_soon_as_it_is_published_locks_validating_clients_
         old, new = office.record(), office.record("next-key.pem")
         office.publish(old)
         await_true(lambda: office.is_published(old), what="the old record at the second name server")
-        with office.mail() as clients:
+        with looking_clients() as clients:
             clients.await_looks(LOOKS)
             assert not clients.failures()
             records = [old, new] if keeps_old else [new]
