@@ -33,6 +33,7 @@ from acmectl.storage.state import StateDirectory
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.config import Config
+    from acmectl.deploy.tlsa.publisher import Publisher
     from acmectl.follower import CertificateStatus, Follower, Wish
     from acmectl.keys import PrivateKey
     from acmectl.master import Master
@@ -200,6 +201,13 @@ class Host:
                 ),
             )
             for spec in specs
+    @property
+    def publishers(self) -> Mapping[str, Publisher]:
+        """Who publishes the keys of certificates that have `tlsa`, by their configured labels."""
+        from acmectl.deploy.tlsa.publisher import Publisher
+
+        return {label: Publisher(options) for label, options in self.parts.tlsa.items()}
+
         )
 
     def _has_several_kinds(self, spec: CertificateSpec) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from acmectl import config as configuration
 from acmectl.config import Config, Section
 from acmectl.deploy import registry as targets
+from acmectl.deploy.tlsa.options import RecordsOptions, TlsaOptions
 from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError
 from acmectl.model.names import Identifier
 from acmectl.options import Options, nearest
@@ -18,13 +20,17 @@ from acmectl.solvers import claims
 from acmectl.solvers import registry as solvers
 from acmectl.solvers.base import Capabilities
 
+OptionsT = TypeVar("OptionsT", bound=Options)
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The sections whose schema belongs to other rooms, validated: solvers by name, targets by label."""
+    """The sections whose schema belongs to other rooms, validated: solvers by name, targets and `tlsa` by label, `master.records`."""
 
     solvers: Mapping[str, tuple[str, Options]]
     targets: Mapping[str, tuple[tuple[str, Options], ...]]
+    tlsa: Mapping[str, TlsaOptions] = field(default_factory=dict)
+    records: tuple[RecordsOptions, ...] = ()
 
 
 def read(path: Path) -> tuple[Config, Parts]:
@@ -45,6 +51,8 @@ def read(path: Path) -> tuple[Config, Parts]:
         )
         for label, listed in sections.deploy.items()
     }
+    tlsa = {label: one for label, part in sections.tlsa.items() if (one := _checked(part, TlsaOptions, problems))}
+    records = [one for part in sections.records if (one := _checked(part, RecordsOptions, problems))]
     problems += _clashes(sections.solvers, checked_solvers)
     capable = _capabilities(sections.solvers, checked_solvers, problems)
     if loaded.config is not None:
@@ -60,7 +68,15 @@ def read(path: Path) -> tuple[Config, Parts]:
         problems += _in_each_others_way(places, loaded.config.state_directory)
         problems += _unfit(loaded.config, sections.deploy, checked_targets)
     config = loaded.with_problems(tuple(problems)).require()
-    return config, Parts(checked_solvers, checked_targets)
+    return config, Parts(checked_solvers, checked_targets, tlsa, tuple(records))
+
+
+def _checked(section: Section, model: type[OptionsT], problems: list[ConfigurationProblem]) -> OptionsT | None:
+    try:
+        return section.check(model)
+    except ConfigurationError as error:
+        problems.extend(error.problems)
+    return None
 
 
 def _check(

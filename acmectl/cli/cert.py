@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from acmectl.cli.cert_tlsa import tlsa
 from acmectl.cli.chosen_certificates import Chosen, any_certificate, configured
 from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
 from acmectl.cli.render import certificate_past, certificate_views, certificates, names, words
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 @click.group()
 def cert() -> None:
     """Look at certificates, renew, revoke and roll them back."""
+
+
+cert.add_command(tlsa)
 
 
 @cert.command("list")

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from acmectl.config.nodes import locate
 from acmectl.config.outline import Entry, Outline
 from acmectl.config.schema import AuthoritySchema, CertificateSchema, MasterSchema, Schema
-from acmectl.config.section import Section
 from acmectl.config.values import Authority, Authorize, Certificate, Config, ExternalAccount, Follower, Master
 from acmectl.errors import Place
 from acmectl.model.authorities import KNOWN_DIRECTORIES
@@ -26,7 +25,7 @@ def build(schema: Schema, parts: Outline) -> Config:
         solvers=parts.sections.solvers,
         master=_master(schema.master, parts) if schema.master else None,
         certificates={
-            label: _certificate(schema, label, schema.certificates[label], entry, parts.sections.deploy[label])
+            label: _certificate(schema, label, schema.certificates[label], entry, parts)
             for label, entry in parts.certificates.items()
         },
         follower=Follower(**dict(schema.follower)),
@@ -59,9 +58,9 @@ def _master(schema: MasterSchema, parts: Outline) -> Master:
     return Master(authorize, schema.every, schema.refresh == "early", schema.new_orders, schema.workers)
 
 
-def _certificate(
-    whole: Schema, label: str, schema: CertificateSchema, entry: Entry, deploy: tuple[Section, ...]
-) -> Certificate:
+def _certificate(whole: Schema, label: str, schema: CertificateSchema, entry: Entry, parts: Outline) -> Certificate:
+    pinned = label in parts.sections.tlsa
+    makes_keys = schema.key_file is None and schema.csr_file is None
     first, *others = (
         CertificateSpec(
             label=f"{label}{KIND}{kind}" if index else label,
@@ -69,8 +68,9 @@ def _certificate(
             account=entry.account,
             profile=schema.profile or whole.profile,
             key_type=kind,
-            reuse_key=schema.reuse_key,
-            prepare_key=schema.prepare_key,
+            reuse_key=(pinned and makes_keys) if schema.reuse_key is None else schema.reuse_key,
+            prepare_key=schema.prepare_key or (pinned and makes_keys),
+            pinned=pinned,
             key_file=str(schema.key_file) if schema.key_file else None,
             csr_file=str(schema.csr_file) if schema.csr_file else None,
             preferred_chain=str(schema.preferred_chain) if schema.preferred_chain else None,
@@ -78,6 +78,7 @@ def _certificate(
         for index, kind in enumerate(schema.key)
     )
     solvers = tuple(map(str, schema.solver or ()))
+    deploy = parts.sections.deploy[label]
     return Certificate(first, solvers, deploy, entry.place, tuple(others), _key_place(entry))
 
 

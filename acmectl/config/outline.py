@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from acmectl.config.names import NameList, read_names
 from acmectl.config.nodes import KeyPath, MappingNode, SequenceNode
-from acmectl.config.section import Section, section_at
+from acmectl.config.section import Section, section_at, section_of
 from acmectl.config.values import Sections
 from acmectl.errors import Place
 
@@ -47,7 +47,12 @@ def outline(root: MappingNode) -> Outline:
         solvers=tuple(root.mapping("solvers").members),
         authorize=_authorize(root, usual),
         certificates=certificates,
-        sections=Sections(_solvers(root), {label: _deploy(entry) for label, entry in certificates.items()}),
+        sections=Sections(
+            _solvers(root),
+            {label: _deploy(entry) for label, entry in certificates.items()},
+            {label: tlsa for label, entry in certificates.items() if (tlsa := _tlsa(entry))},
+            _records(root),
+        ),
     )
 
 
@@ -70,6 +75,21 @@ def _solvers(root: MappingNode) -> dict[str, Section]:
         for name, member, node in root.mapping("solvers").mappings()
         if (section := section_at(("solvers", name), member.key_place, node))
     }
+
+
+def _tlsa(entry: Entry) -> Section | None:
+    member = entry.node.members.get("tlsa")
+    return section_of("tlsa", (*entry.path, "tlsa"), member.key_place, member.node) if member else None
+
+
+def _records(root: MappingNode) -> tuple[Section, ...]:
+    listed = root.mapping("master").sequence("records")
+    return tuple(
+        section
+        for index, node in enumerate(listed.items if listed else ())
+        if isinstance(node, MappingNode)
+        and (section := section_of("records", ("master", "records", index), node.place, node))
+    )
 
 
 def _deploy(entry: Entry) -> tuple[Section, ...]:

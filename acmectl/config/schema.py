@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 from pydantic.json_schema import GenerateJsonSchema
 
 from acmectl.config.fields import (
@@ -79,6 +79,23 @@ class SectionSchema(Options):
 
 
 class AuthorizeSchema(Options):
+class RecordsSchema(Options):
+    """Records that are kept published; its keys belong to whoever publishes them."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _tlsa(value: Any) -> Any:
+    if isinstance(value, dict | list | tuple):
+        return value
+    hint = "a list of services, such as `[mail.example.org:25]`, or a mapping with `records`"
+    raise InvalidOption(f"expected a list or a mapping, found {describe(value)}", hint=hint)
+
+
+TlsaSection = Annotated[Any, BeforeValidator(_tlsa), WithJsonSchema({"type": ["array", "object"]})]
+"""The services whose TLSA records speak of the keys; what is in it belongs to whoever publishes them."""
+
+
     """Names to keep authorized, here or in a file of their own with one name a line."""
 
     names: Names = ()
@@ -101,6 +118,7 @@ class MasterSchema(Options):
     new_orders: Annotated[int, Field(ge=1, le=100_000)] = 300
     workers: Annotated[int, Field(ge=1, le=64)] = 16
     authorize: Annotated[tuple[AuthorizeSchema, ...], Field(min_length=1)]
+    records: tuple[RecordsSchema, ...] = ()
 
 
 class CertificateSchema(Options):
@@ -108,7 +126,7 @@ class CertificateSchema(Options):
 
     names: Annotated[Names, Field(max_length=_MAX_NAMES)]
     key: Keys = (KeyType.ECDSA_P256,)
-    reuse_key: bool = False
+    reuse_key: bool | None = None  # by default where keys are published (`tlsa`)
     prepare_key: bool = False
     key_file: ConfigPath | None = None
     csr_file: ConfigPath | None = None
@@ -117,6 +135,7 @@ class CertificateSchema(Options):
     profile: Profile | None = None
     solver: SolverNames | None = None
     deploy: tuple[SectionSchema, ...] = ()
+    tlsa: TlsaSection | None = None
 
     @model_validator(mode="after")
     def _one_source_of_keys(self) -> CertificateSchema:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from acmectl.config.checking import check
-from acmectl.config.nodes import KeyPath, MappingNode, locate, plain, problem, show_path
+from acmectl.config.nodes import KeyPath, MappingNode, Member, Node, SequenceNode, locate, plain, problem, show_path
 from acmectl.errors import ConfigurationError, ConfigurationProblem, Place
 from acmectl.options import Options
 
@@ -48,6 +48,15 @@ class Section:
             return problem((*self._key_path, key), _place_of(self.type, self.place), message, hint)
         found, place, _ = locate(self._node, (key,))
         return problem((*self._key_path, key), place if found else self.place, message, hint)
+
+
+def section_of(type_: str, path: KeyPath, place: Place, node: Node | None) -> Section | None:
+    """The section at a key that says by itself whose options it holds; a bare list there is its `records`."""
+    if isinstance(node, SequenceNode):
+        node = MappingNode.of(place, {"records": Member(place, node)})
+    if not isinstance(node, MappingNode):
+        return None
+    return Section(type_, plain(node), show_path(path), place, node, path)
 
 
 def section_at(path: KeyPath, place: Place, node: MappingNode) -> Section | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -108,7 +108,10 @@ class Sections:
 
     def all(self) -> tuple[Section, ...]:
         """Every section, the solvers first."""
-        return (*self.solvers.values(), *(section for targets in self.deploy.values() for section in targets))
+    tlsa: Mapping[str, Section] = field(default_factory=dict)
+    records: tuple[Section, ...] = ()
+        targets = (section for targets in self.deploy.values() for section in targets)
+        return (*self.solvers.values(), *targets, *self.tlsa.values(), *self.records)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ class CertificateSpec:
     `key_file`, the key that was placed for it (`Certificates.place_key`), with `reuse_key` the one in use, with `prepare_key`
     the one that was made ahead, else a new one of `key_type`. The paths are absolute.
 
-    `preferred_chain` is the common name of the root that the chain shall lead to.
+    `preferred_chain` is the common name of the root that the chain shall lead to. `pinned` says that its keys are published as TLSA
+    records: a key is not used before every client accepts it.
     """
 
     label: str
@@ -58,6 +59,7 @@ class CertificateSpec:
     key_file: str | None = None
     csr_file: str | None = None
     preferred_chain: str | None = None
+    pinned: bool = False
 
     @property
     def configured_label(self) -> str:

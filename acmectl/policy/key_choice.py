@@ -1,6 +1,8 @@
 """Which private key a certificate gets: one that a person imposes, the one in use, the one made ahead, or a new one.
 
-A key that was revoked as compromised is never taken again, wherever it comes from.
+A key that was revoked as compromised is never taken again, wherever it comes from. Where keys are published (TLSA), another one
+than that in use is taken only once every client accepts it; until then the one in use is kept, even where its type or its turn is
+over. Only a compromised one is not kept: its successor is taken at once, because whoever has it could pose as this host.
 """
 
 from __future__ import annotations
@@ -31,23 +33,80 @@ class KeyAtHand:
 
 @dataclass(frozen=True, slots=True)
 class KeysAtHand:
-    """What there is to choose from; `distrusted` are pins of keys that were revoked as compromised."""
+    """What there is to choose from; `distrusted` are pins of keys that were revoked as compromised.
+
+    `usable` are those that every client accepts where keys are published; None where none are. `left` is the pin of a key that a person
+    wants replaced.
+    """
 
     imposed: ImposedKey | None = None
     in_use: KeyAtHand | None = None
     prepared: KeyAtHand | None = None
     distrusted: frozenset[str] = frozenset()
+    usable: frozenset[str] | None = None
+    left: str | None = None
+
+    @property
+    def following(self) -> str | None:
+        """The pin of the key that comes after the one in use, if there is one already."""
+        key = self.imposed or self.prepared
+        if key is None or key.spki in self.distrusted or (self.in_use is not None and key.spki == self.in_use.spki):
+            return None
+        return key.spki
+
+    def is_accepted(self, spki: str) -> bool:
+        """Whether clients accept the key; also the one in use, which they have to."""
+        in_use = self.in_use is not None and self.in_use.spki == spki
+        return self.usable is None or in_use or spki in self.usable
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """Whether a person asked for another key (`asked`), and what a change of the key waits for, None if it may be made now."""
+
+    asked: bool = False
+    waits_for: str | None = None
 
 
 def choose(spec: CertificateSpec, at_hand: KeysAtHand) -> Source:
     """Where the key of the next generation comes from."""
     if at_hand.imposed is not None:
         return Source.IMPOSED
-    if spec.reuse_key and _serves(at_hand.in_use, spec, at_hand):
+    if spec.reuse_key and _serves(at_hand.in_use, spec, at_hand) and not is_left(at_hand):
+        return Source.IN_USE
+    if is_kept(spec, at_hand):
         return Source.IN_USE
     if spec.prepare_key and is_prepared(spec, at_hand):
         return Source.PREPARED
     return Source.NEW
+
+
+def is_left(at_hand: KeysAtHand) -> bool:
+    """Whether a person wants the key in use replaced."""
+    return at_hand.in_use is not None and at_hand.in_use.spki == at_hand.left
+
+
+def is_kept(spec: CertificateSpec, at_hand: KeysAtHand) -> bool:
+    """Whether the key in use is kept although it should change, because not every client accepts another one yet."""
+    if at_hand.imposed is not None or at_hand.usable is None or at_hand.in_use is None:
+        return False
+    if at_hand.in_use.spki in at_hand.distrusted:
+        return False
+    ready = is_prepared(spec, at_hand) and at_hand.prepared is not None and at_hand.is_accepted(at_hand.prepared.spki)
+    return not ready
+
+
+def waits(at_hand: KeysAtHand) -> str | None:
+    """The pin of a key that must not be used yet: it is imposed, or the first, and not every client accepts it. None if there is none.
+
+    A successor of a compromised key does not wait.
+    """
+    key = at_hand.imposed or (at_hand.prepared if at_hand.in_use is None else None)
+    if key is None or at_hand.is_accepted(key.spki):
+        return None
+    if at_hand.in_use is not None and at_hand.in_use.spki in at_hand.distrusted:
+        return None
+    return key.spki
 
 
 def is_prepared(spec: CertificateSpec, at_hand: KeysAtHand) -> bool:

@@ -16,6 +16,7 @@ from typing import TypeGuard
 from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed, Issuance
 from acmectl.model.renewals import RenewalInfo, Revocation, Rollback
 from acmectl.policy import key_choice, renewal_advice
+from acmectl.policy.key_choice import KeyChange
 
 SHORT = timedelta(days=10)  # lifetimes below this are renewed at half, not at a third left
 LONGEST_HOLD = timedelta(days=7)  # of a certificate that a person put back into use
@@ -98,6 +99,7 @@ def due(
     rollback: Rollback | None = None,
     revocation: Revocation | None = None,
     distrusted: frozenset[str] = frozenset(),
+    key_change: KeyChange | None = None,
     forced: bool = False,
 ) -> Due | NotDue:
     """Whether `spec` needs a new certificate of the CA at `directory_url`.
@@ -107,19 +109,19 @@ def due(
     the certificate has beyond that may be the CA's own. `imposed` is the key that a person wants it to have.
 
     `advice` is the CA's, `revocation` what is known of the installed certificate, `distrusted` are pins of keys that were revoked as
-    compromised; a `rollback` holds back all that is no necessity.
+    compromised; a `rollback` holds back all that is no necessity. `key_change` says whether another key was asked for, and whether the
+    key may change now: as long as it may not, that is no reason.
     """
     if installed is None:
         return Due(damage or "no certificate yet")
     if need := _need(damage, revocation, is_distrusted=installed.spki in distrusted, forced=forced):
         return Due(need)
-    changed = _names_changed(spec, installed, issuance) or _terms_changed(
-        spec, installed, issuance, imposed, directory_url
-    )
+    key, waits_for = _key_changed(spec, installed, imposed, key_change or KeyChange())
+    changed = _names_changed(spec, installed, issuance) or key or _terms_changed(spec, issuance, directory_url)
     at = _due_at(installed, issuance, advice, now)
     reason = changed or (_time_is_up(installed, advice) if at <= now else None)
     if reason is None:
-        return NotDue(at)
+        return NotDue(at, waits_for)
     if _holds(rollback, installed, wish(spec, imposed, directory_url), now):
         return NotDue(rollback.held_until, "rolled back")
     return Due(reason)
@@ -172,15 +174,17 @@ def _names_changed(spec: CertificateSpec, installed: Installed, issuance: Issuan
     return f"names changed: {' '.join(added + gone)}" if added or gone else None
 
 
-def _terms_changed(
-    spec: CertificateSpec,
-    installed: Installed,
-    issuance: Issuance | None,
-    imposed: ImposedKey | None,
-    directory_url: str,
-) -> str | None:
-    if changed := key_choice.key_changed(spec, installed, imposed):
-        return changed
+def _key_changed(
+    spec: CertificateSpec, installed: Installed, imposed: ImposedKey | None, change: KeyChange
+) -> tuple[str | None, str | None]:
+    """Why another key is due now, and what a change of the key waits for."""
+    reason = key_choice.key_changed(spec, installed, imposed) or ("another key was asked for" if change.asked else None)
+    if reason is None or change.waits_for is None:
+        return reason, None
+    return None, f"{reason}; {change.waits_for}"
+
+
+def _terms_changed(spec: CertificateSpec, issuance: Issuance | None, directory_url: str) -> str | None:
     if issuance is not None and issuance.directory_url != directory_url:
         return f"CA changed: {issuance.directory_url} -> {directory_url}"
     if issuance is not None and issuance.profile != spec.profile:

@@ -21,6 +21,7 @@ from acmectl.policy.key_choice import KeyAtHand, KeysAtHand
 from acmectl.storage import folders
 from acmectl.storage.inspection import CURRENT, KEY
 from acmectl.storage.memory import Memory
+from acmectl.storage.published_keys import PublishedKeysStore
 
 PLACED, PREPARED = "placed-key.pem", "next-key.pem"
 _DISTRUSTED = ".distrusted-keys"
@@ -42,6 +43,7 @@ class CertificateKeys:
         """`directory` is that of all certificates; `memory` keeps which key a file holds."""
         self._directory = directory
         self._memory = memory
+        self.published = PublishedKeysStore(directory)
 
     def path(self, label: str, name: str) -> Path:
         """Where `name` (such as PLACED or PREPARED) of a certificate lies."""
@@ -105,11 +107,14 @@ class CertificateKeys:
 
     def at_hand(self, spec: CertificateSpec) -> KeysAtHand:
         """What there is to choose the next key from. Raises as `imposed` does."""
+        published = self.published.load(spec.label)
         return KeysAtHand(
             imposed=self.imposed(spec),
             in_use=self._in_use(spec.label),
             prepared=self._at_hand(spec.label, PREPARED) if spec.prepare_key else None,
             distrusted=self.distrusted(),
+            usable=published.usable if spec.pinned else None,
+            left=published.left,
         )
 
     def in_use(self, label: str) -> Path:

@@ -1,0 +1,59 @@
+"""Words about TLSA records: as a zone file, and how far each key is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from acmectl.cli.render.words import iso
+from acmectl.model.certificates import title_of
+
+if TYPE_CHECKING:
+    from acmectl.follower.announcing import Announced
+
+
+def zone_lines(records: Sequence[Announced], now: datetime) -> None:
+    """Lines of a zone file (RFC 1035 section 5.1), with comments that say which key each is for."""
+    for (label, _), group in itertools.groupby(records, key=lambda record: (record.label, record.spki)):
+        same = tuple(group)
+        kind = f", {same[0].key_type}" if same[0].key_type else ""
+        click.echo(f"; {title_of(label)}: the {_ROLES[same[0].role]}{kind} ({_how_far(same, now)})")
+        for record in same:
+            click.echo(record.record.line(record.ttl))
+
+
+def record_json(record: Announced) -> dict[str, Any]:
+    """One record for programs."""
+    usage, selector, matching_type, data = record.record.association.split()
+    return {
+        "label": record.label,
+        "role": record.role,
+        "key": record.key_type,
+        "pin_sha256": record.spki,
+        "owner": record.record.owner,
+        "ttl": int(record.ttl.total_seconds()),
+        "usage": int(usage),
+        "selector": int(selector),
+        "matching_type": int(matching_type),
+        "data": data,
+        "line": record.record.line(record.ttl),
+        "seen_at": iso(record.seen_at),
+        "accepted_from": iso(record.accepted_from),
+    }
+
+
+_ROLES = {"in use": "key in use", "next": "next key", "former": "former key, which resolvers may still need"}
+
+
+def _how_far(records: Sequence[Announced], now: datetime) -> str:
+    known = [record.accepted_from for record in records if record.accepted_from is not None]
+    if len(known) < len(records):
+        return "not seen at every name server yet"
+    latest = max(known)
+    return (
+        "published" if latest <= now else f"published, accepted by every client from {latest:%Y-%m-%d %H:%M:%S} UTC on"
+    )

@@ -1,0 +1,95 @@
+"""The records that the DNS should have of a certificate's keys, for people and for the master that publishes them; nobody is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from acmectl.errors import UsageError
+from acmectl.model.certificates import KeyType
+from acmectl.model.tlsa import TlsaRecord, association
+from acmectl.policy import tlsa
+from acmectl.policy.tlsa import Keys
+
+if TYPE_CHECKING:
+    from acmectl.deploy.tlsa.publisher import Publisher
+    from acmectl.follower.results import Wish
+    from acmectl.model.certificates import CertificateSpec, Installed
+    from acmectl.policy.key_choice import KeysAtHand
+    from acmectl.storage.certificates import Certificates
+
+IN_USE, NEXT, FORMER = "in use", "next", "former"
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """One record: for which key of which certificate (`role` is `in use`, `next` or `former`), and how far it is.
+
+    `seen_at` is since when every name server was seen with it, `accepted_from` from when on every client accepts the key; None where
+    that is not so, or not known.
+    """
+
+    label: str
+    role: str
+    spki: str
+    key_type: KeyType | None
+    record: TlsaRecord
+    ttl: timedelta
+    seen_at: datetime | None = None
+    accepted_from: datetime | None = None
+
+
+def keys_of(at_hand: KeysAtHand, installed: Installed | None, *, deployed: bool = False) -> Keys:
+    """The keys of a certificate; the one of a CSR is known by the certificate that was issued for it."""
+    in_use = installed.spki if installed else at_hand.in_use.spki if at_hand.in_use else None
+    following = at_hand.following
+    return Keys(in_use, None if following == in_use else following, deployed, at_hand.distrusted)
+
+
+def announced(
+    certificates: Certificates, publishers: Mapping[str, Publisher], wishes: Iterable[Wish]
+) -> tuple[Announced, ...]:
+    """All records of these certificates: those that a client needs now or soon, and former ones that resolvers may still need.
+
+    `publishers` are those of configured certificates, by label.
+    Raises UsageError for a certificate without `tlsa`; StorageError, KeyMaterialError.
+    """
+    return tuple(one for wish in wishes for one in _of(certificates, publishers, wish))
+
+
+def _of(certificates: Certificates, publishers: Mapping[str, Publisher], wish: Wish) -> Iterator[Announced]:
+    spec, publisher = wish.spec, publishers.get(wish.spec.configured_label)
+    if publisher is None:
+        raise UsageError(
+            f"the configuration names no services for the TLSA records of `{spec.title}`",
+            hint=f"list them: `certificates: {{{spec.configured_label}: {{tlsa: [mail.example.org:25]}}}}`",
+        )
+    stored = certificates.keys
+    at_hand, known = stored.at_hand(spec), stored.published.load(spec.label)
+    keys = keys_of(at_hand, certificates.current(spec.label))
+    former = [
+        p.spki for p in known.publications if p.is_ours and p.spki not in keys.wanted and p.owner in publisher.owners
+    ]
+    for spki in dict.fromkeys([*keys.wanted, *former]):
+        role = IN_USE if spki == keys.in_use else NEXT if spki == keys.following else FORMER
+        for owner in publisher.owners:
+            publication = known.find(owner, spki)
+            yield Announced(
+                spec.label,
+                role,
+                spki,
+                _type_of(spki, spec, at_hand),
+                TlsaRecord(owner, association(spki)),
+                publisher.ttl,
+                publication.seen_at if publication else None,
+                tlsa.accepted_from(publication) if publication else None,
+            )
+
+
+def _type_of(spki: str, spec: CertificateSpec, at_hand: KeysAtHand) -> KeyType | None:
+    for key in (at_hand.in_use, at_hand.prepared):
+        if key is not None and key.spki == spki:
+            return key.key_type
+    return None if spec.key_file or spec.csr_file else spec.key_type

@@ -1,0 +1,210 @@
+"""Which keys the DNS should speak of, and which of them every client accepts by now (RFC 7671 section 8.1).
+
+A resolver may keep a record set for as long as its time to live says. So a key is used only once its record was seen at every
+authoritative server, and the longest time to live of a set without it has passed since; a key that serves nobody any more is
+removed as late. What is not known is taken to be unknown to clients too: the worst that comes of it is waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, association
+
+LOOK_AGAIN = timedelta(hours=12)  # at records that should be as they are: somebody may have changed the zone
+_MARGIN = timedelta(seconds=1)  # time to live counts in whole seconds, and clocks tick
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The pins of one certificate's keys: the one that services have, and the one that comes after it.
+
+    `deployed` says whether every target holds and serves the certificate in use. `distrusted` were revoked as compromised.
+    """
+
+    in_use: str | None
+    following: str | None
+    deployed: bool = False
+    distrusted: frozenset[str] = frozenset()
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The keys that the DNS should speak of."""
+        return tuple(dict.fromkeys(pin for pin in (self.in_use, self.following) if pin is not None))
+
+
+def accepted_from(publication: Publication) -> datetime | None:
+    """From when on every client accepts the key; None while a server lacks its record."""
+    if publication.seen_at is None:
+        return None
+    return publication.seen_at + _longer_than(publication.lives_for)
+
+
+def needs_look(known: PublishedKeys, keys: Keys, owners: Collection[str], now: datetime, *, due: bool) -> bool:
+    """Whether to ask the name servers: something is to be done or found out, or a key may be changed now (`due`)."""
+    if due or known.looked_at is None or not timedelta() <= now - known.looked_at < LOOK_AGAIN:
+        return True
+    wanted = {(owner, pin) for owner in owners for pin in keys.wanted}
+    if wanted - {(p.owner, p.spki) for p in known.publications}:
+        return True
+    return any(_is_pending(p, known, keys, wanted, now) for p in known.publications)
+
+
+def observe(
+    known: PublishedKeys,
+    keys: Keys,
+    owners: Collection[str],
+    sets: Mapping[str, RecordSet],
+    *,
+    ttl: timedelta,
+    now: datetime,
+) -> PublishedKeys:
+    """What is known after `sets` were seen; of owner names that are missing there, what was known before, and no key is usable.
+
+    `owners` are the owner names that the configuration lists, `ttl` is the least time to live that a set can have had.
+    """
+    publications = []
+    for owner in dict.fromkeys([*owners, *(p.owner for p in known.publications)]):
+        wanted = keys.wanted if owner in owners else ()
+        pins = dict.fromkeys([*wanted, *(p.spki for p in known.publications if p.owner == owner)])
+        for pin in pins:
+            before = known.find(owner, pin) or Publication(owner, pin)
+            after = _seen(before, sets[owner], ttl, now) if owner in sets else before
+            if pin in wanted:
+                publications.append(replace(after, retired_at=None))
+            elif owner not in sets or after.record.association in sets[owner].anywhere:
+                publications.append(_retired(after, keys, now))
+    found = replace(known, publications=tuple(publications), looked_at=now)
+    usable = frozenset(
+        pin for pin in keys.wanted if _is_usable(pin, found, owners, sets, is_first=keys.in_use is None, now=now)
+    )
+    return replace(found, usable=usable)
+
+
+def to_add(keys: Keys, owners: Iterable[str], sets: Mapping[str, RecordSet]) -> tuple[tuple[str, str], ...]:
+    """The owner names and pins whose records are missing at a server.
+
+    The first records make clients strict; so there are none before services have the certificate.
+    """
+    return tuple(
+        (owner, pin)
+        for owner in owners
+        if owner in sets and (sets[owner].anywhere or (keys.in_use is not None and keys.deployed))
+        for pin in keys.wanted
+        if association(pin) not in sets[owner].everywhere and pin not in keys.distrusted
+    )
+
+
+def announced(known: PublishedKeys, added: Iterable[tuple[str, str]], sets: Mapping[str, RecordSet]) -> PublishedKeys:
+    """What is remembered before records are added. A record that a server has already is somebody else's, and stays so."""
+    publications = {(p.owner, p.spki): p for p in known.publications}
+    for owner, pin in added:
+        before = publications.get((owner, pin), Publication(owner, pin))
+        is_ours = before.is_ours or before.record.association not in sets[owner].anywhere
+        publications[owner, pin] = replace(before, is_ours=is_ours)
+    return replace(known, publications=tuple(publications.values()))
+
+
+def to_remove(
+    known: PublishedKeys,
+    keys: Keys,
+    owners: Collection[str],
+    sets: Mapping[str, RecordSet],
+    *,
+    wanted_elsewhere: Collection[TlsaRecord],
+    now: datetime,
+) -> tuple[TlsaRecord, ...]:
+    """Our records of keys that serve nobody any more, whose time is over; never while a server lacks that of the key in use.
+
+    `wanted_elsewhere` are records of other certificates.
+    """
+    return tuple(
+        p.record
+        for p in known.publications
+        if p.is_ours
+        and not (p.owner in owners and p.spki in keys.wanted)
+        and _is_over(p, keys, now)
+        and p.owner in sets
+        and p.record.association in sets[p.owner].anywhere
+        and p.record not in wanted_elsewhere
+        and (p.owner not in owners or _has(sets[p.owner], keys.in_use))
+    )
+
+
+def wait_for(pin: str, known: PublishedKeys, owners: Iterable[str]) -> str:
+    """What a key change waits for, in words."""
+    moments: list[datetime] = []
+    for owner in owners:
+        publication = known.find(owner, pin)
+        accepted = accepted_from(publication) if publication else None
+        if accepted is None:
+            return f"its TLSA record is not at every name server of `{owner}`"
+        moments.append(accepted)
+    return f"every client accepts it from {max(moments):%Y-%m-%d %H:%M:%S} UTC on" if moments else "it is not published"
+
+
+def _longer_than(ttl: timedelta) -> timedelta:
+    return ttl + max(ttl / 10, _MARGIN)
+
+
+def _seen(before: Publication, found: RecordSet, ttl: timedelta, now: datetime) -> Publication:
+    if before.record.association not in found.everywhere:
+        return replace(before, seen_at=None, lives_for=max(before.lives_for, found.ttl))
+    if before.seen_at is not None:
+        return replace(before, seen_at=min(before.seen_at, now))  # a moment to come: the clock was wrong
+    return replace(before, seen_at=now, lives_for=max(before.lives_for, found.ttl, ttl))
+
+
+def _retired(publication: Publication, keys: Keys, now: datetime) -> Publication:
+    """A key that is not wanted any more serves until every target has the one in use."""
+    if not keys.deployed or keys.in_use is None:
+        return replace(publication, retired_at=None)
+    at = publication.retired_at or now
+    return replace(publication, retired_at=min(at, now))
+
+
+def _is_over(publication: Publication, keys: Keys, now: datetime) -> bool:
+    """Once it serves nobody, a compromised key is not waited for: whoever has it could pose as this host for as long."""
+    if publication.retired_at is None:
+        return False
+    return publication.spki in keys.distrusted or publication.retired_at + _longer_than(publication.lives_for) <= now
+
+
+def _is_pending(
+    publication: Publication, known: PublishedKeys, keys: Keys, wanted: Collection[tuple[str, str]], now: datetime
+) -> bool:
+    if (publication.owner, publication.spki) not in wanted:
+        retiring = publication.retired_at is None and keys.deployed
+        return publication.is_ours and (retiring or _is_over(publication, keys, now))
+    if publication.spki in known.usable:
+        return False
+    accepted = accepted_from(publication)
+    return accepted is None or accepted <= now
+
+
+def _is_usable(
+    pin: str,
+    known: PublishedKeys,
+    owners: Collection[str],
+    sets: Mapping[str, RecordSet],
+    *,
+    is_first: bool,
+    now: datetime,
+) -> bool:
+    """Whether every client accepts the key at every owner name: its record is old enough, or it is the first and there is none at all."""
+    for owner in owners:
+        if owner not in sets:
+            return False
+        if is_first and not sets[owner].anywhere:
+            continue
+        publication = known.find(owner, pin)
+        accepted = accepted_from(publication) if publication else None
+        if accepted is None or accepted > now:
+            return False
+    return True
+
+
+def _has(found: RecordSet, pin: str | None) -> bool:
+    return pin is not None and association(pin) in found.everywhere

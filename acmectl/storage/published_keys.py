@@ -1,0 +1,98 @@
+"""What is known of the keys of a certificate that the DNS speaks of: `certificates/LABEL/published-keys.json`.
+
+Beside the keys and not in the state database: how long a resolver may keep what was published before is known to nobody else, and a key
+that is used too early because that was forgotten makes every validating client turn away.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from acmectl import files
+from acmectl.errors import StorageError
+from acmectl.model.tlsa import Publication, PublishedKeys
+from acmectl.storage import folders
+
+_FILE = "published-keys.json"
+
+
+class PublishedKeysStore:
+    """One file for each certificate. Whoever changes it needs the lock of the state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory` is that of all certificates."""
+        self._directory = directory
+
+    def load(self, label: str) -> PublishedKeys:
+        """What is known; nothing where nobody looked yet. Raises StorageError."""
+        path = self._path(label)
+        with folders.translated(f"read `{path}`"):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                return PublishedKeys()
+        try:
+            return _decode(json.loads(content))
+        except (ValueError, KeyError, TypeError, AttributeError) as cause:
+            raise StorageError(
+                f"`{path}` is damaged: it does not say which keys are published",
+                hint=f"move it away: `mv {path} {path}.damaged`; then keys are looked at anew, and waited for",
+            ) from cause
+
+    def save(self, label: str, known: PublishedKeys) -> None:
+        """Remember it (0600, whole or not there). Raises StorageError."""
+        path = self._path(label)
+        for directory in (self._directory.parent, self._directory, path.parent):
+            files.make_directory(directory)
+        files.write_atomically(path, (json.dumps(_encode(known), indent=2) + "\n").encode("ascii"))
+
+    def _path(self, label: str) -> Path:
+        return self._directory / folders.check_name(label, what="a certificate") / _FILE
+
+
+def _encode(known: PublishedKeys) -> dict[str, Any]:
+    return {
+        "publications": [
+            {
+                **dataclasses.asdict(publication),
+                "seen_at": _moment(publication.seen_at),
+                "retired_at": _moment(publication.retired_at),
+                "lives_for": publication.lives_for.total_seconds(),
+            }
+            for publication in known.publications
+        ],
+        "usable": sorted(known.usable),
+        "looked_at": _moment(known.looked_at),
+        "left": known.left,
+    }
+
+
+def _decode(content: dict[str, Any]) -> PublishedKeys:
+    return PublishedKeys(
+        tuple(
+            Publication(
+                str(one["owner"]),
+                str(one["spki"]),
+                is_ours=bool(one["is_ours"]),
+                seen_at=_read(one["seen_at"]),
+                lives_for=timedelta(seconds=float(one["lives_for"])),
+                retired_at=_read(one["retired_at"]),
+            )
+            for one in content["publications"]
+        ),
+        frozenset(map(str, content["usable"])),
+        _read(content["looked_at"]),
+        None if content["left"] is None else str(content["left"]),
+    )
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None
+
+
+def _read(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
