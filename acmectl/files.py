@@ -214,14 +214,33 @@ def sync_directory(path: Path) -> None:
 
 
 def make_directory(path: Path, *, mode: int = PRIVATE_DIRECTORY, error: type[AcmectlError] = StorageError) -> None:
-    """Make `path` with `mode`, and missing parents with 0755; one that exists is left as it is."""
+    """Make `path` with `mode`, and missing parents with 0755, whatever the umask; one that exists is left as it is."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=mode, exist_ok=True)
+        for parent in reversed(path.parents):
+            _make_if_missing(parent, 0o755)
+        _make_if_missing(path, mode)
     except FileExistsError as cause:
         raise error(f"cannot make the directory `{path}`: a file of that name is in the way") from cause
     except OSError as cause:
         raise error(f"cannot make the directory `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+
+
+def _make_if_missing(path: Path, mode: int) -> None:
+    if path.is_dir():
+        return
+    try:
+        path.mkdir(mode)
+    except FileExistsError:
+        if path.is_dir():  # another process was faster
+            return
+        raise
+    # not by its name, at which whoever owns the directory above can put a link now
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        inherited = os.fstat(descriptor).st_mode & stat.S_ISGID
+        os.fchmod(descriptor, mode | inherited)
+    finally:
+        os.close(descriptor)
 
 
 def read(path: Path, *, what: str, error: type[AcmectlError] = StorageError) -> bytes:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -170,3 +170,83 @@ def test_a_file_that_is_written_is_synced_before_it_is_in_place(tmp_path: Path) 
     subprocess.run(argv, check=True, capture_output=True)
     seen = [line.split("(")[0].split()[-1] for line in trace.read_text().splitlines() if str(tmp_path) in line]
     assert [call.removesuffix("at2").removesuffix("at") for call in seen] == ["fsync", "rename", "fsync"]
+
+
+def test_directories_are_made_with_their_modes_under_any_umask(tmp_path: Path, umask: int) -> None:
+    files.make_directory(tmp_path / "a" / "b" / "c", mode=0o700)
+    assert [mode_of(tmp_path / name) for name in ("a", "a/b", "a/b/c")] == [0o755, 0o755, 0o700], umask
+
+
+def test_a_directory_made_in_one_with_setgid_hands_its_group_on(tmp_path: Path) -> None:
+    tmp_path.chmod(0o2750)
+    files.make_directory(tmp_path / "a", mode=0o755)
+    assert mode_of(tmp_path / "a") == 0o2755
+
+
+def test_what_stands_at_a_path_is_seen_and_can_be_put_back(tmp_path: Path) -> None:
+    places = [tmp_path / name for name in ("file", "link", "dangling", "nothing")]
+    places[0].write_bytes(b"old")
+    places[0].chmod(0o640)
+    places[1].symlink_to("file")
+    places[2].symlink_to("/nowhere/at/all")
+    before = [files.standing_at(path) for path in places]
+    files.write_together([files.NewFile(path, b"new", 0o600) for path in places])
+    assert {path.read_bytes() for path in places} == {b"new"}
+    files.put_back(before)
+    assert [files.standing_at(path) for path in places] == before
+    assert (places[0].read_bytes(), mode_of(places[0])) == (b"old", 0o640)
+    assert [str(path.readlink()) for path in places[1:3]] == ["file", "/nowhere/at/all"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "file", "link"]
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o640, 0o666])
+def test_what_is_put_back_has_its_old_rights_under_any_umask(tmp_path: Path, umask: int, mode: int) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "a").chmod(mode)
+    before = files.standing_at(tmp_path / "a")
+    files.write_atomically(tmp_path / "a", b"new")
+    files.put_back([before])
+    assert mode_of(tmp_path / "a") == mode, umask
+
+
+def test_what_is_put_back_belongs_to_whom_it_belonged(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    (tmp_path / "a").touch()
+    (tmp_path / "b").symlink_to("a")
+    for name in "ab":
+        os.lchown(tmp_path / name, 54321, 54322)
+    before = [files.standing_at(tmp_path / name) for name in "ab"]
+    files.write_together([files.NewFile(tmp_path / name, b"new") for name in "ab"])
+    files.put_back(before)
+    assert {((tmp_path / name).lstat().st_uid, (tmp_path / name).lstat().st_gid) for name in "ab"} == {(54321, 54322)}
+
+
+def test_where_one_cannot_be_put_back_nothing_is_changed(tmp_path: Path) -> None:
+    standing = [files.Standing(tmp_path / "a", b"old", mode=0o600), files.Standing(tmp_path / "gone" / "b", b"old")]
+    (tmp_path / "a").write_bytes(b"new")
+    with pytest.raises(DeployError, match=r"cannot write `.*/gone/b`: no such file or directory"):
+        files.put_back(standing, error=DeployError)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"new")]
+
+
+def test_nothing_is_put_back_where_even_the_directory_is_missing(tmp_path: Path) -> None:
+    files.put_back([files.standing_at(tmp_path / "gone" / "a")])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(Path.mkdir, "cannot write `.*/a`: is a directory"), (os.mkfifo, "the file in place `.*/a` is no regular file")],
+    ids=["directory", "FIFO"],
+)
+def test_what_cannot_be_put_back_is_not_taken_for_a_file(
+    tmp_path: Path, make: Callable[[Path], None], said: str
+) -> None:
+    make(tmp_path / "a")
+    with pytest.raises(DeployError, match=said):
+        files.standing_at(tmp_path / "a", error=DeployError)
+
+
+def test_what_stood_there_is_never_shown() -> None:
+    assert "secret" not in repr(files.Standing(Path("a"), b"secret"))
