@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Server:
     def __init__(self, script: Sequence[Step], context: ssl.SSLContext | None, *, host: str) -> None:
         self.script = script
         self.context = context
+        self.context_for_each: Callable[[], ssl.SSLContext | None] = lambda: self.context
         self.connections = 0
         self.asked: list[str | None] = []
         self.farewells: list[bytes] = []
@@ -108,8 +109,9 @@ class Server:
             self._stopped.wait(seconds)
 
     def _shake_hands(self, connection: socket.socket) -> None:
-        assert self.context
-        with self.context.wrap_socket(connection, server_side=True) as tls:
+        context = self.context_for_each()
+        assert context
+        with context.wrap_socket(connection, server_side=True) as tls:
             self.asked.append(getattr(tls.context, "asked", None))
             farewell = b""
             while chunk := tls.recv(4096):
@@ -145,7 +147,7 @@ def context(
         del own
         made.asked = name
 
-    made.sni_callback = remember  # type: ignore[assignment]
+    made.sni_callback = remember
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from acmectl.deploy.wire.stream import WireError
@@ -12,7 +13,11 @@ from acmectl.deploy.wire.stream import WireError
 _MOST = 16  # a name with more is a mistake, or a cloud
 
 
-def addresses(host: str, *, timeout: timedelta) -> tuple[str, ...]:
+def _system(host: str) -> Iterable[str]:
+    return (str(place[0]) for *_, place in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+
+
+def addresses(host: str, *, timeout: timedelta, resolve: Callable[[str], Iterable[str]] = _system) -> tuple[str, ...]:
     """The addresses of `host`, in the resolver's order; an address is its own. Raises WireError.
 
     The system's resolver knows no time limit, so it is asked by a thread that is left to itself when time is over.
@@ -24,7 +29,7 @@ def addresses(host: str, *, timeout: timedelta) -> tuple[str, ...]:
     else:
         return (host,)
     answers: list[tuple[str, ...] | OSError] = []
-    asking = threading.Thread(target=_ask, args=(host, answers), daemon=True)
+    asking = threading.Thread(target=_ask, args=(host, resolve, answers), daemon=True)
     asking.start()
     asking.join(timeout.total_seconds())
     if not answers:
@@ -35,10 +40,9 @@ def addresses(host: str, *, timeout: timedelta) -> tuple[str, ...]:
     return found[:_MOST]
 
 
-def _ask(host: str, answers: list[tuple[str, ...] | OSError]) -> None:
+def _ask(host: str, resolve: Callable[[str], Iterable[str]], answers: list[tuple[str, ...] | OSError]) -> None:
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        answers.append(tuple(dict.fromkeys(str(place[0]) for *_, place in found)))
+        answers.append(tuple(dict.fromkeys(resolve(host))))
     except OSError as error:
         answers.append(error)
     except UnicodeError as error:  # a label that is too long

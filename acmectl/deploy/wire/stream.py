@@ -29,8 +29,8 @@ class WireError(DeployError):
 
 def quote(raw: bytes | bytearray) -> str:
     """What a server said, for a message: short, on one line, and without anything that a terminal could obey."""
-    text = raw[: 4 * _QUOTED].decode("utf-8", "backslashreplace").strip()
-    shown = "".join(c if c.isprintable() and c != "`" else " " if c.isspace() else "?" for c in text)
+    text = " ".join(raw[: 4 * _QUOTED].decode("utf-8", "backslashreplace").split())
+    shown = "".join(c if c.isprintable() and c != "`" else "?" for c in text)
     return f"`{shown[:_QUOTED]}{'...' if len(shown) > _QUOTED else ''}`"
 
 

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from acmectl.deploy.wire.addresses import addresses
+from acmectl.deploy.wire.expected import Expected, expected, server_name
+from acmectl.deploy.wire.options import Endpoint
+from acmectl.deploy.wire.protocols import Protocol
+from acmectl.deploy.wire.stream import WireError
+from acmectl.deploy.wire.verifying import Request, observe, verify, verify_all
+from acmectl.errors import DeployError, Interrupted
+from acmectl.model.names import Identifier
+from tests.servers.chains import Generation
+from tests.servers.wire import context, serving
+
+
+class Patience:
+    """A clock that only pauses move; `then` happens in the pause of that number, counted from 1."""
+
+    def __init__(self, then: dict[int, Callable[[], None]] | None = None) -> None:
+        self.now = 1000.0
+        self.pauses: list[float] = []
+        self._then = then or {}
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+        self.pauses.append(seconds)
+        if act := self._then.get(len(self.pauses)):
+            act()
+
+
+def wanted(generation: Generation) -> Expected:
+    return expected(generation.installed, generation.directory, names=generation.names)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_a_reload_is_waited_for_at_growing_intervals(first: Generation, second: Generation) -> None:
+    with serving(context(first)) as server:
+
+        def reload() -> None:
+            server.context = context(second)
+
+        patience = Patience({4: reload})
+        verify(
+            [Endpoint(port=server.port)],
+            wanted(second),
+            monotonic=patience.monotonic,
+            pause=patience.pause,
+        )
+
+    assert patience.pauses == [0.25, 0.5, 1.0, 2.0]
+
+
+def test_patience_ends_with_a_last_look(first: Generation, second: Generation) -> None:
+    patience = Patience()
+    with serving(context(first)) as server, pytest.raises(DeployError) as caught:
+        verify(
+            [Endpoint(port=server.port)],
+            wanted(second),
+            patience=timedelta(seconds=9),
+            monotonic=patience.monotonic,
+            pause=patience.pause,
+        )
+
+    assert patience.pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 1.25]
+    assert server.connections == 2 * 7
+    assert caught.value.message.startswith(f"port {server.port} on 127.0.0.1 still serves serial ")
+
+
+def test_without_patience_there_is_one_look(first: Generation, second: Generation) -> None:
+    with serving(context(first)) as server, pytest.raises(DeployError):
+        verify([Endpoint(port=server.port)], wanted(second), patience=timedelta(0))
+
+    assert server.connections == 2
+
+
+def test_what_is_seen_is_not_looked_at_again(first: Generation, second: Generation) -> None:
+    patience = Patience()
+    with serving(context(first)) as good, serving(context(second)) as bad:
+        requests = [Request((Endpoint(port=s.port),), wanted(first)) for s in (good, bad)]
+        failed = verify_all(requests, monotonic=patience.monotonic, pause=patience.pause)
+
+    assert list(failed) == [requests[1]]
+    assert (good.connections, bad.connections > 2) == (2, True)
+    assert sum(patience.pauses) == 30
+
+
+def test_the_patience_of_several_runs_together(first: Generation, second: Generation) -> None:
+    patience = Patience()
+    with serving(context(second)) as one, serving(context(second)) as other:
+        requests = [
+            Request((Endpoint(port=s.port),), wanted(first), timedelta(seconds=seconds))
+            for s, seconds in ((one, 2), (other, 5))
+        ]
+        assert set(verify_all(requests, monotonic=patience.monotonic, pause=patience.pause)) == set(requests)
+
+    assert sum(patience.pauses) == 5
+    assert one.connections < other.connections
+
+
+def test_every_endpoint_that_fails_is_named_in_one_error(first: Generation, second: Generation) -> None:
+    closed = free_port()
+    with serving(context(first)) as old, serving(context(second)) as new:
+        endpoints = [Endpoint(port=port) for port in (old.port, new.port, closed)]
+        with pytest.raises(DeployError) as caught:
+            verify(endpoints, wanted(second), patience=timedelta(0))
+
+    stale, refused = caught.value.message.split("; ")
+    assert stale.startswith(f"port {old.port} on 127.0.0.1 still serves")
+    assert refused == f"port {closed} on 127.0.0.1 cannot be connected to: connection refused"
+    assert "`verify: []`" in (caught.value.hint or "")
+
+
+def test_nothing_to_look_at_is_served(first: Generation) -> None:
+    verify([], wanted(first))
+
+
+def test_a_run_that_ends_is_no_verdict(first: Generation) -> None:
+    def interrupted(_: float) -> None:
+        raise Interrupted("interrupted")
+
+    with pytest.raises(Interrupted):
+        verify([Endpoint(port=free_port())], wanted(first), pause=interrupted)
+
+
+def test_dates_are_judged_by_the_clock_that_is_given(first: Generation) -> None:
+    with serving(context(first)) as server:
+        request = Request((Endpoint(port=server.port),), wanted(first), timedelta(0))
+        (seen,) = observe([request], now=lambda: datetime(2099, 1, 1, tzinfo=UTC))[request]
+
+    assert seen.fault
+    assert "serves a certificate that ended on" in seen.fault.words
+
+
+def test_every_address_of_a_host_is_looked_at(first: Generation) -> None:
+    found = addresses("localhost", timeout=timedelta(seconds=20))
+    assert "127.0.0.1" in found
+    with serving(context(first)) as server:
+        request = Request((Endpoint(port=server.port, address="localhost"),), wanted(first), timedelta(0))
+        seen = observe([request])[request]
+
+    assert [one.address for one in seen] == list(found)
+    assert seen[found.index("127.0.0.1")].place == f"port {server.port} on localhost, 127.0.0.1"
+
+
+def test_a_host_that_cannot_be_resolved_is_named(first: Generation) -> None:
+    host = "x" * 70 + ".test"  # no resolver is asked for such a label
+    with pytest.raises(DeployError, match=f"port 443 on {host} has a name that cannot be resolved: "):
+        verify([Endpoint(address=host)], wanted(first), patience=timedelta(0))
+
+
+def test_a_resolver_that_does_not_answer_is_left() -> None:
+    answered = threading.Event()
+    try:
+        with pytest.raises(WireError, match=r"has a name that was not resolved within 0\.1 s"):
+            addresses("a.test", timeout=timedelta(seconds=0.1), resolve=lambda _: str(answered.wait(60)).split())
+    finally:
+        answered.set()
+
+
+def test_a_generation_that_cannot_be_read_is_named(first: Generation, tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match="the certificate to look for"):
+        expected(first.installed, tmp_path / "9")
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["b.test", "a.test"], "b.test"),
+        (["*.b.test", "a.test"], "acmectl.b.test"),
+        (["192.0.2.1", "a.test"], "a.test"),
+        (["192.0.2.1", "2001:db8::1"], None),
+    ],
+)
+def test_the_first_name_is_asked_for(names: list[str], asked: str | None) -> None:
+    assert server_name(map(Identifier, names)) == asked
+
+
+def test_a_place_names_its_protocol() -> None:
+    assert str(Endpoint(protocol=Protocol.SMTP)) == "port 25 on 127.0.0.1 (smtp)"
