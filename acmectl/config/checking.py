@@ -77,7 +77,11 @@ def _known_keys(model: type[Options], loc: KeyPath) -> list[str]:
     here: list[type[Options]] = [model]
     for part in loc:
         inner = [
-            found for m in here if part in m.model_fields for found in _models(m.model_fields[str(part)].annotation)
+            found
+            for m in here
+            for name, field in m.model_fields.items()
+            if part in (name, field.alias)
+            for found in _models(field.annotation)
         ]
         here = inner or here
     return [field.alias or name for m in here for name, field in m.model_fields.items()]

@@ -54,3 +54,51 @@ def test_a_target_inside_the_state_directory_is_refused(tmp_path: Path, director
         "TMP/config.yaml:7: `certificates.a.deploy[0].directory`: is inside the state directory"
         " (use another directory; a service can also read `TMP/state/certificates/LABEL/current/` directly)"
     )
+
+
+def test_a_preset_needs_no_options_and_two_of_them_are_not_in_each_others_way(tmp_path: Path) -> None:
+    targets = "    deploy: [{type: prosody}, {type: postfix}, {type: command, run: [tell, somebody]}]\n"
+    text = "".join(f"  {label}:\n    names: [{label}.example.com]\n{targets}" for label in ("a", "b"))
+    (tmp_path / "config.yaml").write_text(TOP + text)
+    assert [len(listed) for listed in app.load(tmp_path / "config.yaml").parts.targets.values()] == [3, 3]
+
+
+def test_a_service_that_serves_one_kind_of_key_is_not_given_two(tmp_path: Path) -> None:
+    kinds = "  a:\n    names: [a.example.com]\n    key: [ecdsa-p256, rsa-2048]\n    deploy:\n"
+    (said,) = problems(tmp_path, f"{kinds}      - {{type: postfix}}\n      - {{type: coturn}}\n")
+    assert said == (
+        "TMP/config.yaml:9: `certificates.a.deploy[1].type`: `coturn` serves one certificate for a name, and this one"
+        " has two kinds of keys (give the certificate one kind, `key: ecdsa-p256`; or deploy both and look at neither,"
+        " `verify: []`)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "said"),
+    [
+        ("files: {privkey+fulchain: a.pem}", "files.privkey+fulchain", "unknown key"),
+        ('files: {privkey+fullchain: {name: a, mode: "0644"}}', "files", "a key must not be readable by everybody"),
+        ("files: {fullchain: ../a.pem}", "files.fullchain", "not a file name"),
+        ("verify: [{protocol: smpt}]", "verify[0].protocol", "unknown protocol `smpt`"),
+        ("reload: systemctl reload nginx", "reload", "a command is a list of words"),
+        ('files: {fullchain: "{lable}.pem"}', "files.fullchain", "cannot stand in a file name"),
+    ],
+)
+def test_what_a_target_cannot_have_is_told_with_its_line_and_key(
+    tmp_path: Path, option: str, path: str, said: str
+) -> None:
+    text = f"  a:\n    names: [a.example.com]\n    deploy:\n      - type: nginx\n        {option}\n"
+    found = problems(tmp_path, text)
+    assert len(found) == 1, found
+    assert found[0].replace('"', "").startswith(f"TMP/config.yaml:8: `certificates.a.deploy[0].{path}`"), found
+    assert said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [("{privkey+fulchain: a.pem}", "privkey+fullchain"), ("{privkey+fullchain: {name: a, moed: x}}", "mode")],
+)
+def test_a_key_that_is_nearly_right_is_recognised(tmp_path: Path, files: str, hint: str) -> None:
+    text = f"  a:\n    names: [a.example.com]\n    deploy:\n      - {{type: nginx, files: {files}}}\n"
+    (said,) = problems(tmp_path, text)
+    assert f"did you mean `{hint}`?" in said
