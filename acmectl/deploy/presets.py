@@ -154,9 +154,9 @@ PRESETS: Mapping[str, Preset] = {
         check=("prosodyctl", "check", "disabled"),
         reload=("prosodyctl", "reload"),
         verify=((Protocol.XMPP_CLIENT, 5222),),
-        serves_one_kind=True,
-        note="Prosody's search takes any `*.crt` and `*fullchain*` below its `certs` before the file that `certificate` names: "
-        "remove what others left there",
+        # it has one certificate for a name, but for the table `certificates` that LuaSec 0.8 and later take
+        note="for two kinds of keys: `ssl = { certificates = { { certificate = ..., key = ... }, ... } }`; Prosody's search takes "
+        "any `*.crt` and `*fullchain*` below its `certs` before the file that `certificate` names: remove what others left there",
     ),
     "slapd": Preset(
         service="OpenLDAP's slapd",
