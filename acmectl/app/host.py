@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl import workers
+from acmectl.app import wishes as made
 from acmectl.app.loading import Parts, read
-from acmectl.deploy import registry as targets
 from acmectl.errors import AccountElsewhere, InvalidName, StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.certificates import KIND
@@ -184,34 +184,10 @@ class Host:
 
         Raises UsageError for an unknown label or kind.
         """
-        from acmectl.follower import Wish
-        from acmectl.follower.deploying import Placed
-
         specs = dict.fromkeys(
             spec for label in tuple(labels) or self.config.certificates for spec in self._specs(label)
         )
-        return tuple(
-            Wish(
-                spec,
-                tuple(
-                    Placed(
-                        f"{kind}[{index}]", targets.build(kind, options, spec, several=self._has_several_kinds(spec))
-                    )
-                    for index, (kind, options) in enumerate(self.parts.targets.get(spec.configured_label, ()))
-                ),
-            )
-            for spec in specs
-    @property
-    def publishers(self) -> Mapping[str, Publisher]:
-        """Who publishes the keys of certificates that have `tlsa`, by their configured labels."""
-        from acmectl.deploy.tlsa.publisher import Publisher
-
-        return {label: Publisher(options) for label, options in self.parts.tlsa.items()}
-
-        )
-
-    def _has_several_kinds(self, spec: CertificateSpec) -> bool:
-        return len(self.config.certificates[spec.configured_label].specs) > 1
+        return tuple(made.wish(self.config, self.parts, spec) for spec in specs)
 
     def _specs(self, label: str) -> tuple[CertificateSpec, ...]:
         """The kinds of a certificate that a person means. Raises UsageError."""
@@ -224,6 +200,13 @@ class Host:
             kinds = ", ".join(f"`{spec.key_type}`" for spec in specs)
             raise UsageError(f"the certificate `{configured}` has no key of the kind `{kind}`", hint=f"it has {kinds}")
         return found
+
+    @property
+    def publishers(self) -> Mapping[str, Publisher]:
+        """Who publishes the keys of certificates that have `tlsa`, by their configured labels."""
+        from acmectl.deploy.tlsa.publisher import Publisher
+
+        return {label: Publisher(options) for label, options in self.parts.tlsa.items()}
 
     def master(self, solver: Solver | None = None) -> Master:
         """The engine that keeps names authorized; the configuration must have a `master` part.
@@ -306,6 +289,7 @@ class Host:
             connect=self.connect,
             certificates=self.state.certificates,
             revocations=self.state.revocations,
+            previous_files=self.state.previous_files,
             memory=self.memory,
             clock=CAClock(self.state.memory, self.clock),
             pause=self._pause,
@@ -317,6 +301,7 @@ class Host:
                 alarm_at=patience.alarm_at,
                 no_certificate_alarm=patience.no_certificate_alarm,
                 keep_generations=patience.keep_generations,
+                onchange=made.commands(self.config, self.config.onchange),
             ),
         )
 

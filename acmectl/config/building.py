@@ -29,6 +29,8 @@ def build(schema: Schema, parts: Outline) -> Config:
             for label, entry in parts.certificates.items()
         },
         follower=Follower(**dict(schema.follower)),
+        onchange=schema.onchange,
+        onchange_timeout=schema.onchange_timeout,
     )
 
 
@@ -78,8 +80,16 @@ def _certificate(whole: Schema, label: str, schema: CertificateSchema, entry: En
         for index, kind in enumerate(schema.key)
     )
     solvers = tuple(map(str, schema.solver or ()))
-    deploy = parts.sections.deploy[label]
-    return Certificate(first, solvers, deploy, entry.place, tuple(others), _key_place(entry))
+    return Certificate(
+        first,
+        solvers,
+        parts.sections.deploy[label],
+        entry.place,
+        tuple(others),
+        _key_place(entry),
+        names=tuple(entry.names.identifiers),
+        onchange=schema.onchange,
+    )
 
 
 def _key_place(entry: Entry) -> Place | None:

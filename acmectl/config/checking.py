@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OptionsT = TypeVar("OptionsT", bound=Options)
 
-_FEW = 12  # known keys that a hint lists
+_FEW = 14  # known keys that a hint lists
 _EXPECTED = {
     "string_type": "a text",
     "string_sub_type": "a text",

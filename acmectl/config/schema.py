@@ -31,8 +31,9 @@ from acmectl.config.fields import (
     UnexposedFile,
 )
 from acmectl.model.certificates import KeyType
-from acmectl.options import ConfigPath, Duration, InvalidOption, Options, describe, format_duration
+from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Options, describe, format_duration
 
+Commands = tuple[Argv, ...]
 _MAX_NAMES = 100  # in one certificate: the most that any of the known CAs takes
 
 
@@ -78,7 +79,6 @@ class SectionSchema(Options):
     type: SomeText
 
 
-class AuthorizeSchema(Options):
 class RecordsSchema(Options):
     """Records that are kept published; its keys belong to whoever publishes them."""
 
@@ -96,6 +96,7 @@ TlsaSection = Annotated[Any, BeforeValidator(_tlsa), WithJsonSchema({"type": ["a
 """The services whose TLSA records speak of the keys; what is in it belongs to whoever publishes them."""
 
 
+class AuthorizeSchema(Options):
     """Names to keep authorized, here or in a file of their own with one name a line."""
 
     names: Names = ()
@@ -117,8 +118,8 @@ class MasterSchema(Options):
     refresh: Literal["early", "lapse"] = "early"
     new_orders: Annotated[int, Field(ge=1, le=100_000)] = 300
     workers: Annotated[int, Field(ge=1, le=64)] = 16
-    authorize: Annotated[tuple[AuthorizeSchema, ...], Field(min_length=1)]
     records: tuple[RecordsSchema, ...] = ()
+    authorize: Annotated[tuple[AuthorizeSchema, ...], Field(min_length=1)]
 
 
 class CertificateSchema(Options):
@@ -134,8 +135,9 @@ class CertificateSchema(Options):
     account: SomeText | None = None
     profile: Profile | None = None
     solver: SolverNames | None = None
-    deploy: tuple[SectionSchema, ...] = ()
     tlsa: TlsaSection | None = None
+    deploy: tuple[SectionSchema, ...] = ()
+    onchange: Commands = ()
 
     @model_validator(mode="after")
     def _one_source_of_keys(self) -> CertificateSchema:
@@ -181,6 +183,8 @@ class Schema(Options):
     master: MasterSchema | None = None
     certificates: dict[Label, CertificateSchema] = {}  # noqa: RUF012  # as above
     follower: FollowerSchema = FollowerSchema()
+    onchange: Commands = ()
+    onchange_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=5)
 
     @field_validator("master", mode="before")
     @classmethod

@@ -68,6 +68,7 @@ class Certificate:
 
     The first of `solvers` that can proves its names just before it is issued; none where a master, here or elsewhere, keeps them
     authorized. `others` are its further kinds of keys. `key_place` is where the file with its key or CSR is named, if there is one.
+    `names` are in the order in which they are written; `onchange` are commands to run after it was deployed.
     """
 
     spec: CertificateSpec
@@ -76,6 +77,8 @@ class Certificate:
     place: Place
     others: tuple[CertificateSpec, ...] = ()
     key_place: Place | None = None
+    names: tuple[Identifier, ...] = ()
+    onchange: tuple[tuple[str, ...], ...] = ()
 
     @property
     def specs(self) -> tuple[CertificateSpec, ...]:
@@ -105,11 +108,11 @@ class Sections:
 
     solvers: Mapping[str, Section]
     deploy: Mapping[str, tuple[Section, ...]]
+    tlsa: Mapping[str, Section] = field(default_factory=dict)
+    records: tuple[Section, ...] = ()
 
     def all(self) -> tuple[Section, ...]:
         """Every section, the solvers first."""
-    tlsa: Mapping[str, Section] = field(default_factory=dict)
-    records: tuple[Section, ...] = ()
         targets = (section for targets in self.deploy.values() for section in targets)
         return (*self.solvers.values(), *targets, *self.tlsa.values(), *self.records)
 
@@ -118,7 +121,8 @@ class Sections:
 class Config:
     """A configuration in which every reference holds. At least one of `master` and `certificates` is there.
 
-    `external_accounts` are those of the accounts that are registered with a binding, by name.
+    `external_accounts` are those of the accounts that are registered with a binding, by name. `onchange` are commands to run once
+    after a run that changed anything; each of these, and of a certificate's, may take `onchange_timeout`.
     """
 
     authority: Authority
@@ -131,6 +135,8 @@ class Config:
     master: Master | None
     certificates: Mapping[str, Certificate]
     follower: Follower
+    onchange: tuple[tuple[str, ...], ...] = ()
+    onchange_timeout: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)

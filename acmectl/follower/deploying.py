@@ -1,148 +1,197 @@
-"""Deployment as state: a target is behind until it holds the certificate in use and its service has read it again.
+"""Deployment as state: a target is behind until it holds the certificate in use and its service was seen to serve it.
 
-A copy that was deleted or overwritten puts its target behind again.
-What failed is tried again by every later run, with growing pauses; a target whose options changed is deployed anew. Targets
-with the same reload command cause one reload a run, however many certificates changed.
+A copy that was deleted or overwritten puts its target behind again. What failed is tried again by every later run, with pauses that
+grow; a target whose options changed is deployed anew. All files of a run are put in place and checked first, then each service
+is told once, however many certificates changed, and then all are looked at. A failure of one target leaves the
+others alone; nothing is remembered as done before it is, so that a run which is killed anywhere is repeated.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl import programs
-from acmectl.errors import AcmectlError, DeployError
+from acmectl.follower import reloading, seeing
+from acmectl.follower.installing import Installer
+from acmectl.follower.targets import (
+    Broken,
+    DeployResult,
+    Placed,
+    Work,
+    attempt,
+    behind,
+    known,
+    ordered,
+    result_of,
+)
 from acmectl.model.certificates import Installed
-from acmectl.model.memory import Deployment
-from acmectl.policy import backoff
+from acmectl.model.memory import Deployment, DeployStep
+from acmectl.model.names import Identifier
+from acmectl.policy import deployment as policy
 
 if TYPE_CHECKING:
-    from acmectl.deploy.target import Target
     from acmectl.storage.memory import Memory
+    from acmectl.storage.previous_files import PreviousFiles
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A configured target, and its name in messages."""
-
-    name: str
-    target: Target
+__all__ = ["DeployResult", "Deployer", "Placed", "behind"]
 
 
 @dataclass(frozen=True, slots=True)
-class DeployResult:
-    """What became of one target: deployed in this run, waiting for its next attempt, or failed."""
+class _Left:
+    """What is behind, and whose pause is not over."""
 
-    label: str
-    target: str
-    error: str | None = None
-    retry_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Behind:
-    installed: Installed
-    directory: Path
-    placed: Placed
-    last: Deployment | None
+    work: Work
+    last: Deployment
 
 
 class Deployer:
-    """Brings every target of every certificate to what is in use."""
+    """Brings every target of every certificate to what is in use; one instance serves one run, which holds the lock."""
 
-    def __init__(self, memory: Memory, clock: Callable[[], datetime]) -> None:
-        """`memory` keeps how far each target is."""
+    def __init__(
+        self,
+        memory: Memory,
+        previous: PreviousFiles,
+        clock: Callable[[], datetime],
+        pause: Callable[[float], None],
+    ) -> None:
+        """`memory` keeps how far each target is, `previous` the files that go back; `pause` sleeps for seconds."""
         self._memory = memory
+        self._previous = previous
+        self._installer = Installer(previous)
         self._clock = clock
-        self._behind: list[_Behind] = []
+        self._pause = pause
+        self._wanted: list[Work] = []
+        self._left: list[_Left] = []
+        self._strays: list[DeployResult] = []
 
     def add(
-        self, installed: Installed, directory: Path, targets: Sequence[Placed], *, forced: bool = False
-    ) -> tuple[DeployResult, ...]:
-        """Queue what is behind; returns the targets that failed and are left alone until their next attempt."""
-        left_alone = []
-        for placed, last in behind(self._memory, installed, targets):
-            if forced or _may_try(last, placed, installed, self._clock()):
-                self._behind.append(_Behind(installed, directory, placed, last))
-            elif last is not None:
-                left_alone.append(DeployResult(installed.label, placed.name, last.error, last.retry_at))
-        return tuple(left_alone)
+        self,
+        installed: Installed,
+        directory: Path,
+        targets: Sequence[Placed],
+        *,
+        names: Iterable[Identifier] = (),
+        at_once: bool = False,
+        again: Collection[str] = (),
+    ) -> None:
+        """Queue what is behind; `directory` holds the certificate, `names` are those of the configuration in their order.
+
+        `at_once` waits for no pause, and the targets named in `again` are deployed although they are not behind.
+        """
+        self._put_strays_back(installed.label, targets)
+        last = known(self._memory, installed.label) if targets else {}
+        missing = {placed.name for placed, _ in behind(self._memory, installed, targets)} if targets else set()
+        listed = ordered(names, installed.names)
+        for placed in targets:
+            if placed.name not in missing and placed.name not in again:
+                continue
+            work = Work(installed, listed, directory, placed, last.get(placed.name), placed.name in again)
+            if at_once or work.again or policy.may_try(work.last, **work.subject, now=self._clock()):
+                self._wanted.append(work)
+            elif work.last is not None:
+                self._left.append(_Left(work, work.last))
 
     def run(self) -> tuple[DeployResult, ...]:
-        """Install all that was added, then reload each service once; one failure leaves the others alone."""
-        installed: dict[_Behind, str | None] = {}
-        for item in self._behind:
-            installed[item] = _attempt(lambda i=item: i.placed.target.install(i.directory))  # type: ignore[misc]
-        reloads: dict[tuple[str, ...], str | None] = {}
-        for item, error in installed.items():
-            command = item.placed.target.reload_command
-            if error is None and command is not None and command not in reloads:
-                timeout = item.placed.target.reload_timeout
-                reloads[command] = _attempt(lambda c=command, t=timeout: _reload(c, t))  # type: ignore[misc]
-        self._behind.clear()
-        return tuple(self._settle(item, error, reloads) for item, error in installed.items())
+        """Deploy all that was added; what failed is among the results, and what is left alone."""
+        self._take_companions()
+        works, left, strays = self._wanted, self._left, self._strays
+        self._wanted, self._left, self._strays = [], [], []
+        saved = self._deploy(works)
+        if saved:
+            self._memory.save_deployments(saved)
+        told = [result_of(deployment) for deployment in saved]
+        return (*strays, *(result_of(one.last, attempted=False) for one in left), *told)
 
-    def _settle(self, item: _Behind, error: str | None, reloads: Mapping[tuple[str, ...], str | None]) -> DeployResult:
-        command = item.placed.target.reload_command
-        error = error or (reloads.get(command) if command else None)
+    def _put_strays_back(self, label: str, targets: Sequence[Placed]) -> None:
+        """A run was killed, and then the target was taken out of the configuration, or changed: no later one puts it right."""
+        present = {(placed.name, placed.target.digest) for placed in targets}
+        for stray in self._previous.all(label):
+            if (stray.target, stray.digest) in present:
+                continue
+            broken = attempt(DeployStep.INSTALL, lambda s=stray: self._installer.settle(s))  # type: ignore[misc]
+            if broken is not None:
+                self._strays.append(_unsettled(label, stray.target, broken))
+
+    def _take_companions(self) -> None:
+        """What shares a command with what is tried now is tried with it: a check may accept them only together."""
+        commands = {command for work in self._wanted for command in _commands(work)}
+        joined = [one for one in self._left if not commands.isdisjoint(_commands(one.work))]
+        self._left = [one for one in self._left if one not in joined]
+        self._wanted += [one.work for one in joined]
+
+    def _deploy(self, works: Sequence[Work]) -> list[Deployment]:
+        """Do all that is to be done; what to remember of each."""
+        shown = self._shown_by_now(works)
+        doing = [work for work in works if work not in shown]
+        failed = self._installer.install(doing)
+        failed |= reloading.reload(work for work in doing if work not in failed)
+        failed |= seeing.verify([w for w in doing if w not in failed], now=self._clock, pause=self._pause)
+        return [self._seen(work) if work in shown else self._settle(work, failed.get(work)) for work in works]
+
+    def _shown_by_now(self, works: Sequence[Work]) -> list[Work]:
+        """What was only slow to serve its certificate: it is not reloaded, which for some means restarted, for nothing."""
+        asked = [
+            w for w in works if not w.again and policy.needs_only_a_look(w.last, **w.subject, stamp=w.target.stamp())
+        ]
+        unseen = seeing.verify(asked, now=self._clock, pause=self._pause, at_once=True)
+        return [work for work in asked if work not in unseen]
+
+    def _seen(self, work: Work) -> Deployment:
         now = self._clock()
-        same = item.last is not None and item.last.digest == item.placed.target.digest
-        attempts = (item.last.attempts if item.last and same else 0) + 1 if error else 0
-        deployment = Deployment(
-            label=item.installed.label,
-            target=item.placed.name,
-            digest=item.placed.target.digest,
-            generation=item.installed.generation,
-            fingerprint=item.installed.fingerprint,
-            copies=item.placed.target.stamp(),  # after the reload, which is free to rewrite what it reads
-            deployed_at=None if error else now,
-            attempts=attempts,
-            retry_at=now + backoff.pause_after(attempts) if error else None,
-            error=error,
-        )
-        self._memory.save_deployment(deployment)
-        return DeployResult(item.installed.label, item.placed.name, error, deployment.retry_at)
+        return policy.deployed(replace(_wanted(work), verified_at=now), now)
+
+    def _settle(self, work: Work, broken: Broken | None) -> Deployment:
+        """What to remember of it."""
+        now, last = self._clock(), work.last
+        wanted = replace(_wanted(work), **_moments(work, broken, now))  # type: ignore[arg-type]  # its own fields
+        if broken is None:
+            return policy.deployed(wanted, now)
+        return policy.failed(wanted, last, step=broken.step, error=broken.message, hint=broken.hint, now=now)
 
 
-def behind(
-    memory: Memory, installed: Installed, targets: Sequence[Placed]
-) -> tuple[tuple[Placed, Deployment | None], ...]:
-    """The targets that do not hold `installed`, or whose service has not read it, with what is remembered of each."""
-    known = {d.target: d for d in memory.deployments(installed.label)}
-    return tuple((p, known.get(p.name)) for p in targets if not _is_done(known.get(p.name), p, installed))
+def _commands(work: Work) -> set[tuple[str, ...]]:
+    return {command for command in (work.target.check, work.target.reload_command) if command is not None}
 
 
-def _may_try(last: Deployment | None, placed: Placed, installed: Installed, now: datetime) -> bool:
-    """Whether nothing is known to be wrong with just this, or its pause is over."""
-    if last is None or (last.digest, last.fingerprint) != (placed.target.digest, installed.fingerprint):
-        return True
-    return last.retry_at is None or last.retry_at <= now
-
-
-def _is_done(last: Deployment | None, placed: Placed, installed: Installed) -> bool:
-    return (
-        last is not None
-        and last.error is None
-        and last.digest == placed.target.digest
-        and last.fingerprint == installed.fingerprint
-        and last.copies == placed.target.stamp()
+def _wanted(work: Work) -> Deployment:
+    """What is wanted now, with what was installed before."""
+    last = work.last
+    return Deployment(
+        label=work.installed.label,
+        target=work.placed.name,
+        digest=work.target.digest,
+        generation=work.installed.generation,
+        fingerprint=work.installed.fingerprint,
+        copies=work.target.stamp(),  # after the reload, which is free to rewrite what it reads
+        places=frozenset(map(str, work.target.copies)),
+        installed_generation=last.installed_generation if last else None,
+        installed_fingerprint=last.installed_fingerprint if last else None,
+        installed_at=last.installed_at if last else None,
+        reloaded_at=last.reloaded_at if last else None,
+        verified_at=last.verified_at if last else None,
     )
 
 
-def _reload(command: tuple[str, ...], timeout: timedelta) -> None:
-    log.info("reloading: %s", " ".join(command))
-    programs.run(command, timeout=timeout, error=DeployError)
+def _moments(work: Work, broken: Broken | None, now: datetime) -> dict[str, object]:
+    """Which steps were done just now."""
+    target, step = work.target, broken.step if broken else None
+    moments: dict[str, object] = {}
+    if target.copies and step not in {DeployStep.INSTALL, DeployStep.CHECK}:
+        moments |= {
+            "installed_generation": work.installed.generation,
+            "installed_fingerprint": work.installed.fingerprint,
+            "installed_at": now,
+        }
+    if (target.reload_command or target.run) and step in {None, DeployStep.VERIFY}:
+        moments["reloaded_at"] = now
+    if target.verify is not None and step is None:
+        moments["verified_at"] = now
+    return moments
 
 
-def _attempt(work: Callable[[], None]) -> str | None:
-    try:
-        work()
-    except AcmectlError as error:
-        return error.message if error.hint is None else f"{error.message} ({error.hint})"
-    return None
+def _unsettled(label: str, target: str, broken: Broken) -> DeployResult:
+    error = f"the files of a run that was killed could not be put back: {broken.message}"
+    return DeployResult(label, target, error, None, broken.step, broken.hint)

@@ -8,7 +8,7 @@ the others.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from acmectl.errors import AcmectlError
 from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
-from acmectl.follower.deploying import Deployer, DeployResult
+from acmectl.follower.handing_out import HandingOut
 from acmectl.follower.means import Means, Sessions
+from acmectl.follower.onchange import OF_ALL
 from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
 from acmectl.follower.shared_waiting import SharedWaiting
 from acmectl.follower.standing import CertificateStatus, Standing
+from acmectl.follower.targets import DeployResult
 from acmectl.model.certificates import Issuance
 from acmectl.policy import backoff, order_flow
 from acmectl.policy.renewal import Due, NotDue
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
     from acmectl.follower.rolling_back import RolledBack
     from acmectl.keys import PrivateKey
     from acmectl.model.certificates import CertificateSpec, Installed
+    from acmectl.model.memory import Deployment
     from acmectl.model.renewals import Reason
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
+    from acmectl.storage.previous_files import PreviousFiles
     from acmectl.storage.revocations import Revocations
 
 
@@ -49,6 +53,7 @@ class Follower:
         connect: Callable[[str], Session],
         certificates: Certificates,
         revocations: Revocations,
+        previous_files: PreviousFiles,
         memory: Memory,
         clock: CAClock,
         pause: Callable[[float], None],
@@ -63,12 +68,22 @@ class Follower:
         """
         sessions = Sessions(connect)
         self._means = Means(
-            certificates, revocations, memory, clock, pause, directory_url, settings, sessions, account_error
+            certificates,
+            revocations,
+            previous_files,
+            memory,
+            clock,
+            pause,
+            directory_url,
+            settings,
+            sessions,
+            account_error,
         )
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
         self._attempts = Attempts(self._means, self._standing, self._advice)
         self._kinds = SharedWaiting(memory)
+        self._handing_out = HandingOut(self._means)
         self._account_profile = account_profile
 
     def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
@@ -117,9 +132,14 @@ class Follower:
         finally:
             session.close()
 
-    def deploy(self, wishes: Sequence[Wish]) -> tuple[DeployResult, ...]:
-        """Deploy what is in use wherever it is behind, at once; issues nothing, and asks nobody."""
-        return self._deploy(wishes, {w.spec.label: self.status(w).installed for w in wishes}, at_once=True)
+    def deploy(self, wishes: Sequence[Wish], *, again: Collection[str] = ()) -> tuple[DeployResult, ...]:
+        """Deploy what is in use wherever it is behind, at once, and to the targets named in `again` in any case; asks no CA."""
+        in_use = {w.spec.label: self.status(w).installed for w in wishes}
+        return self._handing_out.deploy(wishes, in_use, at_once=True, again=again)
+
+    def onchange(self) -> tuple[Deployment, ...]:
+        """What is remembered of the commands that are run once for all certificates."""
+        return self._handing_out.once()
 
     def take_advice(self, wishes: Sequence[Wish]) -> None:
         """Ask the CA when to renew what is not due, if that was not asked for half a day; `run` does so too."""
@@ -154,11 +174,13 @@ class Follower:
             results |= {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in others}
             if wait is not None:
                 self._await(others, results, wait, forced=forced)
-            deployed = self._deploy(wishes, {label: r.installed for label, r in results.items()}, at_once=at_once)
+            in_use = {label: r.installed for label, r in results.items()}
+            deployed = self._handing_out.deploy(wishes, in_use, at_once=at_once)
             told = (
                 replace(r, deployments=tuple(d for d in deployed if d.label == label)) for label, r in results.items()
             )
-            return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset())
+            once = tuple(d for d in deployed if d.label == OF_ALL)
+            return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset(), once)
         finally:
             sessions.close()
 
@@ -254,21 +276,6 @@ class Follower:
             self._means.pause(min(order_flow.pause_while_waiting(looks, len(sets)), left).total_seconds())
             at_once = {w for w in waiting if getattr(outcomes[w], "attempted", True)}
             results |= {w.spec.label: self._serve(w, forced=forced, at_once=w in at_once, look=True) for w in waiting}
-
-    def _deploy(
-        self, wishes: Sequence[Wish], in_use: Mapping[str, Installed | None], *, at_once: bool
-    ) -> tuple[DeployResult, ...]:
-        deployer = Deployer(self._means.memory, self._means.clock)
-        done: list[DeployResult] = []
-        for wish in wishes:
-            installed = in_use[wish.spec.label]
-            if installed is not None:
-                directory = self._means.certificates.current_directory(wish.spec.label)
-                done += deployer.add(installed, directory, wish.targets, forced=at_once)
-        done += deployer.run()
-        for result in done:
-            self._means.log(result.label, "not deployed" if result.error else "deployed", result.error or result.target)
-        return tuple(done)
 
 
 def _is_worth_waiting_for(outcome: object, until: datetime) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
     from acmectl.storage.memory import Memory
+    from acmectl.storage.previous_files import PreviousFiles
     from acmectl.storage.revocations import Revocations
 
 
@@ -61,6 +62,7 @@ class Means:
 
     certificates: Certificates
     revocations: Revocations
+    previous_files: PreviousFiles
     memory: Memory
     clock: CAClock
     pause: Callable[[float], None]

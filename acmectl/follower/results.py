@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from acmectl.follower.deploying import DeployResult, Placed
 from acmectl.follower.outcomes import Issued, Waiting
+from acmectl.follower.targets import DeployResult, Placed
 from acmectl.model.certificates import CertificateSpec, Installed
+from acmectl.model.names import Identifier
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
 from acmectl.policy.renewal import NotDue
@@ -16,20 +17,26 @@ from acmectl.policy.renewal import NotDue
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How patient a follower is; the configuration's `follower:` says what each means."""
+    """How patient a follower is; the configuration's `follower:` says what each means. `onchange` is run once after all."""
 
     grace: timedelta
     alarm_at: float
     no_certificate_alarm: timedelta
     keep_generations: int
+    onchange: tuple[Placed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A certificate of the configuration and where it is to be deployed."""
+    """A certificate of the configuration, where it is to be deployed, and what is run after that.
+
+    `names` are in the order of the configuration.
+    """
 
     spec: CertificateSpec
     targets: tuple[Placed, ...]
+    onchange: tuple[Placed, ...] = ()
+    names: tuple[Identifier, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +70,18 @@ class CertificateResult:
 
 @dataclass(frozen=True, slots=True)
 class FollowerReport:
-    """The result of each certificate, and how many requests of each kind it took."""
+    """The result of each certificate, how many requests of each kind it took, and what became of commands that are run once."""
 
     results: tuple[CertificateResult, ...]
     requests: Mapping[str, int]
     clock_offset: timedelta | None = None
+    onchange: tuple[DeployResult, ...] = ()
 
     @property
     def exit_status(self) -> ExitStatus:
         """0 as wanted or waiting with time in hand, 1 something failed, 4 a waiting certificate runs out."""
         return health.exit_status(
-            failed=any(isinstance(r.outcome, Failed) or any(d.error for d in r.deployments) for r in self.results),
+            failed=any(isinstance(r.outcome, Failed) or any(d.error for d in r.deployments) for r in self.results)
+            or any(d.error for d in self.onchange),
             running_out=any(r.running_out for r in self.results),
         )

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, KeyMaterialError, StorageError
-from acmectl.follower import deploying
+from acmectl.follower import onchange, targets
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.policy import health, order_flow, renewal
+from acmectl.policy import health, key_choice, order_flow, renewal, tlsa
 from acmectl.policy.health import ExitStatus
+from acmectl.policy.key_choice import KeyChange, KeysAtHand
 from acmectl.policy.renewal import Due, NotDue
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from acmectl.follower.results import Wish
     from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed
     from acmectl.model.memory import Deployment, Failure, RememberedOrder
+    from acmectl.model.tlsa import PublishedKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Standing:
         order = means.memory.follower_order(label)
         failure = means.memory.failures("certificate").get(label)
         since = (order.waiting_since if order else None) or (failure.first_at if failure else None)
-        behind = deploying.behind(means.memory, installed, wish.targets) if installed else ()
+        behind = self._behind(wish, installed) if installed else ()
         return CertificateStatus(
             spec=wish.spec,
             installed=installed,
@@ -81,13 +83,19 @@ class Standing:
             decision=decision,
             waiting_since=order.waiting_since if order else None,
             failure=failure,
-            behind=tuple(placed.name for placed, _ in behind),
+            behind=behind,
             deployments=means.memory.deployments(label),
             running_out=isinstance(decision, Due) and self.is_running_out(installed, since),
             next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
             key_error=key_error,
             account_error=means.account_error(wish.spec.account),
         )
+
+    def _behind(self, wish: Wish, installed: Installed) -> tuple[str, ...]:
+        memory = self._means.memory
+        found = targets.behind(memory, installed, wish.targets)
+        found += onchange.missing(memory, installed, wish.targets, wish.onchange)
+        return tuple(placed.name for placed, _ in found)
 
     def is_running_out(self, installed: Installed | None, since: datetime | None) -> bool:
         """Whether a certificate that waits, or fails, since `since` has waited too long."""
@@ -129,8 +137,21 @@ class Standing:
             rollback=memory.rollback(spec.label),
             revocation=self._means.revocations.of(spec.label, installed.generation) if installed else None,
             distrusted=self._means.certificates.keys.distrusted(),
+            key_change=self._key_change(spec),
             forced=forced,
         )
+
+    def _key_change(self, spec: CertificateSpec) -> KeyChange | None:
+        """Whether another key was asked for, and what it waits for where keys are published."""
+        keys = self._means.certificates.keys
+        known = keys.published.load(spec.label)
+        if known.left is None and not spec.pinned:
+            return None
+        try:
+            at_hand = keys.at_hand(spec)
+        except (KeyMaterialError, StorageError):  # told as the error of an imposed key
+            return None
+        return KeyChange(key_choice.is_left(at_hand), _waits_for(at_hand, known))
 
     def _next_look_at(self, spec: CertificateSpec, order: RememberedOrder) -> datetime | None:
         """When to ask the CA again for an order that waits; None for at once."""
@@ -143,3 +164,11 @@ class Standing:
             if a.status is AuthorizationStatus.VALID and a.expires_at is not None and a.expires_at > now
         }
         return None if order.missing and order.missing <= proven else order.next_look_at
+
+
+def _waits_for(at_hand: KeysAtHand, known: PublishedKeys) -> str | None:
+    """What the key after the one in use waits for, in words; None where it can be used."""
+    following = at_hand.following
+    if at_hand.usable is None or (following is not None and at_hand.is_accepted(following)):
+        return None
+    return tlsa.wait_for(following, known) if following else "the next key is not made yet"

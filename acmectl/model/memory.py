@@ -101,6 +101,7 @@ class DeployStep(StrEnum):
     INSTALL = "install"
     CHECK = "check"
     RELOAD = "reload"
+    RUN = "run"
     VERIFY = "verify"
 
 

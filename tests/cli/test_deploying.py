@@ -19,26 +19,27 @@ AGAIN = "! hint: once it is mended, `acmectl follower run xmpp` tries again at o
 
 
 @pytest.mark.parametrize(
-    ("reload", "reason"),
+    ("reload", "reason", "hint"),
     [
-        ("[sh, -c, 'exit 7']", "`sh -c 'exit 7'` failed with exit status 7"),
+        ("[sh, -c, 'exit 7']", "`sh -c 'exit 7'` failed with exit status 7", AGAIN),
         (
             "[no-such-program, reload]",
-            "cannot run `no-such-program reload`: no such file or directory (is `no-such-program` installed and executable?)",
+            "cannot run `no-such-program reload`: no such file or directory",
+            "! hint: is `no-such-program` installed and executable?\n",
         ),
-        ("[sleep, '60'], reload_timeout: 0.5s", "`sleep 60` did not finish within 0.5 s and was stopped"),
+        ("[sleep, '60'], reload_timeout: 0.5s", "`sleep 60` did not finish within 0.5 s and was stopped", AGAIN),
     ],
     ids=["fails", "does not exist", "hangs"],
 )
 def test_a_reload_that_fails_loses_nothing_and_is_made_good_later(
-    ca: Sandbox, authorized: Host, follower: Host, reload: str, reason: str
+    ca: Sandbox, authorized: Host, follower: Host, reload: str, reason: str, hint: str
 ) -> None:
     assert authorized.acmectl("status").status == 0
     follower.configure(with_reload(ca, reload))
     began = time.monotonic()
     ran = follower.acmectl("follower", "run")
     assert time.monotonic() - began < 20
-    said = f"! error: certificate `xmpp` is not deployed to files[0]: {reason}; next attempt after TIME\n{AGAIN}"
+    said = f"! error: certificate `xmpp` is not deployed to files[0]: {reason}; the next run tries again\n{hint}"
     assert follower.block(ran) == f"{said}-> 1\n"
     current = (follower.state / "certificates" / "xmpp" / "current" / "fullchain.pem").read_bytes()
     assert (follower.directory / "tls" / "fullchain.pem").read_bytes() == current
@@ -56,12 +57,16 @@ def test_a_directory_that_cannot_be_made(ca: Sandbox, issued: Host) -> None:
     assert (
         issued.block(issued.acmectl("follower", "run"))
         == """\
-! error: certificate `xmpp` is not deployed to files[0]: cannot make the directory `TMP/follower/tls`: a file of that name is in the way; next attempt after TIME
+! error: certificate `xmpp` is not deployed to files[0]: cannot make the directory `TMP/follower/tls`: a file of that name is in the way; the next run tries again
 ! hint: once it is mended, `acmectl follower run xmpp` tries again at once
 -> 1
 """
     )
     assert not (issued.directory / "reloaded").exists(), "nothing was installed, so nothing is reloaded"
+    for _ in range(3):
+        failed = issued.acmectl("follower", "run")
+        assert failed.status == 1
+    assert "; next attempt after 2" in failed.err, "three failures are tried again at once, and then there is a pause"
     (issued.directory / "tls").unlink()
     assert issued.acmectl("follower", "run").status == 1, "its pause is not over"
     assert (

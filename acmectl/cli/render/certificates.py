@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from acmectl.cli.render.tlsa import key_news
 from acmectl.cli.render.words import (
     GREEN,
     RED,
@@ -24,6 +25,7 @@ from acmectl.cli.render.words import (
     until,
 )
 from acmectl.model.certificates import KIND, title_of
+from acmectl.policy.deployment import AT_ONCE
 
 if TYPE_CHECKING:
     from acmectl.config import Config
@@ -42,6 +44,8 @@ def follower_report(report: FollowerReport, config: Config, now: datetime, *, ta
     for result in report.results:
         _certificate_result(result, config, now, talks=talks)
         deployments(result.deployments, talks=talks)
+    deployments(report.onchange, talks=talks)
+    key_news(report.key_news, talks=talks)
     if talks:
         click.echo(requests(report.requests))
 
@@ -152,17 +156,33 @@ def deployments(results: Iterable[DeployResult], *, talks: bool) -> None:
 
 
 def _deployment(deployment: DeployResult, *, talks: bool) -> None:
-    title = title_of(deployment.label)
+    title, target = title_of(deployment.label), deployment.target
     if deployment.error:
-        again = f"; next attempt after {moment(deployment.retry_at)}" if deployment.retry_at else ""
-        say("error", f"certificate `{title}` is not deployed to {deployment.target}: {deployment.error}{again}", RED)
-        hint(_at_once([deployment.label]))
+        what = f"certificate `{title}`" if title else "this host"
+        state = f": {target} failed" if is_command(target) else f" is not deployed to {target}"
+        say("error", f"{what}{state}: {deployment.error}{_next_attempt(deployment)}", RED)
+        hint(deployment.hint or _at_once([deployment.label]))
     elif talks:
-        click.echo(f"{title}: deployed to {deployment.target}")
+        done = "ran" if is_command(target) else "deployed to"
+        click.echo(f"{f'{title}: ' if title else ''}{done} {target}")
+
+
+def is_command(target: str) -> bool:
+    """Whether a target, by its name, is a command that is run, rather than a service that gets files."""
+    return target.startswith(("command[", "onchange["))
+
+
+def _next_attempt(deployment: DeployResult) -> str:
+    """When a run tries again: the first failures are tried again by the very next one."""
+    if deployment.retry_at is None or deployment.attempts <= AT_ONCE:
+        return "; the next run tries again"
+    return f"; next attempt after {moment(deployment.retry_at)}"
 
 
 def _at_once(labels: Iterable[str]) -> str:
-    named = dict.fromkeys(configured(label) for label in labels)
+    named = dict.fromkeys(configured(label) for label in labels if label)
+    if not named:
+        return "once it is mended, the next run tries again"
     return f"once it is mended, `acmectl follower run {' '.join(named)}` tries again at once"
 
 

@@ -58,7 +58,8 @@ MISTAKES = [
     (
         FOLLOWER + "  www: {names: [a.example.com]}\nzzzz: 1\n",
         [("config.yaml:4: `zzzz`: unknown key `zzzz` (known here: `authority`, `profile`, `contact`, `state_directory`,"
-         " `accounts`, `solvers`, `master`, `certificates`, `follower`)")],
+         " `accounts`, `solvers`, `master`, `certificates`, `follower`,"
+         " `onchange`, `onchange_timeout`)")],
     ),
     (
         FOLLOWER + "  www: {names: [a.example.com]}\nmaster:\nsolvers:\ncontact: a@example.com\nstate_directory: [a]\n",
@@ -460,7 +461,8 @@ def test_an_unusable_file_of_conf_d_hides_nothing(complaints: Complain, content:
         "config.yaml:2: `master.authorize[1]`: the key `solver` is missing",
         (
             "config.yaml:3: `what`: unknown key `what` (known here: `authority`, `profile`, `contact`, `state_directory`,"
-            " `accounts`, `solvers`, `master`, `certificates`, `follower`)"
+            " `accounts`, `solvers`, `master`, `certificates`, `follower`,"
+         " `onchange`, `onchange_timeout`)"
         ),
         *(line.replace("config.yaml", "conf.d/x.yaml") for line in expected),
     ]

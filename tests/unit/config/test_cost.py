@@ -40,6 +40,8 @@ def test_editors_get_a_schema_of_every_key() -> None:
     assert set(schema["properties"]) == {
         *("authority", "profile", "contact", "state_directory", "accounts", "solvers", "master", "certificates"),
         "follower",
+        "onchange",
+        "onchange_timeout",
     }
     assert schema["required"] == ["authority"]
     assert schema["additionalProperties"] is False

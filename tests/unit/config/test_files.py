@@ -116,7 +116,7 @@ def test_problems_of_conf_d_have_its_places(complaints: Complain) -> None:
         (
             "conf.d/more.yaml:5: `certificates.mail.what`: unknown key `what`"
             " (known here: `names`, `key`, `reuse_key`, `prepare_key`, `key_file`, `csr_file`, `preferred_chain`,"
-            " `account`, `profile`, `solver`, `deploy`)"
+            " `account`, `profile`, `solver`, `tlsa`, `deploy`, `onchange`)"
         ),
     ]
 

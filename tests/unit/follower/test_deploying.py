@@ -1,52 +1,19 @@
-"""Deployment as state, with real files, real reload commands and the real store."""
+"""Deployment as state, with real files, real commands and the real store."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from acmectl.deploy import registry
-from acmectl.deploy.files import FilesOptions
-from acmectl.follower.deploying import Deployer, DeployResult, Placed, behind
-from acmectl.model.certificates import Installed
-from acmectl.storage.memory import Memory
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-class Place:
-    """A generation's files, a memory, and targets below one directory."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.generation = root / "generation"
-        self.generation.mkdir()
-        for part in ("privkey", "cert", "chain", "fullchain"):
-            (self.generation / f"{part}.pem").write_text(part)
-        self.memory = Memory(root / "state.db")
-        self.now = NOW
-
-    def target(self, name: str, **options: Any) -> Placed:
-        chosen = FilesOptions(directory=self.root / name, **options)
-        return Placed(name, registry.build("files", chosen))
-
-    def deploy(self, *targets: Placed, serial: int = 1, forced: bool = False) -> tuple[DeployResult, ...]:
-        deployer = Deployer(self.memory, lambda: self.now)
-        left = deployer.add(certificate(serial), self.generation, targets, forced=forced)
-        return left + deployer.run()
-
-    def behind(self, *targets: Placed) -> list[str]:
-        return [placed.name for placed, _ in behind(self.memory, certificate(1), targets)]
-
-
-def certificate(serial: int) -> Installed:
-    """Always of generation 1, as after somebody removed the folder."""
-    return Installed("mail", 1, frozenset(), None, f"{serial:x}", f"f{serial:x}", "CA", NOW, NOW + timedelta(days=90))
+from acmectl.follower.deploying import Placed
+from acmectl.model.memory import DeployStep
+from acmectl.storage.previous_files import Remembered
+from tests.unit.follower.places import NOW, Place, errors
 
 
 @pytest.fixture
@@ -56,11 +23,13 @@ def place(tmp_path: Path) -> Place:
 
 def test_a_target_is_deployed_once_for_each_certificate_whatever_its_number(place: Place) -> None:
     target = place.target("tls")
-    assert [r.error for r in place.deploy(target)] == [None]
-    assert (place.root / "tls" / "privkey.pem").read_text() == "privkey"
+    assert errors(place.deploy(target)) == [None]
+    assert (place.root / "tls" / "privkey.pem").read_text() == "privkey 1"
     assert place.deploy(target) == ()
-    assert len(place.deploy(target, serial=2)) == 1
+    assert errors(place.deploy(target, serial=2)) == [None]
     assert place.deploy(target, serial=2) == ()
+    assert place.content("tls") == ["2"]
+    assert not (place.root / "deployed").exists(), "nothing is left of the old key"
 
 
 @pytest.mark.parametrize(
@@ -72,20 +41,20 @@ def test_a_target_is_deployed_once_for_each_certificate_whatever_its_number(plac
 def test_a_copy_that_somebody_spoiled_is_deployed_again_and_its_service_reloaded(
     place: Place, name: str, spoil: Callable[[Path], object]
 ) -> None:
-    target = place.target("tls", reload=("sh", "-c", f"echo reloaded >>{place.root}/log"))
+    target = place.target("tls", reload=place.shell("echo reloaded >>log"))
     place.deploy(target)
     copy = place.root / "tls" / name
     content = copy.read_text()
     spoil(copy)
     assert place.behind(target) == ["tls"]
-    assert [r.error for r in place.deploy(target)] == [None]
+    assert errors(place.deploy(target)) == [None]
     assert copy.read_text() == content
-    assert (place.root / "log").read_text() == "reloaded\n" * 2
+    assert place.lines("log") == ["reloaded"] * 2
     assert place.deploy(target) == ()
 
 
 def test_a_reload_that_rewrites_the_copies_is_not_a_reason_to_deploy_at_every_run(place: Place) -> None:
-    target = place.target("tls", reload=("sh", "-c", f"echo appended >>{place.root}/tls/fullchain.pem"))
+    target = place.target("tls", reload=place.shell("echo appended >>tls/fullchain.pem"))
     place.deploy(target)
     assert place.deploy(target) == ()
 
@@ -98,40 +67,240 @@ def test_a_target_whose_options_changed_is_deployed_anew(place: Place) -> None:
     assert (place.root / "tls" / "cert.pem").stat().st_mode & 0o777 == 0o640
 
 
-def test_targets_with_the_same_reload_command_reload_once(place: Place) -> None:
-    reload = ("sh", "-c", f"echo reloaded >>{place.root}/log")
-    results = place.deploy(place.target("one", reload=reload), place.target("two", reload=reload))
-    assert [r.error for r in results] == [None, None]
-    assert (place.root / "log").read_text() == "reloaded\n"
+def test_a_person_can_have_a_target_deployed_that_is_not_behind(place: Place) -> None:
+    one, two = place.target("one"), place.target("two")
+    place.deploy(one, two)
+    assert [r.target for r in place.deploy(one, two, again=["two"])] == ["two"]
 
 
-def test_a_reload_that_fails_is_tried_again_with_growing_pauses_until_it_works(place: Place) -> None:
+def test_each_service_is_told_once_a_run_however_many_certificates_changed(place: Place) -> None:
+    reload = place.shell('echo "$ACMECTL_LABELS|$ACMECTL_LABEL" >>log')
+    deployer = place.deployer()
+    place.add(deployer, place.target("one", reload=reload), place.target("two", reload=reload))
+    place.add(deployer, place.target("three", reload=reload), label="mail+rsa-2048")
+    place.add(deployer, place.target("four", reload=reload), label="web")
+    assert errors(deployer.run()) == [None] * 4
+    assert place.lines("log") == ["mail mail+rsa-2048 web|"]
+
+
+def test_a_command_for_one_target_is_told_everything_of_its_certificate(place: Place) -> None:
+    words = " ".join(f"${name}" for name in ("ACMECTL_LABEL", "ACMECTL_SERIAL", "ACMECTL_NOT_AFTER", "ACMECTL_TARGET"))
+    check = place.shell(f'echo "{words}; $RENEWED_DOMAINS; $RENEWED_LINEAGE; $ACMECTL_DIRECTORY" >>log')
+    place.deploy(place.target("tls", check=check), serial=26)
+    lineage = place.root / "generation-26"
+    assert place.lines("log") == [f"mail 1a 2027-02-20T12:00:00+00:00 tls; b.example a.example; {lineage}; {lineage}"]
+
+
+def test_a_reload_that_fails_three_times_and_then_works_is_deployed_on_the_fourth_run(place: Place) -> None:
+    reload = place.shell('echo run >>log && test "$(wc -l <log)" = 4 || { echo "no socket" >&2; exit 3; }')
+    target = place.target("tls", reload=reload)
+    for attempts in (1, 2, 3):
+        (failed,) = place.deploy(target)
+        assert failed.error is not None
+        assert failed.error.endswith("failed with exit status 3: no socket")
+        assert (failed.step, failed.attempts, failed.retry_at) == (DeployStep.RELOAD, attempts, place.now)
+        assert place.content("tls") == ["1"], "the files passed the check, and stay"
+        place.now += timedelta(seconds=1)
+    assert errors(place.deploy(target)) == [None]
+    record = place.record("tls")
+    assert (record.installed_at, record.reloaded_at, record.deployed_at) == (place.now, place.now, place.now)
+    assert place.deploy(target) == ()
+
+
+def test_what_goes_on_failing_is_left_alone_for_growing_pauses(place: Place) -> None:
     target = place.target("tls", reload=("ls", str(place.root / "socket")))
-    (failed,) = place.deploy(target)
-    assert failed.error is not None
-    assert failed.error.startswith(f"`ls {place.root}/socket` failed with exit status 2: ls: cannot access")
+    for _ in range(4):
+        (failed,) = place.deploy(target)
     assert failed.retry_at == NOW + timedelta(minutes=1)
     place.now += timedelta(seconds=59)
     (left_alone,) = place.deploy(target)
-    assert left_alone.error == failed.error
+    assert (left_alone.error, left_alone.attempted) == (failed.error, False)
     place.now += timedelta(seconds=1)
     (again,) = place.deploy(target)
-    assert again.retry_at == place.now + timedelta(minutes=10)
+    assert (again.retry_at, again.attempts) == (place.now + timedelta(minutes=2), 5)
     (place.root / "socket").touch()
-    (forced,) = place.deploy(target, forced=True)
-    assert forced.error is None
+    assert errors(place.deploy(target, at_once=True)) == [None]
     assert place.behind(target) == []
 
 
 def test_a_new_certificate_does_not_wait_for_the_pause_of_the_old_one(place: Place) -> None:
     target = place.target("tls", reload=("false",))
-    place.deploy(target)
-    assert [r.target for r in place.deploy(target, serial=2)] == ["tls"]
-    assert place.memory.deployments("mail")[0].fingerprint == "f2"
+    for _ in range(4):
+        place.deploy(target)
+    (tried,) = place.deploy(target, serial=2)
+    assert tried.attempted
+    assert (place.record("tls").fingerprint, place.record("tls").attempts) == ("f2", 1)
 
 
 def test_one_target_that_fails_leaves_the_others_alone(place: Place) -> None:
     (place.root / "file").touch()
-    results = place.deploy(place.target("file"), place.target("tls", reload=("true",)))
+    tls = place.target("tls", reload=("true",))
+    results = place.deploy(place.target("file"), tls)
     assert [(r.target, r.error is None) for r in results] == [("file", False), ("tls", True)]
-    assert place.behind(place.target("file"), place.target("tls", reload=("true",))) == ["file"]
+    assert place.behind(place.target("file"), tls) == ["file"]
+
+
+def test_where_nothing_is_behind_nothing_is_written(place: Place) -> None:
+    target = place.target("tls")
+    place.deploy(target)
+    place.memory.close()
+    before = {path: path.stat().st_mtime_ns for path in place.root.rglob("*")}
+    assert place.deploy(target) == ()
+    assert {path: path.stat().st_mtime_ns for path in place.root.rglob("*") if "generation" not in str(path)} == {
+        path: at for path, at in before.items() if "generation" not in str(path)
+    }
+
+
+class TestCheck:
+    def test_old_files_go_back_when_the_service_refuses_the_new_ones_in_its_own_words(self, place: Place) -> None:
+        check = place.shell('echo run >>log; grep -q 1 tls/cert.pem || { echo "nginx: bad certificate" >&2; exit 1; }')
+        target = place.target("tls", check=check, reload=place.shell("echo reloaded >>log"))
+        assert errors(place.deploy(target)) == [None]
+        (place.root / "tls" / "privkey.pem").chmod(0o400)
+        (failed,) = place.deploy(target, serial=2)
+        assert failed.error is not None
+        assert failed.error.endswith("failed with exit status 1: nginx: bad certificate")
+        assert (failed.step, failed.hint) == (DeployStep.CHECK, None)
+        assert place.content("tls") == ["1"]
+        assert (place.root / "tls" / "privkey.pem").stat().st_mode & 0o777 == 0o400, "as it was, in every way"
+        assert place.lines("log") == ["run", "reloaded", "run", "run"], "it is not told of anything"
+        assert not (place.root / "deployed").exists()
+        record = place.record("tls")
+        assert (record.fingerprint, record.installed_fingerprint) == ("f2", "f1")
+
+    def test_where_nothing_was_before_nothing_is_after(self, place: Place) -> None:
+        (failed,) = place.deploy(place.target("tls", check=("false",)))
+        assert failed.step is DeployStep.CHECK
+        assert list((place.root / "tls").iterdir()) == []
+
+    def test_a_service_that_was_broken_before_is_said_to_be_so_and_tried_again_by_the_next_runs(
+        self, place: Place
+    ) -> None:
+        target = place.target("tls", check=place.shell("cat broken >&2; test ! -e broken"))
+        place.deploy(target)
+        (place.root / "broken").write_text("unknown directive in line 7")
+        for _ in range(3):
+            (failed,) = place.deploy(target, serial=2)
+            assert failed.error is not None
+            assert failed.error.endswith("unknown directive in line 7")
+            assert failed.hint is not None
+            assert failed.hint.startswith("it fails with the files that were there before, too")
+            assert place.content("tls") == ["1"]
+        (place.root / "broken").unlink()
+        assert errors(place.deploy(target, serial=2)) == [None]
+        assert place.content("tls") == ["2"]
+
+    def test_what_a_service_accepts_only_together_is_put_in_place_together(self, place: Place) -> None:
+        check = place.shell("test -e one/cert.pem -a -e two/cert.pem && echo ok >>log")
+        one, two = place.target("one", check=check), place.target("two", check=check)
+        deployer = place.deployer()
+        place.add(deployer, one)
+        place.add(deployer, two, label="mail+rsa-2048")
+        assert errors(deployer.run()) == [None, None]
+        assert place.lines("log") == ["ok"], "one check for both"
+
+    def test_what_waits_for_its_pause_is_tried_with_what_shares_its_check(self, place: Place) -> None:
+        check = place.shell("test -e one/cert.pem -a -e two/cert.pem")
+        one, two = place.target("one", check=check), place.target("two", check=check)
+        for _ in range(4):
+            (failed,) = place.deploy(one)
+        assert failed.retry_at is not None
+        assert failed.retry_at > place.now
+        deployer = place.deployer()
+        place.add(deployer, one)
+        place.add(deployer, two, label="web")
+        assert errors(deployer.run()) == [None, None]
+
+    def test_one_that_is_refused_does_not_hold_back_another_with_the_same_check(self, place: Place) -> None:
+        check = place.shell("! grep -rq 2 bad")
+        bad, good = place.target("bad", check=check), place.target("good", check=check)
+        assert errors(place.deploy(bad, good)) == [None, None]
+        refused, taken = place.deploy(bad, good, serial=2)
+        assert (refused.step, taken.error) == (DeployStep.CHECK, None)
+        assert (place.content("bad"), place.content("good")) == (["1"], ["2"])
+
+    def test_a_check_that_hangs_is_ended_and_the_old_files_go_back(self, place: Place) -> None:
+        (failed,) = place.deploy(place.target("tls", check=("sleep", "60"), check_timeout="0.2s"))
+        assert failed.error == "`sleep 60` did not finish within 0.2 s and was stopped"
+        assert list((place.root / "tls").iterdir()) == []
+
+
+class TestKilled:
+    """What a run that was killed leaves, and what the next one makes of it."""
+
+    def test_old_files_go_back_also_when_the_run_that_put_the_new_ones_in_place_was_killed(self, place: Place) -> None:
+        target = place.target("tls")
+        place.deploy(target)
+        checked = place.target("tls", check=("false",))
+        place.previous.remember(Remembered("mail", "tls", checked.target.digest, checked.target.standing()))
+        (place.root / "tls" / "privkey.pem").write_text("privkey 2")  # and here it was killed
+        (failed,) = place.deploy(checked, serial=2)
+        assert failed.step is DeployStep.CHECK
+        assert place.content("tls") == ["1"]
+        assert not (place.root / "deployed").exists()
+
+    def test_half_an_installation_is_made_whole(self, place: Place) -> None:
+        target = place.target("tls", check=("true",))
+        place.deploy(target)
+        place.previous.remember(Remembered("mail", "tls", target.target.digest, target.target.standing()))
+        (place.root / "tls" / "privkey.pem").write_text("privkey 2")
+        assert errors(place.deploy(target, serial=2)) == [None]
+        assert place.content("tls") == ["2"]
+        assert not (place.root / "deployed").exists()
+
+    @pytest.mark.parametrize("change", ["removed", "changed"])
+    def test_half_an_installation_of_a_target_that_is_none_any_more_is_undone(self, place: Place, change: str) -> None:
+        target = place.target("tls")
+        place.deploy(target)
+        place.previous.remember(Remembered("mail", "tls", target.target.digest, target.target.standing()))
+        (place.root / "tls" / "privkey.pem").write_text("privkey 2")
+        other = place.target("other")
+        assert errors(place.deploy(other if change == "removed" else Placed("tls", other.target), serial=2)) == [None]
+        assert place.content("tls") == ["1"]
+        assert not (place.root / "deployed").exists()
+
+    def test_what_cannot_be_undone_is_said(self, place: Place) -> None:
+        target = place.target("tls")
+        place.deploy(target)
+        place.previous.remember(Remembered("mail", "tls", "of other options", target.target.standing()))
+        (place.root / "tls" / "privkey.pem").unlink()
+        (place.root / "tls" / "privkey.pem").mkdir()
+        (stray, *_) = place.deploy(target, serial=2)
+        assert stray.error is not None
+        assert stray.error.startswith("the files of a run that was killed could not be put back: cannot write `")
+        assert (place.root / "deployed").exists(), "nothing is forgotten that was not put back"
+
+
+class TestCommand:
+    def test_a_command_is_run_until_it_worked_for_this_certificate(self, place: Place) -> None:
+        run = place.shell('echo "$RENEWED_DOMAINS" >>log; test -e ready')
+        target = Placed("command[0]", registry.command(run))
+        (failed,) = place.deploy(target)
+        assert failed.step is DeployStep.RUN
+        assert errors(place.deploy(target)) == [failed.error]
+        (place.root / "ready").touch()
+        assert errors(place.deploy(target)) == [None]
+        assert place.deploy(target) == ()
+        assert errors(place.deploy(target, serial=2)) == [None]
+        assert place.lines("log") == ["b.example a.example"] * 4
+
+    def test_a_command_of_one_certificate_is_run_for_each_certificate_that_has_it(self, place: Place) -> None:
+        target = Placed("command[0]", registry.command(place.shell('echo "$ACMECTL_LABEL" >>log')))
+        deployer = place.deployer()
+        place.add(deployer, target)
+        place.add(deployer, target, label="web")
+        deployer.run()
+        assert place.lines("log") == ["mail", "web"]
+
+    def test_a_daemon_that_a_command_starts_is_neither_waited_for_nor_ended_and_its_umask_is_its_own(
+        self, place: Place
+    ) -> None:
+        daemon = "umask 0; (while ! test -e stop; do sleep 0.05; done; echo stopped >>log) & echo $! >pid"
+        target = place.target("tls", reload=place.shell(daemon))
+        assert errors(place.deploy(target)) == [None]
+        pid = int(place.lines("pid")[0])
+        os.kill(pid, 0)
+        assert place.lines("log") == []
+        place.deploy(place.target("later"))
+        assert (place.root / "later" / "privkey.pem").stat().st_mode & 0o777 == 0o600
+        (place.root / "stop").touch()

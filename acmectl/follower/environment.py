@@ -1,0 +1,41 @@
+"""What commands are told of the certificate that they are run for: in our words, and in those of certbot's deploy hooks.
+
+certbot gives its hooks `RENEWED_LINEAGE`, a folder with `cert.pem`, `chain.pem`, `fullchain.pem` and `privkey.pem`, and
+`RENEWED_DOMAINS`, the names with spaces between them (eff-certbot.readthedocs.io, "Renewing certificates"); so do we. A
+command that is run once for several certificates is told their labels alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from acmectl.follower.targets import Work
+
+
+def of_one(work: Work) -> dict[str, str]:
+    """For a command that is run for one target."""
+    have, directory, names = work.installed, str(work.directory), " ".join(map(str, work.names))
+    return {
+        "ACMECTL_LABEL": have.label,
+        "ACMECTL_LABELS": have.label,
+        "ACMECTL_NAMES": names,
+        "ACMECTL_DIRECTORY": directory,
+        "ACMECTL_GENERATION": str(have.generation),
+        "ACMECTL_SERIAL": have.serial,
+        "ACMECTL_NOT_AFTER": have.not_after.isoformat(timespec="seconds"),
+        "ACMECTL_KEY_TYPE": have.key_type or "",
+        "ACMECTL_TARGET": work.placed.name,
+        "RENEWED_LINEAGE": directory,
+        "RENEWED_DOMAINS": names,
+    }
+
+
+def of_labels(labels: Iterable[str]) -> dict[str, str]:
+    """For a command that is run for several certificates."""
+    return {"ACMECTL_LABELS": " ".join(dict.fromkeys(labels))}
+
+
+def of_all(works: Sequence[Work]) -> dict[str, str]:
+    """For a command that targets share: what holds for all of them."""
+    labels = dict.fromkeys(work.installed.label for work in works)
+    return of_one(works[0]) if len(works) == 1 else of_labels(labels)

@@ -1,0 +1,75 @@
+"""A run's deployments: the targets of all certificates together, then each certificate's commands, then those that are run once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from acmectl.follower.deploying import Deployer
+from acmectl.follower.onchange import OF_ALL, OnChange
+from acmectl.follower.targets import DeployResult, Work, known, ordered
+
+if TYPE_CHECKING:
+    from acmectl.follower.means import Means
+    from acmectl.follower.results import Wish
+    from acmectl.model.certificates import Installed
+    from acmectl.model.memory import Deployment
+
+
+class HandingOut:
+    """Hands certificates to services."""
+
+    def __init__(self, means: Means) -> None:
+        """Whatever a follower has."""
+        self._means = means
+
+    def deploy(
+        self,
+        wishes: Sequence[Wish],
+        in_use: Mapping[str, Installed | None],
+        *,
+        at_once: bool,
+        again: Collection[str] = (),
+    ) -> tuple[DeployResult, ...]:
+        """Deploy what is behind; `at_once` waits for no pause, and what is named in `again` is deployed in any case."""
+        means = self._means
+        have = [(wish, installed) for wish in wishes if (installed := in_use[wish.spec.label]) is not None]
+        deployer = Deployer(means.memory, means.previous_files, means.clock, means.pause)
+        for wish, installed in have:
+            directory = means.certificates.current_directory(wish.spec.label)
+            deployer.add(installed, directory, wish.targets, names=wish.names, at_once=at_once, again=again)
+        done = [*deployer.run(), *self._commands(have, at_once=at_once, again=again)]
+        for result in done:
+            if result.attempted:
+                self._log(result)
+        return tuple(done)
+
+    def once(self) -> tuple[Deployment, ...]:
+        """What is remembered of the commands that are run once for all certificates."""
+        commands = self._means.settings.onchange
+        last = known(self._means.memory, OF_ALL) if commands else {}
+        return tuple(last[placed.name] for placed in commands if placed.name in last)
+
+    def _commands(
+        self, have: Sequence[tuple[Wish, Installed]], *, at_once: bool, again: Collection[str]
+    ) -> list[DeployResult]:
+        runner = OnChange(self._means.memory, self._means.clock, at_once=at_once)
+        done: list[DeployResult] = []
+        for wish, installed in have:
+            if wish.onchange:
+                done += runner.after(self._works(wish, installed), wish.targets, again=again)
+        in_use = {wish.spec.label: (installed, wish.targets) for wish, installed in have}
+        return [*done, *runner.after_all(in_use, self._means.settings.onchange)]
+
+    def _works(self, wish: Wish, installed: Installed) -> list[Work]:
+        last = known(self._means.memory, installed.label)
+        directory = self._means.certificates.current_directory(installed.label)
+        names = ordered(wish.names, installed.names)
+        return [Work(installed, names, directory, placed, last.get(placed.name)) for placed in wish.onchange]
+
+    def _log(self, result: DeployResult) -> None:
+        subject = result.label or "onchange"
+        if result.error:
+            self._means.log(subject, "not deployed", f"{result.target}: {result.error}")
+        else:
+            self._means.log(subject, "deployed", result.target)

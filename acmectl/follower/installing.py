@@ -1,0 +1,123 @@
+"""New files are put in place, the service's own check looks at them, and the old ones go back if it refuses them.
+
+Before the first rename the old files are remembered in the state directory, so that a run which is killed anywhere in between
+takes nothing from the next one. Targets with the same check are put in place together and checked once: a service
+that is configured with two files from the start accepts none of them alone. Where the check refuses them together, each is tried by
+itself, so that one that is wrong does not hold back the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from acmectl import programs
+from acmectl.errors import AcmectlError, DeployError
+from acmectl.follower import environment
+from acmectl.follower.targets import Broken, Failures, Work, attempt
+from acmectl.model.memory import DeployStep
+from acmectl.storage.previous_files import Remembered
+
+if TYPE_CHECKING:
+    from acmectl.storage.previous_files import PreviousFiles
+
+log = logging.getLogger(__name__)
+
+_AS_BEFORE = "it fails with the files that were there before, too: mend the configuration of the service"
+
+
+class Installer:
+    """Puts files in place, and back."""
+
+    def __init__(self, previous: PreviousFiles) -> None:
+        """`previous` keeps what stood there before."""
+        self._previous = previous
+
+    def install(self, works: Iterable[Work]) -> Failures:
+        """Install and check all of it; returns what failed, whose old files are in place again."""
+        failed: Failures = {}
+        for group in _by_check(works):
+            failed |= self._together(group)
+        return failed
+
+    def settle(self, remembered: Remembered) -> None:
+        """Put back what a killed run remembered of a target that is no target any more, and forget it. Raises DeployError, StorageError."""
+        from acmectl.deploy.target import Target
+
+        Target(digest=remembered.digest).restore(remembered.standing)
+        self._previous.forget(remembered.label, remembered.target)
+
+    def _together(self, group: Sequence[Work]) -> Failures:
+        failed: Failures = {}
+        for work in group:
+            if broken := attempt(DeployStep.INSTALL, lambda w=work: self._put(w)):  # type: ignore[misc]
+                failed[work] = self._undone(work, broken)
+        placed = [work for work in group if work not in failed]
+        if not placed:
+            return failed
+        broken = attempt(DeployStep.CHECK, lambda: _check(placed))
+        if broken is None:
+            return failed | self._settled(placed)
+        undone = {work: self._undone(work, broken) for work in reversed(placed)}
+        if len(placed) == 1:
+            return failed | {work: _explained(work, refused) for work, refused in undone.items()}
+        return failed | dict(itertools.chain.from_iterable(self._together([work]).items() for work in placed))
+
+    def _put(self, work: Work) -> None:
+        label, name, target = work.installed.label, work.placed.name, work.target
+        if target.copies and self._previous.of(label, name) is None:
+            self._previous.remember(Remembered(label, name, target.digest, target.standing()))
+        target.install(work.directory)
+
+    def _settled(self, works: Iterable[Work]) -> Failures:
+        """The new files are there to stay."""
+        failed = {}
+        for work in works:
+            if broken := attempt(DeployStep.CHECK, lambda w=work: self._forget(w)):  # type: ignore[misc]
+                failed[work] = broken
+        return failed
+
+    def _undone(self, work: Work, broken: Broken) -> Broken:
+        """The same failure, with the old files in place again, or the reason why they are not."""
+        try:
+            remembered = self._previous.of(work.installed.label, work.placed.name)
+            if remembered is not None:
+                if work.target.standing() != remembered.standing:
+                    work.target.restore(remembered.standing)
+                self._forget(work)
+        except AcmectlError as error:
+            message = f"{broken.message}; and the files from before could not be put back: {error.message}"
+            return Broken(broken.step, message, error.hint or broken.hint)
+        return broken
+
+    def _forget(self, work: Work) -> None:
+        if work.target.copies:
+            self._previous.forget(work.installed.label, work.placed.name)
+
+
+def _by_check(works: Iterable[Work]) -> list[list[Work]]:
+    """What shares a check together, and else each by itself; in the order of the first of each."""
+    groups: dict[object, list[Work]] = {}
+    for work in works:
+        groups.setdefault(work.target.check or work, []).append(work)
+    return list(groups.values())
+
+
+def _check(works: Sequence[Work]) -> None:
+    """Raises DeployError with the words of the service."""
+    command = works[0].target.check
+    if command is None:
+        return
+    log.info("checking: %s", shlex.join(command))
+    timeout = max(work.target.check_timeout for work in works)
+    programs.run(command, timeout=timeout, environment=environment.of_all(works), error=DeployError)
+
+
+def _explained(work: Work, refused: Broken) -> Broken:
+    """Whether it is the new files that the service dislikes: the check is asked once more, with the old ones."""
+    if refused.hint is None and attempt(DeployStep.CHECK, lambda: _check([work])) is not None:
+        return Broken(refused.step, refused.message, _AS_BEFORE)
+    return refused
