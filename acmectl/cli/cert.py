@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acmectl.cli.cert_tlsa import tlsa
+from acmectl.cli.cert_verify import verify
 from acmectl.cli.chosen_certificates import Chosen, any_certificate, configured
 from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
 from acmectl.cli.render import certificate_past, certificate_views, certificates, names, words
@@ -28,6 +29,7 @@ def cert() -> None:
 
 
 cert.add_command(tlsa)
+cert.add_command(verify)
 
 
 @cert.command("list")
