@@ -296,6 +296,7 @@ class Host:
             directory_url=self.config.authority.directory_url,
             account_profile=self._account_profile,
             account_error=self.unusable_accounts.get,
+            publishers=self.publishers,
             settings=Settings(
                 grace=patience.grace,
                 alarm_at=patience.alarm_at,

@@ -79,25 +79,43 @@ def show_(context: Context, label: str, *, json: bool) -> int:
 @cert.command("renew")
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL...")
 @click.option("--force", is_flag=True, help="Issue also what is not due.")
+@click.option(
+    "--new-key",
+    is_flag=True,
+    help="Change the key: now, or where it is published as soon as clients accept the next one.",
+)
 @click.option("--wait", type=DurationType(), metavar="DURATION", help="Ask again, at growing intervals, for so long.")
 @lock_wait
 @pass_context
 def renew_(
-    context: Context, labels: tuple[str, ...], wait: timedelta | None, lock_wait: timedelta | None, *, force: bool
+    context: Context,
+    labels: tuple[str, ...],
+    wait: timedelta | None,
+    lock_wait: timedelta | None,
+    *,
+    force: bool,
+    new_key: bool,
 ) -> int:
     """Issue what is due and authorized at once, for people.
 
     Earlier failures are not waited out, and what is behind is deployed. With --force a certificate is issued that is not due.
+
+    With --new-key its key is changed, too. Where keys are published (`tlsa`), that waits until every client accepts the next
+    one; it is remembered, and done by the first run after that.
     """
     with context.working(lock_wait) as host:
         host.settle()
         wishes = [wish for label in labels for wish in configured(host, label)]
+        engine = host.follower()
+        if new_key:
+            engine.ask_for_new_keys(wishes)
+        engine.publish_keys(wishes)  # before it is decided what is due
         statuses = []
         if needed := host.needed(wishes, forced=force, at_once=True):
             proven = host.prover().run(needed, forget=False)
             names.master_report(proven, talks=True, by_name=False)
             statuses.append(health.exit_status(failed=proven.failed, running_out=False))
-        report = host.follower().run(wishes, forced=force, at_once=True, wait=wait)
+        report = engine.run(wishes, forced=force, at_once=True, wait=wait)
         certificates.follower_report(report, host.config, host.clock(), talks=True)
         certificate_past.not_renewed(report)
     return health.worst([*statuses, report.exit_status])

@@ -38,7 +38,8 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
         host.settle()
         follower = host.follower() if host.config.certificates else None
         if follower is not None:
-            follower.take_advice(host.wishes())  # before it is decided whose names are to be proven
+            follower.publish_keys(host.wishes())  # before it is decided whose names are to be proven
+            follower.take_advice(host.wishes())
         results, statuses = _prove(host, talks=context.talks)
         if follower is not None:
             missing = {r.wanted.key for r in results if r.is_missing}

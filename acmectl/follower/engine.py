@@ -8,7 +8,7 @@ the others.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from acmectl.errors import AcmectlError
 from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
 from acmectl.follower.handing_out import HandingOut
+from acmectl.follower.key_publishing import KeyPublishing
 from acmectl.follower.means import Means, Sessions
 from acmectl.follower.onchange import OF_ALL
 from acmectl.follower.outcomes import Issued, Waiting
@@ -30,6 +31,7 @@ from acmectl.policy.renewal import Due, NotDue
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
+    from acmectl.deploy.tlsa.publisher import Publisher
     from acmectl.follower.examining import CertificateView
     from acmectl.follower.revoking import Revoked, Target
     from acmectl.follower.rolling_back import RolledBack
@@ -61,10 +63,12 @@ class Follower:
         settings: Settings,
         account_profile: Callable[[str], str | None] = lambda _: None,
         account_error: Callable[[str], AcmectlError | None] = lambda _: None,
+        publishers: Mapping[str, Publisher] | None = None,
     ) -> None:
         """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds.
 
         `account_profile` tells the profile under which an account was registered or exported, `account_error` why it cannot be used.
+        `publishers` publish the keys of certificates, by configured label.
         """
         sessions = Sessions(connect)
         self._means = Means(
@@ -78,6 +82,7 @@ class Follower:
             settings,
             sessions,
             account_error,
+            publishers or {},
         )
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
@@ -85,6 +90,7 @@ class Follower:
         self._kinds = SharedWaiting(memory)
         self._handing_out = HandingOut(self._means)
         self._account_profile = account_profile
+        self._publishing = KeyPublishing(self._means, self._standing)
 
     def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
         """How one certificate stands, and whether a run would issue it now; asks nobody."""
@@ -141,6 +147,20 @@ class Follower:
         """What is remembered of the commands that are run once for all certificates."""
         return self._handing_out.once()
 
+    def publish_keys(self, wishes: Sequence[Wish]) -> None:
+        """Have the DNS speak of keys, and find out which of them clients accept by now, which may make a certificate due; `run` does so too."""
+        self._publishing.refresh(wishes)
+
+    def ask_for_new_keys(self, wishes: Sequence[Wish]) -> None:
+        """Remember that a person wants another key in place of that in use: it is changed by the first run that may.
+
+        Raises UsageError for a certificate whose key is a person's own; StorageError, KeyMaterialError.
+        """
+        from acmectl.follower import key_making
+
+        for wish in wishes:
+            key_making.leave(self._means.certificates, wish.spec)
+
     def take_advice(self, wishes: Sequence[Wish]) -> None:
         """Ask the CA when to renew what is not due, if that was not asked for half a day; `run` does so too."""
         self._means.clock.review()
@@ -167,6 +187,7 @@ class Follower:
         sessions = self._means.sessions
         try:
             self._means.clock.review()
+            self._publishing.refresh(wishes)
             if not forced:
                 self._advice.refresh(wishes)
             results = {w.spec.label: self._held(w) for w in wishes if w.spec.label in held}
@@ -176,11 +197,13 @@ class Follower:
                 self._await(others, results, wait, forced=forced)
             in_use = {label: r.installed for label, r in results.items()}
             deployed = self._handing_out.deploy(wishes, in_use, at_once=at_once)
+            changed = {d.label for d in deployed} | {k for k, r in results.items() if isinstance(r.outcome, Issued)}
+            self._publishing.refresh([w for w in wishes if w.spec.label in changed], again=True)
             told = (
                 replace(r, deployments=tuple(d for d in deployed if d.label == label)) for label, r in results.items()
             )
             once = tuple(d for d in deployed if d.label == OF_ALL)
-            return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset(), once)
+            return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset(), once, self._publishing.news)
         finally:
             sessions.close()
 
@@ -274,6 +297,7 @@ class Follower:
                 return
             sets = {(w.spec.names, w.spec.account, w.spec.profile) for w in waiting}
             self._means.pause(min(order_flow.pause_while_waiting(looks, len(sets)), left).total_seconds())
+            self._publishing.refresh(waiting, again=True)
             at_once = {w for w in waiting if getattr(outcomes[w], "attempted", True)}
             results |= {w.spec.label: self._serve(w, forced=forced, at_once=w in at_once, look=True) for w in waiting}
 

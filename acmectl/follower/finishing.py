@@ -113,8 +113,9 @@ def _install(commission: Commission, order: Order, draft: Draft) -> Issued:
         raise LostRace("the order holds another host's certificate")
     _check_names(commission, draft, leaf.names)
     installed = commission.certificates.complete(draft, chain.pem)
-    warning = None if chain.as_preferred else f"the CA has no chain to `{preferred}`: its usual one was taken"
-    return use(commission, installed, warning=warning)
+    other_chain = None if chain.as_preferred else f"the CA has no chain to `{preferred}`: its usual one was taken"
+    remarks = (other_chain, key_making.remark(commission.certificates, commission.spec, draft.spki))
+    return use(commission, installed, warning="; ".join(filter(None, remarks)) or None)
 
 
 def _read(commission: Commission, draft: Draft, chain_pem: bytes) -> keys.LeafFacts:

@@ -6,13 +6,14 @@ next one is made then.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl import files, keys
-from acmectl.errors import KeyMaterialError
+from acmectl.errors import KeyMaterialError, UsageError
 from acmectl.model.certificates import CertificateSpec, ImposedKey
-from acmectl.policy import key_choice
+from acmectl.policy import key_choice, tlsa
 from acmectl.policy.key_choice import KeyAtHand, KeysAtHand, Source
 from acmectl.storage.certificate_keys import PLACED
 
@@ -28,6 +29,7 @@ def check(certificates: Certificates, spec: CertificateSpec) -> KeysAtHand:
     at_hand = certificates.keys.at_hand(spec)
     imposed = at_hand.imposed
     if imposed is None:
+        _check_accepted(certificates, spec, at_hand)
         return at_hand
     if imposed.spki in at_hand.distrusted:
         raise KeyMaterialError(
@@ -35,7 +37,42 @@ def check(certificates: Certificates, spec: CertificateSpec) -> KeysAtHand:
             hint="give it another key",
         )
     check_names(spec, imposed)
+    _check_accepted(certificates, spec, at_hand)
     return at_hand
+
+
+def _check_accepted(certificates: Certificates, spec: CertificateSpec, at_hand: KeysAtHand) -> None:
+    """Raises KeyMaterialError for a key that must not be used before every client accepts it."""
+    pin = key_choice.waits(at_hand)
+    if pin is None:
+        return
+    waits_for = tlsa.wait_for(pin, certificates.keys.published.load(spec.label))
+    whose = f" ({at_hand.imposed.origin})" if at_hand.imposed else ""
+    raise KeyMaterialError(
+        f"the key of `{spec.title}`{whose} must not be used yet: {waits_for}",
+        hint=f"`acmectl cert tlsa {spec.configured_label}` prints what the zone needs; then runs wait until it is accepted",
+    )
+
+
+def remark(certificates: Certificates, spec: CertificateSpec, spki: str) -> str | None:
+    """What a person should know of the key with this pin, which is about to be used. Raises as `check` does."""
+    at_hand = certificates.keys.at_hand(spec)
+    following = at_hand.following
+    if at_hand.usable is None or following is None or at_hand.is_accepted(following):
+        return None
+    waits_for = tlsa.wait_for(following, certificates.keys.published.load(spec.label))
+    if spki == following:
+        return (
+            f"its new key is used before every client accepts it, because the one before was compromised: {waits_for}"
+        )
+    if (
+        spec.reuse_key
+        and not key_choice.is_left(at_hand)
+        and at_hand.in_use
+        and at_hand.in_use.key_type is spec.key_type
+    ):
+        return None
+    return f"it has the key of the one before, because the next key waits: {waits_for}"
 
 
 def check_names(spec: CertificateSpec, imposed: ImposedKey) -> None:
@@ -81,6 +118,17 @@ def keep_prepared(certificates: Certificates, spec: CertificateSpec) -> None:
     at_hand = certificates.keys.at_hand(spec)
     if not key_choice.is_prepared(spec, at_hand):
         certificates.keys.prepare(spec.label, keys.to_pem(keys.generate(spec.key_type)))
+
+
+def leave(certificates: Certificates, spec: CertificateSpec) -> None:
+    """Have the key in use replaced as soon as that may be. Raises UsageError for a person's own key; StorageError, KeyMaterialError."""
+    at_hand = certificates.keys.at_hand(spec)
+    if at_hand.imposed is not None or spec.csr_file is not None:
+        origin = at_hand.imposed.origin if at_hand.imposed else "a CSR"
+        raise UsageError(f"the key of `{spec.title}` is your own: {origin}", hint="replace it there: runs notice that")
+    if at_hand.in_use is not None:
+        known = certificates.keys.published.load(spec.label)
+        certificates.keys.published.save(spec.label, replace(known, left=at_hand.in_use.spki))
 
 
 def _key(certificates: Certificates, spec: CertificateSpec, at_hand: KeysAtHand) -> bytes:

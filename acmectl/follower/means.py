@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from acmectl.model.memory import Event
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
+    from acmectl.deploy.tlsa.publisher import Publisher
     from acmectl.errors import AcmectlError
     from acmectl.follower.results import Settings
     from acmectl.storage.certificates import Certificates
@@ -57,7 +58,8 @@ class Sessions:
 class Means:
     """The collaborators of a follower; `pause` sleeps for seconds, `directory_url` is as the configuration writes it.
 
-    `account_error` tells why an account cannot be used, if so.
+    `account_error` tells why an account cannot be used, if so. `publishers` are those of certificates whose keys are published, by
+    configured label.
     """
 
     certificates: Certificates
@@ -70,6 +72,7 @@ class Means:
     settings: Settings
     sessions: Sessions
     account_error: Callable[[str], AcmectlError | None]
+    publishers: Mapping[str, Publisher] = field(default_factory=dict)
 
     def log(self, label: str, kind: str, text: str) -> None:
         """Add a line to the log that `acmectl log` shows, where all kinds of a certificate tell one story."""

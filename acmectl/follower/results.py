@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from acmectl.follower.key_publishing import KeyNews
 from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.follower.targets import DeployResult, Placed
 from acmectl.model.certificates import CertificateSpec, Installed
@@ -76,12 +77,14 @@ class FollowerReport:
     requests: Mapping[str, int]
     clock_offset: timedelta | None = None
     onchange: tuple[DeployResult, ...] = ()
+    key_news: tuple[KeyNews, ...] = ()
 
     @property
     def exit_status(self) -> ExitStatus:
         """0 as wanted or waiting with time in hand, 1 something failed, 4 a waiting certificate runs out."""
         return health.exit_status(
             failed=any(isinstance(r.outcome, Failed) or any(d.error for d in r.deployments) for r in self.results)
-            or any(d.error for d in self.onchange),
+            or any(d.error for d in self.onchange)
+            or any(news.is_error for news in self.key_news),
             running_out=any(r.running_out for r in self.results),
         )

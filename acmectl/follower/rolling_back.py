@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import KeyMaterialError, StorageError, UsageError
 from acmectl.model.renewals import Rollback
-from acmectl.policy import renewal
+from acmectl.policy import renewal, tlsa
 
 if TYPE_CHECKING:
     from acmectl.follower.means import Means
@@ -94,6 +94,8 @@ def _objection(means: Means, spec: CertificateSpec, number: int) -> str | None:
         return "its files are damaged"
     if installed.spki in means.certificates.keys.distrusted():
         return "its key was revoked as compromised"
+    if spec.pinned and not tlsa.is_published(installed.spki, means.certificates.keys.published.load(spec.label)):
+        return "the DNS does not speak of its key any more (TLSA), so that validating clients would turn away"
     return None
 
 

@@ -39,7 +39,12 @@ def accepted_from(publication: Publication) -> datetime | None:
     """From when on every client accepts the key; None while a server lacks its record."""
     if publication.seen_at is None:
         return None
-    return publication.seen_at + _longer_than(publication.lives_for)
+    return publication.seen_at + longer_than(publication.lives_for)
+
+
+def longer_than(ttl: timedelta) -> timedelta:
+    """How long to wait for what a resolver keeps for `ttl`."""
+    return ttl + max(ttl / 10, _MARGIN)
 
 
 def needs_look(known: PublishedKeys, keys: Keys, owners: Collection[str], now: datetime, *, due: bool) -> bool:
@@ -133,20 +138,25 @@ def to_remove(
     )
 
 
-def wait_for(pin: str, known: PublishedKeys, owners: Iterable[str]) -> str:
-    """What a key change waits for, in words."""
+def wait_for(pin: str, known: PublishedKeys) -> str:
+    """What the use of a key waits for, in words."""
     moments: list[datetime] = []
-    for owner in owners:
-        publication = known.find(owner, pin)
-        accepted = accepted_from(publication) if publication else None
+    for publication in (p for p in known.publications if p.spki == pin):
+        accepted = accepted_from(publication)
         if accepted is None:
-            return f"its TLSA record is not at every name server of `{owner}`"
+            return f"not every name server has its TLSA record at `{publication.owner}`"
         moments.append(accepted)
-    return f"every client accepts it from {max(moments):%Y-%m-%d %H:%M:%S} UTC on" if moments else "it is not published"
+    if not moments:
+        return "no TLSA record of it was seen yet"
+    return f"every client accepts it from {max(moments):%Y-%m-%d %H:%M:%S} UTC on, if all name servers still have it"
 
 
-def _longer_than(ttl: timedelta) -> timedelta:
-    return ttl + max(ttl / 10, _MARGIN)
+def is_published(pin: str, known: PublishedKeys) -> bool:
+    """Whether services may be given the key again: every name server was seen with its records, or with none of ours at all."""
+    if all(p.seen_at is None for p in known.publications):
+        return True
+    records = [p for p in known.publications if p.spki == pin]
+    return bool(records) and all(p.seen_at is not None for p in records)
 
 
 def _seen(before: Publication, found: RecordSet, ttl: timedelta, now: datetime) -> Publication:
@@ -169,7 +179,7 @@ def _is_over(publication: Publication, keys: Keys, now: datetime) -> bool:
     """Once it serves nobody, a compromised key is not waited for: whoever has it could pose as this host for as long."""
     if publication.retired_at is None:
         return False
-    return publication.spki in keys.distrusted or publication.retired_at + _longer_than(publication.lives_for) <= now
+    return publication.spki in keys.distrusted or publication.retired_at + longer_than(publication.lives_for) <= now
 
 
 def _is_pending(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.words import iso
+from acmectl.cli.render.words import RED, YELLOW, hint, iso, say
 from acmectl.model.certificates import title_of
 
 if TYPE_CHECKING:
     from acmectl.follower.announcing import Announced
+    from acmectl.follower.key_publishing import KeyNews
 
 
 def zone_lines(records: Sequence[Announced], now: datetime) -> None:
@@ -24,6 +25,19 @@ def zone_lines(records: Sequence[Announced], now: datetime) -> None:
         click.echo(f"; {title_of(label)}: the {_ROLES[same[0].role]}{kind} ({_how_far(same, now)})")
         for record in same:
             click.echo(record.record.line(record.ttl))
+
+
+def key_news(news: Iterable[KeyNews], *, talks: bool) -> None:
+    """What became of published keys; what failed, and what makes clients turn away, in any case."""
+    for one in news:
+        if one.is_error:
+            say("error", f"certificate `{title_of(one.label)}`: {one.text}", RED)
+            hint(one.hint)
+        elif one.is_urgent:
+            say("warning", f"certificate `{title_of(one.label)}`: {one.text}", YELLOW)
+            hint(one.hint)
+        elif talks:
+            click.echo(f"{title_of(one.label)}: {one.text}" + (f" ({one.hint})" if one.hint else ""))
 
 
 def record_json(record: Announced) -> dict[str, Any]:

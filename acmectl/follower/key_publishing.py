@@ -1,0 +1,238 @@
+"""The keys of certificates in the DNS, run by run: the next key made and published, seen, waited for; a former one removed at last.
+
+Each step can be interrupted and done again: what is to be added is remembered before it is, a record counts from when it was seen, and
+nothing else than looking makes a key usable. Where nothing changes, the name servers are asked twice a day.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError
+from acmectl.follower.announcing import keys_of
+from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
+from acmectl.policy import tlsa
+from acmectl.policy.renewal import Due
+from acmectl.policy.tlsa import Keys
+
+if TYPE_CHECKING:
+    from acmectl.deploy.tlsa.publisher import Publisher
+    from acmectl.follower.means import Means
+    from acmectl.follower.results import Wish
+    from acmectl.follower.standing import Standing
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNews:
+    """What became of the published keys of a certificate: something done, or `error`, or what a person has to do (`is_urgent`)."""
+
+    label: str
+    text: str
+    hint: str | None = None
+    is_error: bool = False
+    is_urgent: bool = False
+
+
+@dataclass(slots=True)
+class _Kind:
+    """One kind of a certificate while its records are looked at."""
+
+    wish: Wish
+    keys: Keys
+    known: PublishedKeys
+    is_due: bool
+
+    @property
+    def label(self) -> str:
+        return self.wish.spec.label
+
+
+@dataclass(slots=True)
+class _Group:
+    """All kinds of a certificate: they share their services, and their records change together."""
+
+    publisher: Publisher
+    kinds: list[_Kind] = field(default_factory=list)
+
+
+class KeyPublishing:
+    """Publishes and looks, for certificates that have `tlsa`; one instance serves one run."""
+
+    def __init__(self, means: Means, standing: Standing) -> None:
+        """`standing` says whether a certificate is due, and deployed everywhere."""
+        self._means = means
+        self._standing = standing
+        self._news: dict[KeyNews, None] = {}
+        self._refreshed: set[str] = set()
+
+    @property
+    def news(self) -> tuple[KeyNews, ...]:
+        """What happened so far, without repetitions."""
+        return tuple(self._news)
+
+    def refresh(self, wishes: Sequence[Wish], *, again: bool = False) -> None:
+        """Bring the records of these certificates nearer to what they should be, and find out which keys can be used now.
+
+        Once in a run, unless something has changed since (`again`).
+        """
+        wanted = [wish for wish in wishes if again or wish.spec.label not in self._refreshed]
+        self._refreshed |= {wish.spec.label for wish in wanted}
+        for group in self._groups(wanted):
+            if any(self._needs_look(kind, group.publisher) for kind in group.kinds):
+                self._bring_on(group)
+
+    def _groups(self, wishes: Iterable[Wish]) -> Iterator[_Group]:
+        groups: dict[str, _Group] = {}
+        for wish in wishes:
+            publisher = self._means.publishers.get(wish.spec.configured_label)
+            if publisher is None:
+                continue
+            group = groups.setdefault(wish.spec.configured_label, _Group(publisher))
+            try:
+                group.kinds.append(self._kind(wish))
+            except AcmectlError as error:
+                self._tell(wish.spec.label, error.message, error.hint, is_error=True)
+        yield from groups.values()
+
+    def _kind(self, wish: Wish) -> _Kind:
+        """Raises StorageError, KeyMaterialError."""
+        from acmectl.follower import key_making
+
+        means, spec = self._means, wish.spec
+        key_making.keep_prepared(means.certificates, spec)
+        status = self._standing.status(wish)
+        keys = keys_of(
+            means.certificates.keys.at_hand(spec),
+            status.installed,
+            deployed=bool(status.installed and not status.behind),
+        )
+        known = means.certificates.keys.published.load(spec.label)
+        is_due = isinstance(status.decision, Due) or (keys.in_use is not None and keys.in_use == known.left)
+        return _Kind(wish, keys, known, is_due)
+
+    def _needs_look(self, kind: _Kind, publisher: Publisher) -> bool:
+        return tlsa.needs_look(kind.known, kind.keys, publisher.owners, self._means.clock(), due=kind.is_due)
+
+    def _bring_on(self, group: _Group) -> None:
+        sets = self._look(group)
+        added = self._add(group, sets)
+        removed = self._remove(group, sets)
+        if added or removed:
+            self._look(group)
+
+    def _look(self, group: _Group) -> Mapping[str, RecordSet]:
+        """See what all name servers have, and remember it."""
+        owners = dict.fromkeys([*group.publisher.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
+        sets, failed = group.publisher.look(tuple(owners))
+        for error in dict.fromkeys(failed.values()):
+            self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
+        for kind in group.kinds:
+            seen = tlsa.observe(
+                kind.known,
+                kind.keys,
+                group.publisher.owners,
+                sets,
+                ttl=group.publisher.ttl,
+                now=self._means.clock(),
+            )
+            self._log_news(kind, seen)
+            self._save(kind, seen)
+        return sets
+
+    def _add(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
+        """Add what is missing, where this host may; whether anything was added."""
+        deployed = all(kind.keys.deployed for kind in group.kinds if kind.keys.in_use)
+        missing = {
+            kind.label: tlsa.to_add(
+                replace(kind.keys, deployed=deployed and kind.keys.deployed), group.publisher.owners, sets
+            )
+            for kind in group.kinds
+        }
+        if not group.publisher.may_update:
+            for kind in group.kinds:
+                self._tell_missing(kind, missing[kind.label], sets)
+            return False
+        for kind in group.kinds:
+            if missing[kind.label]:
+                self._save(kind, tlsa.announced(kind.known, missing[kind.label], sets))
+        records = {TlsaRecord(o, association(pin)): kind for kind in group.kinds for o, pin in missing[kind.label]}
+        refused = group.publisher.add(records) if records else {}
+        for record, kind in records.items():
+            self._tell_change(kind, record, refused.get(record), "published")
+        return len(refused) < len(records)
+
+    def _remove(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
+        """Remove what serves nobody any more, where this host may; whether anything was removed."""
+        if not group.publisher.may_update:
+            return False
+        wanted = {record for kind in group.kinds for record in _wanted(kind, group.publisher)} | self._wanted_by_others(
+            group
+        )
+        over = {
+            record: kind
+            for kind in group.kinds
+            for record in tlsa.to_remove(
+                kind.known, kind.keys, group.publisher.owners, sets, wanted_elsewhere=wanted, now=self._means.clock()
+            )
+        }
+        refused = group.publisher.remove(over) if over else {}
+        for record, kind in over.items():
+            self._tell_change(kind, record, refused.get(record), "removed")
+        return len(refused) < len(over)
+
+    def _wanted_by_others(self, group: _Group) -> set[TlsaRecord]:
+        """The records of other certificates of this host, which may have the same services and the same keys."""
+        own = {kind.wish.spec.configured_label for kind in group.kinds}
+        certificates, found = self._means.certificates, set[TlsaRecord]()
+        for label in certificates.labels():
+            if label.partition("+")[0] not in own:
+                found |= {
+                    p.record for p in certificates.keys.published.load(label).publications if p.retired_at is None
+                }
+        return found
+
+    def _save(self, kind: _Kind, known: PublishedKeys) -> None:
+        if known != kind.known:
+            self._means.certificates.keys.published.save(kind.label, known)
+            kind.known = known
+
+    def _log_news(self, kind: _Kind, seen: PublishedKeys) -> None:
+        """A key that clients accept from now on is an event, as a key that they do not accept any more is."""
+        if kind.keys.following in seen.usable - kind.known.usable:
+            self._means.log(kind.label, "accepted", "the next key can be used: every client accepts it")
+
+    def _tell_change(self, kind: _Kind, record: TlsaRecord, error: AcmectlError | None, what: str) -> None:
+        if error is not None:
+            text = f"the TLSA record of {record.owner} was not {what}: {error.message}"
+            self._tell(kind.label, text, error.hint, is_error=True)
+            return
+        self._means.log(kind.label, what, f"TLSA record {record.owner} {record.association}")
+        self._tell(kind.label, f"{what} the TLSA record {record.owner} {record.association}")
+
+    def _tell_missing(self, kind: _Kind, missing: Sequence[tuple[str, str]], sets: Mapping[str, RecordSet]) -> None:
+        """What a person has to publish; at once where clients turn away from the key in use."""
+        hint = f"`acmectl cert tlsa {kind.wish.spec.configured_label}` prints the records"
+        for owner, pin in missing:
+            if pin == kind.keys.in_use and sets[owner].anywhere:
+                text = f"validating clients turn away: not every name server of `{owner}` has the TLSA record of the key in use"
+                self._tell(kind.label, text, hint, is_urgent=True)
+        if missing:
+            self._tell(kind.label, "TLSA records are missing in the zone", hint)
+
+    def _tell(
+        self, label: str, text: str, hint: str | None = None, *, is_error: bool = False, is_urgent: bool = False
+    ) -> None:
+        if is_error:
+            self._means.log(label, "TLSA failed", text)
+        self._news[KeyNews(label, text, hint, is_error, is_urgent)] = None
+
+
+def _wanted(kind: _Kind, publisher: Publisher) -> Iterator[TlsaRecord]:
+    for owner in publisher.owners:
+        for pin in kind.keys.wanted:
+            yield TlsaRecord(owner, association(pin))
