@@ -33,6 +33,7 @@ _COMMANDS = {
     "follower": "acmectl.cli.follower:follower",
     "cert": "acmectl.cli.cert:cert",
     "solvers": "acmectl.cli.solvers:solvers",
+    "targets": "acmectl.cli.targets:targets",
     "account": "acmectl.cli.account:account",
     "log": "acmectl.cli.log:log",
     "sandbox": "acmectl.cli.sandbox:sandbox",

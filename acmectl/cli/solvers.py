@@ -7,6 +7,7 @@ import click
 from acmectl.cli.context import as_json
 from acmectl.cli.render import solvers as render
 from acmectl.cli.render import words
+from acmectl.cli.render.options import option_json
 from acmectl.errors import SolverError, UsageError
 from acmectl.policy.health import ExitStatus
 
@@ -61,9 +62,7 @@ def show_(name: str, *, json: bool) -> int:
     its_own = providers if name == "lexicon" else ()
     if json:
         more = {"providers": list(its_own)} if its_own else {}
-        words.json_out(
-            {"solver": render.type_json(found) | {"options": [render.option_json(o) for o in options]} | more}
-        )
+        words.json_out({"solver": render.type_json(found) | {"options": [option_json(o) for o in options]} | more})
     else:
         render.type_(found, options)
         render.providers(its_own)

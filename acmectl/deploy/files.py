@@ -129,9 +129,11 @@ class FilesOptions(Options):
     check: Command = None
     """says whether the service could use the files in place; the old ones are put back where it fails. `[]`: nothing is run"""
     check_timeout: Duration = Field(default=_MINUTE, gt=timedelta(0))
+    """how long the check may take"""
     reload: Command = None
     """makes the service read its files again, once a run for all targets that have the same; `[]`: nothing is run"""
     reload_timeout: Duration = Field(default=_MINUTE, gt=timedelta(0))
+    """how long the reload may take"""
     verify: Annotated[tuple[Endpoint, ...], BeforeValidator(_empty_if_nothing)] = ()
     """where to see that the service has them: `[{address: ADDRESS, port: PORT, protocol: PROTOCOL, name: NAME}]`; `[]`: nowhere"""
     patience: Duration = Field(default=PATIENCE, gt=timedelta(0))

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from acmectl.cli.render.options import option_json
+from acmectl.cli.render.options import options as options_
 from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, hint, say, table
 
 if TYPE_CHECKING:
+    from acmectl.described_options import Option
     from acmectl.errors import AcmectlError
     from acmectl.master import Trial
     from acmectl.solvers.base import Capabilities
-    from acmectl.solvers.describing import Described, Option
+    from acmectl.solvers.describing import Described
 
 
 def types(described: Sequence[Described]) -> None:
@@ -39,11 +42,7 @@ def type_(one: Described, options: Sequence[Option]) -> None:
     if one.capabilities:
         rows += list(_abilities(one.capabilities))
     table([[(f"  {word}:", None), (text, None)] for word, text in rows])
-    for option in options:
-        need = "required" if option.required else f"default {option.default}" if option.default is not None else ""
-        click.echo(f"\n  {click.style(option.key, bold=True)}  {option.kind}{', ' if need else ''}{need}")
-        if option.meaning:
-            click.echo(f"      {option.meaning}")
+    options_(options)
 
 
 def providers(names: Sequence[str]) -> None:
@@ -78,17 +77,6 @@ def type_json(one: Described) -> dict[str, Any]:
         "ip": able.ip if able else None,
         "probe": able.probe if able else None,
         "error": one.error.message if one.error else None,
-    }
-
-
-def option_json(option: Option) -> dict[str, Any]:
-    """An option."""
-    return {
-        "key": option.key,
-        "type": option.kind,
-        "required": option.required,
-        "default": option.default,
-        "meaning": option.meaning,
     }
 
 
