@@ -84,6 +84,6 @@ def running_dovecot(place: Path, *, ecdsa: Path, rsa: Path) -> Iterator[Dovecot]
     )
     (place / "home").mkdir()
     shutil.chown(place / "home", "dovecot", "dovecot")
-    argv = ["dovecot", "-F", "-c", configuration]
+    argv: list[str | Path] = ["dovecot", "-F", "-c", configuration]
     with running_daemon(argv, log=place / "log", ports=ports, package="dovecot-imapd dovecot-pop3d") as daemon:
         yield Dovecot(daemon, place, *ports)

@@ -67,6 +67,6 @@ def running_exim(place: Path, files: Sequence[Path]) -> Iterator[Exim]:
     program, configuration = unpacked("exim4"), place / "exim.conf"
     named = {"program": program, "place": place, "files": " : ".join(map(str, files))}
     configuration.write_text(_CONFIGURATION.format(smtp=smtp, submissions=submissions, **named))
-    argv = [program, "-C", configuration, "-bdf", "-q1h"]
+    argv: list[str | Path] = [program, "-C", configuration, "-bdf", "-q1h"]
     with running_daemon(argv, log=place / "output", ports=ports, package="exim4-daemon-light") as daemon:
         yield Exim(daemon, place, *ports)

@@ -62,16 +62,20 @@ class Postfix:
         return self.place / "etc"
 
     @property
-    def main(self) -> Path:
-        return self.configuration / "main.cf"
-
-    @property
     def pid(self) -> int:
         """The master process, which a reload does not end."""
         return int((self.place / "queue" / "pid" / "master.pid").read_text("ascii"))
 
     def command(self, verb: str) -> list[str]:
         return ["postfix", "-c", str(self.configuration), verb]
+
+    @property
+    def check(self) -> list[str]:
+        return ["postconf", "-c", str(self.configuration), "-n"]
+
+    @property
+    def reload(self) -> list[str]:
+        return self.command("reload")
 
 
 @contextlib.contextmanager
@@ -87,7 +91,7 @@ def running_postfix(place: Path, chains: Sequence[Path], *, ports: Sequence[int]
     etc = place / "etc"
     (etc / "main.cf").write_text(_MAIN.format(place=place, chains=", ".join(map(str, chains))))
     (etc / "master.cf").write_text(_MASTER.format(smtp=smtp, submission=submission, submissions=submissions))
-    argv = ["postfix", "-c", etc, "start-fg"]
+    argv: list[str | Path] = ["postfix", "-c", etc, "start-fg"]
     with running_daemon(argv, log=place / "log", ports=ports, package="postfix") as daemon:
         postfix = Postfix(daemon, place, *ports)
         master = postfix.pid

@@ -1,0 +1,61 @@
+"""Certificates for Dovecot 2.3: a file for each kind of key, read again while clients are logged in."""
+
+from __future__ import annotations
+
+import imaplib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.mail_services import NAME, Look, Service
+from tests.integration.services import desk
+from tests.servers.dovecot import Dovecot, running_dovecot
+from tests.servers.places import open_place
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service[Dovecot]]:
+    with open_place("dovecot") as place:
+        follower, tls = desk(place, NAME), place / "tls"
+        target: dict[str, Any] = {"type": "dovecot", "directory": str(tls)}
+        follower.place_first(target)
+        with running_dovecot(place, ecdsa=tls / "site.pem", rsa=tls / "site-rsa.pem") as dovecot:
+            target |= {"check": dovecot.check, "reload": dovecot.reload}
+            looks = [Look(dovecot.imap, "imap"), Look(dovecot.pop3, "pop3"), Look(dovecot.imaps)]
+            yield Service(follower, dovecot, target, looks)
+
+
+@pytest.fixture(autouse=True)
+def _configured(service: Service[Dovecot]) -> None:
+    service.deploy()
+
+
+def test_dovecot_serves_each_new_certificate_of_both_kinds_without_a_restart(service: Service[Dovecot]) -> None:
+    service.deploy(verify=service.everywhere)
+    for version in ("-tls1_2", "-tls1_3"):
+        assert service.serves(service.renewed(), version)
+    assert service.program.daemon.process.poll() is None
+    assert service.standing()[1] == {"site.pem": "root:root 0400", "site-rsa.pem": "root:root 0400"}
+
+
+def test_clients_that_are_logged_in_survive_the_reload_of_dovecot(service: Service[Dovecot]) -> None:
+    with imaplib.IMAP4("127.0.0.1", service.program.imap, timeout=20) as session:
+        session.starttls(service.client())
+        session.login("somebody", "test")
+        service.renewed()
+        assert session.noop()[0] == "OK"
+
+
+def test_a_broken_configuration_of_dovecot_leaves_files_and_service_as_they_were(service: Service[Dovecot]) -> None:
+    said = service.refused(service.program.configuration, "no_such_setting = yes")
+    assert "Unknown setting: no_such_setting" in said
+
+
+def test_a_dovecot_that_was_not_reloaded_is_found_out(service: Service[Dovecot]) -> None:
+    before = service.renewed()
+    service.desk.issue()
+    service.deploy(reload=[], patience="1s")
+    said = service.desk.run(expect=1).err
+    for serial in before.values():
+        assert f"{serial:x}" in said, "what is still served is named"

@@ -1,0 +1,64 @@
+"""Certificates for Exim: a file for each kind of key, read again while sessions are open."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.mail_services import NAME, Look, Service
+from tests.integration.services import desk
+from tests.servers.exim import Exim, running_exim
+from tests.servers.places import open_place
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service[Exim]]:
+    with open_place("exim") as place:
+        follower, tls = desk(place, NAME), place / "tls"
+        target: dict[str, Any] = {"type": "exim", "directory": str(tls)}
+        follower.place_first(target)
+        with running_exim(place, [tls / "site.pem", tls / "site-rsa.pem"]) as exim:
+            target |= {"check": exim.check, "reload": exim.reload}
+            yield Service(follower, exim, target, [Look(exim.smtp, "smtp"), Look(exim.submissions)])
+
+
+@pytest.fixture(autouse=True)
+def _configured(service: Service[Exim]) -> None:
+    service.deploy()
+
+
+def test_exim_serves_each_new_certificate_of_both_kinds_without_a_restart(service: Service[Exim]) -> None:
+    service.deploy(verify=service.everywhere)
+    for version in ("-tls1_2", "-tls1_3"):
+        assert service.serves(service.renewed(), version)
+    assert service.program.daemon.process.poll() is None
+    assert service.standing()[1] == {"site.pem": "root:Debian-exim 0640", "site-rsa.pem": "root:Debian-exim 0640"}
+
+
+def test_sessions_that_are_open_survive_the_reload_of_exim(service: Service[Exim]) -> None:
+    with smtplib.SMTP("127.0.0.1", service.program.smtp, timeout=20) as session:
+        session.starttls(context=service.client())
+        service.renewed()
+        assert session.noop()[0] == 250
+
+
+def test_a_broken_configuration_of_exim_leaves_files_and_service_as_they_were(service: Service[Exim]) -> None:
+    said = service.refused(service.program.configuration, "no_such_option = yes")
+    assert 'main option "no_such_option" unknown' in said
+
+
+def test_exim_sees_new_files_by_itself_and_acmectl_waits_for_it(service: Service[Exim]) -> None:
+    service.desk.run()
+    service.deploy(reload=[])
+    assert service.serves(service.renewed())
+
+
+def test_files_that_the_user_of_exim_cannot_read_are_seen_to_end_starttls(service: Service[Exim]) -> None:
+    service.desk.run()
+    service.deploy(group="root", patience="1s")
+    assert "STARTTLS" in service.desk.run(expect=1).err
+    service.deploy()
+    assert service.serves(service.renewed())

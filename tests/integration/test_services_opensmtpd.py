@@ -1,0 +1,70 @@
+"""Certificates for OpenSMTPD, which is restarted.
+
+Debian 12 has 6.8.0p2, built with OpenSSL 3, with which it cannot end a handshake (OpenSMTPD issues 1171 and 1239): it shows its
+certificate, and fails to sign. So this is what is tested: the certificate that it shows, and that our verification is not content with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from acmectl.model.certificates import KeyType
+from tests.integration.mail_services import NAME, Look, Service
+from tests.integration.services import ECDSA, RSA, desk
+from tests.servers.opensmtpd import OpenSmtpd, running_opensmtpd
+from tests.servers.places import open_place
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service[OpenSmtpd]]:
+    with open_place("opensmtpd") as place:
+        follower, tls = desk(place, NAME, kinds=[ECDSA]), place / "tls"
+        target: dict[str, Any] = {"type": "opensmtpd", "directory": str(tls)}
+        follower.place_first(target)
+        with running_opensmtpd(place, tls / "site.pem") as smtpd:
+            target |= {"check": smtpd.check, "reload": smtpd.restart}
+            yield Service(follower, smtpd, target, [Look(smtpd.smtp, "smtp")])
+
+
+@pytest.fixture(autouse=True)
+def _configured(service: Service[OpenSmtpd]) -> None:
+    service.deploy(verify=[])
+    service.renewed()
+
+
+@pytest.mark.parametrize("kind", [RSA, ECDSA])
+def test_opensmtpd_shows_each_new_certificate_of_either_kind_after_a_restart(
+    service: Service[OpenSmtpd], kind: KeyType
+) -> None:
+    one = replace(service, desk=replace(service.desk, kinds=(kind,)))
+    one.deploy(verify=[])
+    for version in ("-tls1_2", "-tls1_3"):
+        pid = service.program.service.pid
+        assert one.serves(one.renewed(), version)
+        assert service.program.service.pid != pid
+    assert service.standing()[1] == {"site.pem": "root:root 0600"}
+
+
+def test_an_opensmtpd_that_cannot_end_a_handshake_is_found_out(service: Service[OpenSmtpd]) -> None:
+    service.deploy(patience="1s")
+    said = service.desk.run(expect=1).err
+    assert f"port {service.program.smtp} on 127.0.0.1" in said
+
+
+def test_a_broken_configuration_of_opensmtpd_leaves_files_and_service_as_they_were(
+    service: Service[OpenSmtpd],
+) -> None:
+    pid = service.program.service.pid
+    assert "syntax error" in service.refused(service.program.configuration, "no such directive")
+    assert service.program.service.pid != pid
+
+
+def test_a_key_that_opensmtpd_finds_too_open_is_put_back_as_it_was(service: Service[OpenSmtpd]) -> None:
+    standing = service.standing()
+    service.deploy(verify=[], key_mode="0660")
+    assert "insecure permissions: must be at most" in service.desk.run(expect=1).err
+    assert service.standing() == standing

@@ -1,0 +1,72 @@
+"""Certificates for OpenLDAP's slapd, which has one at a time: by a restart, or by a change of `cn=config` to what it is."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from acmectl.model.certificates import KeyType
+from tests.integration.mail_services import NAME, Look, Service
+from tests.integration.services import ECDSA, RSA, desk
+from tests.servers.places import open_place
+from tests.servers.slapd import Slapd, running_slapd
+
+_BIND = bytes.fromhex("300c020101600702010304008000")  # RFC 4511 section 4.2: anonymous, simple, version 3
+_BOUND = bytes.fromhex("300c02010161070a010004000400")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service[Slapd]]:
+    with open_place("slapd") as place:
+        follower, tls = desk(place, NAME, kinds=[ECDSA]), place / "tls"
+        target: dict[str, Any] = {"type": "slapd", "directory": str(tls)}
+        follower.place_first(target)
+        with running_slapd(place, tls / "site.pem") as slapd:
+            target |= {"check": slapd.check, "reload": slapd.read_again}
+            yield Service(follower, slapd, target, [Look(slapd.ldap, "ldap"), Look(slapd.ldaps)])
+
+
+@pytest.fixture(autouse=True)
+def _configured(service: Service[Slapd]) -> None:
+    service.deploy()
+    service.renewed()
+
+
+@pytest.mark.parametrize("kind", [RSA, ECDSA])
+def test_slapd_serves_each_new_certificate_of_either_kind_without_a_restart(
+    service: Service[Slapd], kind: KeyType
+) -> None:
+    pid = service.program.service.pid
+    one = replace(service, desk=replace(service.desk, kinds=(kind,)))
+    one.deploy(verify=service.everywhere)
+    for version in ("-tls1_2", "-tls1_3"):
+        assert one.serves(one.renewed(), version)
+    assert service.program.service.pid == pid
+    assert service.standing()[1] == {"site.pem": "root:openldap 0640"}
+
+
+def test_connections_that_are_open_survive_when_slapd_reads_its_files_again(service: Service[Slapd]) -> None:
+    service.desk.issue()
+    with (
+        socket.create_connection(("127.0.0.1", service.program.ldaps), timeout=20) as plain,
+        service.client().wrap_socket(plain, server_hostname=NAME) as session,
+    ):
+        service.renewed()
+        session.sendall(_BIND)
+        assert session.recv(100) == _BOUND
+
+
+def test_slapd_serves_each_new_certificate_after_a_restart(service: Service[Slapd]) -> None:
+    service.deploy(reload=service.program.restart)
+    pid = service.program.service.pid
+    assert service.serves(service.renewed())
+    assert service.program.service.pid != pid
+
+
+def test_a_broken_configuration_of_slapd_leaves_files_and_service_as_they_were(service: Service[Slapd]) -> None:
+    said = service.refused(service.program.configuration, "olcLogLevel: nonsense")
+    assert "nonsense" in said
