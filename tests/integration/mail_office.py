@@ -60,6 +60,10 @@ class Office:
         keys = {self.record(), self.record("next-key.pem")}
         return len(keys) == 2 and self.is_published(*keys)
 
+    def is_known(self) -> bool:
+        """Whether clients get the records of the key in use and of the next one."""
+        return self.is_remembered(self.record(), self.record("next-key.pem"))
+
 
 @contextmanager
 def mail_office(directory: Path, *, ttl: int, tlsa: bool = False, **options: Any) -> Iterator[Office]:

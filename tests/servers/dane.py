@@ -134,7 +134,7 @@ class Clients:
     def __init__(self) -> None:
         require("posttls-finger", "postfix")
         require("ldns-dane", "ldnsutils")
-        self.phase = "begin"
+        self.phase = ""
         self.looks: list[Look] = []
         self._changed = threading.Condition()
         self._stopping = threading.Event()
@@ -159,8 +159,8 @@ class Clients:
         return [look for look in self.looks if not look.verified]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many looks of each client got through, for each phase."""
-        phases = dict.fromkeys(look.phase for look in self.looks)
+        """How many looks of each client got through, for each phase that the test has named."""
+        phases = dict.fromkeys(look.phase for look in self.looks if look.phase)
         return {p: _each([look for look in self.looks if look.phase == p and look.verified]) for p in phases}
 
     def stop(self) -> None:

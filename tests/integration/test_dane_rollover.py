@@ -1,0 +1,119 @@
+"""Three changes of a key that is published as TLSA records, under the eyes of validating clients: none of them ever fails.
+
+The host does what cron would: `acmectl follower run`, again and again. In the second change nearly every run is killed, at one effect after the
+other; in the third, one of the two name servers is left behind.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.integration.hosts import await_true
+from tests.integration.mail_office import LABEL, Office, mail_office
+from tests.servers.dane import SMTP, ZONE, Clients, looking_clients
+from tests.stories.zygote import Zygote
+
+LOOKS = 5
+TTL = 3  # seconds
+PATIENCE = 60.0  # seconds, on a busy machine
+PAUSE = 0.2  # seconds between two runs
+EFFECTS = ["open", "os.rename", "os.remove", "os.mkdir", "subprocess.Popen", "socket.connect", "socket.sendto"]
+STRIDE = 3  # effects from one kill to the next
+
+Cron = Callable[[], str]
+
+
+def test_validating_clients_get_through_three_changes_of_the_key(tmp_path: Path) -> None:
+    with mail_office(tmp_path, ttl=TTL, tlsa=True) as office, running(office) as runs:
+        until(office.is_settled, runs.undisturbed)
+        await_true(office.is_known, what="the first records at the resolver, which may remember that there were none")
+        with looking_clients() as clients:
+            look(clients, "at first")
+            change(office, clients, "first", runs.undisturbed)
+            change(office, clients, "killed", runs.killed)
+            assert runs.kills >= LOOKS
+            change_with_a_server_behind(office, clients, runs.undisturbed)
+            assert clients.failures() == []
+            assert len(clients.counts()) == 8
+            assert all(n >= LOOKS for counts in clients.counts().values() for n in counts.values()), clients.counts()
+
+
+def change(office: Office, clients: Clients, which: str, run: Cron) -> None:
+    """A new key is asked for, used when clients know it, and the old one forgotten when no client needs it."""
+    new = office.record("next-key.pem")
+    office.host.run("cert", "renew", "--new-key", LABEL)
+    until(lambda: office.record() == new, run)
+    look(clients, f"{which}: new key in use")
+    until(office.is_settled, run)
+    look(clients, f"{which}: old record removed")
+
+
+def change_with_a_server_behind(office: Office, clients: Clients, run: Cron) -> None:
+    """Somebody removes the record of the next key, and then it is published at one server only: it is not used for so long."""
+    world, old, new = office.world, office.record(), office.record("next-key.pem")
+    office.publish(old)
+    await_true(lambda: office.is_published(old), what="the change at the second name server")
+    world.knot.freeze(ZONE)
+    office.host.run("cert", "renew", "--new-key", LABEL)
+    until(lambda: new in world.published(SMTP), run)
+    long_enough = time.monotonic() + 2 * TTL
+    until(lambda: time.monotonic() > long_enough, run)
+    assert office.record() == old
+    look(clients, "one server behind")
+    world.knot.thaw(ZONE)
+    until(lambda: office.record() == new, run)
+    look(clients, "behind: new key in use")
+    until(office.is_settled, run)
+    look(clients, "behind: old record removed")
+
+
+def look(clients: Clients, phase: str) -> None:
+    """Let clients look some times at things as they are now."""
+    clients.phase = phase
+    clients.await_looks(LOOKS + 1)  # the first of them may have begun before
+
+
+def until(condition: Callable[[], bool], run: Cron) -> None:
+    """Run as cron does, until something is so."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        said = run()
+        assert time.monotonic() < end, f"in vain; the last run said:\n{said}"
+        time.sleep(PAUSE)  # bounded polling for a condition
+
+
+class Runs:
+    """The host's runs. A killed one ends by SIGKILL some effects later than the one before, until one gets to its end; and so on."""
+
+    def __init__(self, zygote: Zygote, directory: Path) -> None:
+        self.kills = 0
+        self._zygote, self._directory, self._effect = zygote, directory, 1
+
+    def undisturbed(self) -> str:
+        status = self._zygote.run(self._directory, "follower", "run")
+        assert status == 0, self._said()
+        return self._said()
+
+    def killed(self) -> str:
+        status = self._zygote.run(self._directory, "follower", "run", kill=(EFFECTS, self._effect))
+        assert status in {0, -signal.SIGKILL}, self._said()
+        self.kills += status != 0
+        self._effect = self._effect + STRIDE if status else 1 + self._effect % STRIDE
+        return self._said()
+
+    def _said(self) -> str:
+        return (self._directory / "output").read_text()
+
+
+@contextmanager
+def running(office: Office) -> Iterator[Runs]:
+    """The runs of the office's host, none of which outlives the block."""
+    zygote = Zygote()
+    try:
+        yield Runs(zygote, office.host.directory)
+    finally:
+        zygote.end()
