@@ -1,0 +1,315 @@
+"""Which keys the DNS should speak of, and when every client accepts one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, association
+from acmectl.policy import tlsa
+from acmectl.policy.tlsa import Keys
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MAIL, WEB = "_25._tcp.a.test", "_443._tcp.a.test"
+OLD, NEXT, FORMER = "AAAA", "BBBB", "CCCC"
+OF_A_CA = "2 1 1 00ff"
+BOTH = Keys(OLD, NEXT, deployed=True)
+NOTHING = PublishedKeys()
+
+
+def seen(
+    *pins: str, lag: frozenset[str] = frozenset(), ttl: timedelta = HOUR, others: frozenset[str] = frozenset()
+) -> RecordSet:
+    """A record set with these keys, those in `lag` not at every server yet."""
+    everywhere = frozenset(map(association, pins)) | others
+    return RecordSet(everywhere, everywhere | frozenset(map(association, lag)), ttl)
+
+
+def look(known: PublishedKeys, found: RecordSet, *, keys: Keys = BOTH, now: datetime = NOW) -> PublishedKeys:
+    return tlsa.observe(known, keys, [MAIL], {MAIL: found}, ttl=HOUR, now=now)
+
+
+def of(known: PublishedKeys, pin: str, owner: str = MAIL) -> Publication:
+    found = known.find(owner, pin)
+    assert found is not None
+    return found
+
+
+def test_a_key_is_accepted_longer_than_the_time_to_live_after_it_was_seen() -> None:
+    known = look(NOTHING, seen(OLD))
+    known = look(known, seen(OLD, NEXT), now=NOW + HOUR)
+    at = tlsa.accepted_from(of(known, NEXT))
+    assert at == NOW + HOUR + 1.1 * HOUR
+    assert NEXT not in look(known, seen(OLD, NEXT), now=at - timedelta(seconds=1)).usable
+    assert NEXT in look(known, seen(OLD, NEXT), now=at).usable
+
+
+def test_the_time_to_live_that_counts_is_that_of_the_set_without_the_key() -> None:
+    known = look(NOTHING, seen(OLD, ttl=DAY))
+    known = look(known, seen(OLD, NEXT, ttl=timedelta(minutes=1)))
+    assert tlsa.accepted_from(of(known, NEXT)) == NOW + 1.1 * DAY
+
+
+def test_a_short_time_to_live_has_a_second_to_spare() -> None:
+    known = tlsa.observe(NOTHING, BOTH, [MAIL], {MAIL: seen(OLD, NEXT, ttl=HOUR / 3600)}, ttl=HOUR / 3600, now=NOW)
+    assert tlsa.accepted_from(of(known, NEXT)) == NOW + timedelta(seconds=2)
+
+
+def test_a_record_that_one_server_lacks_is_not_seen() -> None:
+    known = look(NOTHING, seen(OLD, lag=frozenset({NEXT})))
+    assert of(known, NEXT).seen_at is None
+    assert tlsa.accepted_from(of(known, NEXT)) is None
+
+
+def test_a_record_that_was_gone_for_a_while_is_waited_for_again() -> None:
+    known = look(NOTHING, seen(OLD, NEXT))
+    known = look(known, seen(OLD), now=NOW + 2 * HOUR)
+    assert known.usable == {OLD}
+    known = look(known, seen(OLD, NEXT), now=NOW + 3 * HOUR)
+    assert of(known, NEXT).seen_at == NOW + 3 * HOUR
+    assert known.usable == {OLD}
+
+
+def test_a_moment_to_come_counts_from_now() -> None:
+    known = look(NOTHING, seen(OLD, NEXT), now=NOW + DAY)
+    assert of(look(known, seen(OLD, NEXT)), NEXT).seen_at == NOW
+
+
+def test_a_name_that_cannot_be_looked_at_makes_no_key_usable() -> None:
+    known = look(NOTHING, seen(OLD, NEXT))
+    known = tlsa.observe(known, BOTH, [MAIL], {}, ttl=HOUR, now=NOW + DAY)
+    assert known.usable == frozenset()
+    assert of(known, NEXT).seen_at == NOW
+
+
+def test_every_service_must_have_the_record() -> None:
+    sets = {MAIL: seen(OLD, NEXT), WEB: seen(OLD)}
+    known = tlsa.observe(NOTHING, BOTH, [MAIL, WEB], sets, ttl=HOUR, now=NOW)
+    known = tlsa.observe(known, BOTH, [MAIL, WEB], sets, ttl=HOUR, now=NOW + DAY)
+    assert known.usable == {OLD}
+
+
+def test_the_first_key_is_usable_where_there_are_no_records_at_all() -> None:
+    first = Keys(None, NEXT)
+    assert look(NOTHING, RecordSet(), keys=first).usable == {NEXT}
+    assert look(NOTHING, seen(others=frozenset({OF_A_CA})), keys=first).usable == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("keys", "found", "pins"),
+    [
+        (BOTH, RecordSet(), [OLD, NEXT]),
+        (replace(BOTH, deployed=False), RecordSet(), []),
+        (Keys(None, NEXT), RecordSet(), []),
+        (Keys(None, NEXT), seen(others=frozenset({OF_A_CA})), [NEXT]),
+        (replace(BOTH, deployed=False), seen(FORMER), [OLD, NEXT]),
+        (BOTH, seen(OLD, NEXT), []),
+        (BOTH, seen(OLD, lag=frozenset({NEXT})), [NEXT]),
+        (replace(BOTH, distrusted=frozenset({OLD})), seen(FORMER), [NEXT]),
+    ],
+)
+def test_records_are_added_beside_others_and_first_once_services_have_the_certificate(
+    keys: Keys, found: RecordSet, pins: list[str]
+) -> None:
+    assert tlsa.to_add(keys, [MAIL], {MAIL: found}) == tuple((MAIL, pin) for pin in pins)
+    assert tlsa.to_add(keys, [MAIL], {}) == ()
+
+
+def test_what_is_added_is_ours_unless_somebody_had_it_there_before() -> None:
+    known = look(NOTHING, seen(OLD, lag=frozenset({NEXT})))
+    known = tlsa.announced(
+        known, [(MAIL, NEXT), (WEB, NEXT)], {MAIL: seen(OLD, lag=frozenset({NEXT})), WEB: RecordSet()}
+    )
+    assert not of(known, NEXT).is_ours
+    assert of(known, NEXT, WEB).is_ours
+    assert tlsa.announced(known, [(WEB, NEXT)], {WEB: seen(NEXT)}) == known
+
+
+AFTER = Keys(NEXT, FORMER, deployed=True)
+
+
+def ours(*pins: str) -> PublishedKeys:
+    return PublishedKeys(tuple(Publication(MAIL, pin, is_ours=True, seen_at=NOW - DAY, lives_for=HOUR) for pin in pins))
+
+
+def gone(
+    known: PublishedKeys,
+    found: RecordSet,
+    *,
+    keys: Keys = AFTER,
+    now: datetime = NOW,
+    elsewhere: tuple[TlsaRecord, ...] = (),
+) -> tuple[TlsaRecord, ...]:
+    known = look(known, found, keys=keys, now=now)
+    return tlsa.to_remove(known, keys, [MAIL], {MAIL: found}, wanted_elsewhere=elsewhere, now=now)
+
+
+def test_a_former_key_is_removed_once_it_served_nobody_for_its_time_to_live() -> None:
+    found = seen(OLD, NEXT, FORMER)
+    known = look(ours(OLD, NEXT), found, keys=AFTER)
+    assert of(known, OLD).retired_at == NOW
+    assert gone(known, found, now=NOW + HOUR) == ()
+    assert gone(known, found, now=NOW + 1.1 * HOUR) == (TlsaRecord(MAIL, association(OLD)),)
+
+
+def test_a_former_key_stays_while_a_service_may_have_it() -> None:
+    found = seen(OLD, NEXT, FORMER)
+    behind = replace(AFTER, deployed=False)
+    known = look(ours(OLD, NEXT), found, keys=AFTER)
+    assert gone(known, found, keys=behind, now=NOW + DAY) == ()
+    known = look(known, found, keys=behind, now=NOW + DAY)
+    assert of(known, OLD).retired_at is None
+
+
+def test_a_compromised_key_goes_as_soon_as_it_serves_nobody() -> None:
+    found = seen(OLD, NEXT, FORMER)
+    compromised = replace(AFTER, distrusted=frozenset({OLD}))
+    assert gone(ours(OLD, NEXT), found, keys=compromised) == (TlsaRecord(MAIL, association(OLD)),)
+    assert gone(ours(OLD, NEXT), found, keys=replace(compromised, deployed=False)) == ()
+
+
+def test_nothing_is_removed_that_others_published_or_need() -> None:
+    found = seen(OLD, NEXT, FORMER, others=frozenset({OF_A_CA}))
+    known = look(ours(OLD, NEXT), found, keys=AFTER)
+    strangers = replace(known, publications=tuple(replace(p, is_ours=False) for p in known.publications))
+    later = NOW + DAY
+    assert gone(strangers, found, now=later) == ()
+    assert gone(known, found, now=later, elsewhere=(TlsaRecord(MAIL, association(OLD)),)) == ()
+    assert gone(known, seen(OLD), now=later) == ()  # the key in use is missing
+    assert [r.association for r in gone(known, found, now=later)] == [association(OLD)]
+
+
+def test_a_record_that_is_gone_is_forgotten() -> None:
+    known = look(ours(OLD, NEXT), seen(NEXT, FORMER), keys=AFTER)
+    assert known.find(MAIL, OLD) is None
+    unseen = tlsa.observe(ours(OLD, NEXT), AFTER, [MAIL], {}, ttl=HOUR, now=NOW)
+    assert of(unseen, OLD).retired_at == NOW
+
+
+def test_the_records_of_a_service_that_is_not_listed_any_more_go_too() -> None:
+    keys = Keys(OLD, None, deployed=True)
+    sets = {MAIL: seen(OLD), WEB: seen(OLD)}
+    known = replace(ours(OLD), publications=(*ours(OLD).publications, replace(ours(OLD).publications[0], owner=WEB)))
+    known = tlsa.observe(known, keys, [WEB], sets, ttl=HOUR, now=NOW)
+    removed = tlsa.to_remove(known, keys, [WEB], sets, wanted_elsewhere=(), now=NOW + DAY)
+    assert removed == (TlsaRecord(MAIL, association(OLD)),)
+
+
+def settled(keys: Keys = BOTH) -> PublishedKeys:
+    known = look(NOTHING, seen(OLD, NEXT), keys=keys)
+    return look(known, seen(OLD, NEXT), keys=keys, now=NOW + 2 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("known", "keys", "after", "due", "looks"),
+    [
+        (settled(), BOTH, HOUR, False, False),
+        (settled(), BOTH, HOUR, True, True),
+        (settled(), BOTH, DAY, False, True),
+        (settled(), BOTH, -HOUR, False, True),
+        (NOTHING, BOTH, HOUR, False, True),
+        (settled(), Keys(OLD, FORMER, deployed=True), HOUR, False, True),
+        (look(NOTHING, seen(OLD, NEXT)), BOTH, -timedelta(minutes=90), False, False),
+        (look(NOTHING, seen(OLD, NEXT)), BOTH, HOUR, False, True),
+        (look(NOTHING, seen(OLD)), BOTH, -timedelta(minutes=90), False, True),
+        (look(ours(OLD, FORMER), seen(OLD, FORMER), keys=Keys(OLD, None)), Keys(OLD, None), -HOUR, False, False),
+        (
+            look(ours(OLD, FORMER), seen(OLD, FORMER), keys=Keys(OLD, None)),
+            Keys(OLD, None, deployed=True),
+            -HOUR,
+            False,
+            True,
+        ),
+        (
+            look(ours(OLD, FORMER), seen(OLD, FORMER), keys=Keys(OLD, None, deployed=True)),
+            Keys(OLD, None, deployed=True),
+            HOUR,
+            False,
+            True,
+        ),
+        (
+            look(ours(OLD, FORMER), seen(OLD, FORMER), keys=Keys(OLD, None, deployed=True)),
+            Keys(OLD, None, deployed=True),
+            -HOUR * 2,
+            False,
+            False,
+        ),
+    ],
+)
+def test_name_servers_are_asked_when_something_may_be_found_out_or_done(
+    known: PublishedKeys,
+    keys: Keys,
+    after: timedelta,
+    due: bool,  # noqa: FBT001  # a row of the table
+    looks: bool,  # noqa: FBT001  # a row of the table
+) -> None:
+    assert tlsa.needs_look(known, keys, [MAIL], NOW + 2 * HOUR + after, due=due) is looks
+
+
+def test_what_a_key_waits_for_is_told() -> None:
+    assert tlsa.wait_for(NEXT, NOTHING) == "no TLSA record of it was seen yet"
+    known = look(NOTHING, seen(OLD))
+    assert tlsa.wait_for(NEXT, known) == f"not every name server has its TLSA record at `{MAIL}`"
+    told = tlsa.wait_for(NEXT, look(known, seen(OLD, NEXT)))
+    assert told == "every client accepts it from 2026-11-22 13:06:00 UTC on, if all name servers still have it"
+
+
+def test_a_service_may_get_back_a_key_that_the_dns_still_speaks_of() -> None:
+    known = look(NOTHING, seen(OLD))
+    assert tlsa.is_published(FORMER, NOTHING)
+    assert tlsa.is_published(OLD, known)
+    assert not tlsa.is_published(NEXT, known)
+    assert not tlsa.is_published(FORMER, known)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 7200), st.sampled_from(["run", "change", "lag", "forget", "stranger"])), max_size=60
+    ),
+    st.integers(1, 5000),
+)
+def test_no_resolver_ever_holds_a_set_without_the_key_that_services_have(
+    steps: list[tuple[int, str]], seconds: int
+) -> None:
+    """One resolver asks a server that lags, the other one that does not; each keeps what it got for as long as it may."""
+    ttl = timedelta(seconds=seconds)
+    now, number = NOW, 2
+    pins = [f"{n:04d}" for n in range(200)]
+    keys = Keys(pins[0], pins[1], deployed=True)
+    zone = second = frozenset({pins[0]})
+    caches = {0: (zone, NOW + ttl), 1: (second, NOW + ttl)}
+    known, wants = PublishedKeys(), False
+
+    def sets() -> dict[str, RecordSet]:
+        texts = [frozenset(map(association, one)) for one in (zone, second)]
+        return {MAIL: RecordSet(texts[0] & texts[1], texts[0] | texts[1], ttl)}
+
+    for pause, step in steps:
+        now += timedelta(seconds=pause)
+        if step == "lag":
+            second = zone
+        elif step == "change":
+            wants = True
+        elif step == "forget":
+            known = PublishedKeys()
+        elif step == "stranger":
+            zone -= {keys.following or ""}
+        else:
+            known = tlsa.observe(known, keys, [MAIL], sets(), ttl=ttl, now=now)
+            added = tlsa.to_add(keys, [MAIL], sets())
+            known = tlsa.announced(known, added, sets())
+            zone |= {pin for _, pin in added}
+            over = tlsa.to_remove(known, keys, [MAIL], sets(), wanted_elsewhere=(), now=now)
+            zone -= {pin for pin in zone if TlsaRecord(MAIL, association(pin)) in over}
+            if wants and keys.following in known.usable:
+                keys, number, wants = Keys(keys.following, pins[number], deployed=True), number + 1, False
+        for cache, server in ((0, zone), (1, second)):
+            if caches[cache][1] <= now:
+                caches[cache] = (server, now + ttl)
+        assert all(keys.in_use in records for records, _ in caches.values())
