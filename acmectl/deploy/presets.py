@@ -125,12 +125,14 @@ PRESETS: Mapping[str, Preset] = {
         reload=("systemctl", "restart", "opensmtpd"),
         verify=((Protocol.SMTP, 25),),
         serves_one_kind=True,
-        note="OpenSMTPD refuses keys that others can read, and cannot read a certificate again: it is restarted",
+        note="OpenSMTPD refuses keys that others can read, and cannot read a certificate again: it is restarted. "
+        "Debian 12's (6.8.0p2, older than OpenSSL 3) cannot end a TLS handshake, whatever its certificate",
     ),
     "postfix": Preset(
         service="Postfix 3.4 and later",
         directory="/etc/postfix/tls",
-        check=("postfix", "check"),
+        # `postfix check` says what it finds to terminals alone, so that nobody would know why it failed under cron
+        check=("postconf", "-n"),
         reload=("postfix", "reload"),
         verify=((Protocol.SMTP, 25),),
     ),

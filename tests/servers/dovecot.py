@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.commands import checking, reloading
 from tests.servers.daemon import Daemon, running_daemon, unused_ports
 
 _CONFIGURATION = """base_dir = {place}/run
@@ -67,11 +68,11 @@ class Dovecot:
 
     @property
     def check(self) -> list[str]:
-        return ["doveconf", "-c", str(self.configuration), "-n"]
+        return checking("dovecot", "-c", self.configuration)
 
     @property
     def reload(self) -> list[str]:
-        return ["doveadm", "-c", str(self.configuration), "reload"]
+        return reloading("dovecot", "-c", self.configuration)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.commands import checking
 from tests.servers.daemon import Daemon, running_daemon, unused_ports
 from tests.servers.unpacked import unpacked
 
@@ -45,7 +46,7 @@ class Exim:
 
     @property
     def check(self) -> list[str]:
-        return [unpacked("exim4"), "-C", str(self.configuration), "-bV"]
+        return checking("exim", "-C", self.configuration, program=unpacked("exim4"))
 
     @property
     def reload(self) -> list[str]:

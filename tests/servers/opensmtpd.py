@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.commands import checking
 from tests.servers.daemon import unused_ports
 from tests.servers.detached import Detached, running_detached
 from tests.servers.unpacked import unpacked
@@ -44,7 +45,7 @@ class OpenSmtpd:
 
     @property
     def check(self) -> list[str]:
-        return [unpacked("smtpd"), "-n", "-f", str(self.configuration)]
+        return checking("opensmtpd", "-f", self.configuration, program=unpacked("smtpd"))
 
     @property
     def restart(self) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.hosts import await_true
+from tests.servers.commands import checking, reloading
 from tests.servers.daemon import Daemon, running_daemon, unused_ports
 
 _MAIN = """compatibility_level = 3.6
@@ -71,11 +72,11 @@ class Postfix:
 
     @property
     def check(self) -> list[str]:
-        return ["postconf", "-c", str(self.configuration), "-n"]
+        return checking("postfix", "-c", self.configuration)
 
     @property
     def reload(self) -> list[str]:
-        return self.command("reload")
+        return reloading("postfix", "-c", self.configuration)
 
 
 @contextlib.contextmanager

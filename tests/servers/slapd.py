@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from tests.servers.commands import checking
 from tests.servers.daemon import path, require, unused_ports
 from tests.servers.detached import Detached, running_detached
 
@@ -58,7 +59,7 @@ class Slapd:
 
     @property
     def check(self) -> list[str]:
-        return ["slaptest", "-u", "-F", str(self.place / "conf")]
+        return checking("slapd", "-F", self.place / "conf")
 
     @property
     def restart(self) -> list[str]:
