@@ -43,7 +43,7 @@ class Announced:
 
 def keys_of(at_hand: KeysAtHand, installed: Installed | None, *, deployed: bool = False) -> Keys:
     """The keys of a certificate; the one of a CSR is known by the certificate that was issued for it."""
-    in_use = installed.spki if installed else at_hand.in_use.spki if at_hand.in_use else None
+    in_use = installed.spki if installed else at_hand.serving
     following = at_hand.following
     return Keys(in_use, None if following == in_use else following, deployed, at_hand.distrusted)
 

@@ -36,7 +36,7 @@ class KeysAtHand:
     """What there is to choose from; `distrusted` are pins of keys that were revoked as compromised.
 
     `usable` are those that every client accepts where keys are published; None where none are. `left` is the pin of a key that a person
-    wants replaced.
+    wants replaced, `elsewhere` that of a key that is in use, and not on this host.
     """
 
     imposed: ImposedKey | None = None
@@ -45,19 +45,24 @@ class KeysAtHand:
     distrusted: frozenset[str] = frozenset()
     usable: frozenset[str] | None = None
     left: str | None = None
+    elsewhere: str | None = None
 
     @property
     def following(self) -> str | None:
         """The pin of the key that comes after the one in use, if there is one already."""
         key = self.imposed or self.prepared
-        if key is None or key.spki in self.distrusted or (self.in_use is not None and key.spki == self.in_use.spki):
+        if key is None or key.spki in self.distrusted or key.spki == self.serving:
             return None
         return key.spki
 
+    @property
+    def serving(self) -> str | None:
+        """The pin of the key that services have, wherever it is."""
+        return self.in_use.spki if self.in_use is not None else self.elsewhere
+
     def is_accepted(self, spki: str) -> bool:
         """Whether clients accept the key; also the one in use, which they have to."""
-        in_use = self.in_use is not None and self.in_use.spki == spki
-        return self.usable is None or in_use or spki in self.usable
+        return self.usable is None or spki == self.serving or spki in self.usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +106,10 @@ def waits(at_hand: KeysAtHand) -> str | None:
 
     A successor of a compromised key does not wait.
     """
-    key = at_hand.imposed or (at_hand.prepared if at_hand.in_use is None else None)
+    key = at_hand.imposed or (at_hand.prepared if at_hand.serving is None else None)
     if key is None or at_hand.is_accepted(key.spki):
         return None
-    if at_hand.in_use is not None and at_hand.in_use.spki in at_hand.distrusted:
-        return None
-    return key.spki
+    return None if at_hand.serving in at_hand.distrusted else key.spki
 
 
 def is_prepared(spec: CertificateSpec, at_hand: KeysAtHand) -> bool:

@@ -19,7 +19,7 @@ from acmectl.model.certificates import CertificateSpec, ImposedKey, KeyType
 from acmectl.model.names import Identifier
 from acmectl.policy.key_choice import KeyAtHand, KeysAtHand
 from acmectl.storage import folders
-from acmectl.storage.inspection import CURRENT, KEY
+from acmectl.storage.inspection import CSR, CURRENT, KEY
 from acmectl.storage.memory import Memory
 from acmectl.storage.published_keys import PublishedKeysStore
 
@@ -107,14 +107,15 @@ class CertificateKeys:
 
     def at_hand(self, spec: CertificateSpec) -> KeysAtHand:
         """What there is to choose the next key from. Raises as `imposed` does."""
-        published = self.published.load(spec.label)
+        published, in_use = self.published.load(spec.label), self._in_use(spec.label)
         return KeysAtHand(
             imposed=self.imposed(spec),
-            in_use=self._in_use(spec.label),
+            in_use=in_use,
             prepared=self._at_hand(spec.label, PREPARED) if spec.prepare_key else None,
             distrusted=self.distrusted(),
             usable=published.usable if spec.pinned else None,
             left=published.left,
+            elsewhere=self._elsewhere(spec.label) if spec.pinned and in_use is None else None,
         )
 
     def in_use(self, label: str) -> Path:
@@ -129,6 +130,12 @@ class CertificateKeys:
                 found = self._key(self.in_use(label))
                 return KeyAtHand(found.spki, found.key_type)
         return None
+
+    def _elsewhere(self, label: str) -> str | None:
+        """The pin of the key in use, where a person's CSR is all that is on this host."""
+        path = self.path(label, CURRENT) / CSR
+        with folders.translated(f"read `{path}`"):
+            return self._csr(path).spki if folders.exists(path) else None
 
     def _at_hand(self, label: str, name: str) -> KeyAtHand | None:
         path = self.path(label, name)

@@ -104,3 +104,67 @@ def test_a_certificate_for_another_key_than_the_wanted_one_is_due(
     installed: Installed, imposed: ImposedKey | None, reason: str | None
 ) -> None:
     assert key_choice.key_changed(NEW, installed, imposed) == reason
+
+
+PINNED = replace(BOTH, pinned=True)
+CHANGING = replace(PINNED, reuse_key=False)
+NONE, ALL = frozenset[str](), frozenset({"old", "next", "admin's"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "at_hand", "source"),
+    [
+        (PINNED, KeysAtHand(in_use=OLD, prepared=NEXT, usable=ALL), Source.IN_USE),
+        (PINNED, KeysAtHand(in_use=OLD, prepared=NEXT, usable=ALL, left="old"), Source.PREPARED),
+        (PINNED, KeysAtHand(in_use=OLD, prepared=NEXT, usable=NONE, left="old"), Source.IN_USE),
+        (PINNED, KeysAtHand(in_use=OLD, prepared=NEXT, usable=ALL, left="an earlier one"), Source.IN_USE),
+        (CHANGING, KeysAtHand(in_use=OLD, prepared=NEXT, usable=ALL), Source.PREPARED),
+        (CHANGING, KeysAtHand(in_use=OLD, prepared=NEXT, usable=NONE), Source.IN_USE),
+        (CHANGING, KeysAtHand(in_use=OLD, prepared=None, usable=ALL), Source.IN_USE),
+        (PINNED, KeysAtHand(in_use=RSA, prepared=NEXT, usable=NONE), Source.IN_USE),
+        (PINNED, KeysAtHand(in_use=RSA, prepared=NEXT, usable=ALL), Source.PREPARED),
+        (PINNED, KeysAtHand(in_use=OLD, prepared=NEXT, usable=NONE, distrusted=frozenset({"old"})), Source.PREPARED),
+        (PINNED, KeysAtHand(prepared=NEXT, usable=ALL), Source.PREPARED),
+        (PINNED, KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE), Source.IMPOSED),
+        (REUSING, KeysAtHand(in_use=OLD, left="old"), Source.NEW),
+        (BOTH, KeysAtHand(in_use=OLD, prepared=NEXT, left="old"), Source.PREPARED),
+    ],
+)
+def test_a_published_key_is_kept_until_every_client_accepts_the_next_one(
+    spec: CertificateSpec, at_hand: KeysAtHand, source: Source
+) -> None:
+    assert key_choice.choose(spec, at_hand) is source
+
+
+@pytest.mark.parametrize(
+    ("at_hand", "pin"),
+    [
+        (KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE), "admin's"),
+        (KeysAtHand(imposed=ADMINS, in_use=OLD, usable=ALL), None),
+        (KeysAtHand(imposed=ADMINS, in_use=OLD), None),
+        (KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE, distrusted=frozenset({"old"})), None),
+        (KeysAtHand(imposed=ADMINS, elsewhere=ADMINS.spki, usable=NONE), None),
+        (KeysAtHand(imposed=ADMINS, elsewhere="old", usable=NONE), "admin's"),
+        (KeysAtHand(prepared=NEXT, usable=NONE), "next"),
+        (KeysAtHand(prepared=NEXT, usable=ALL), None),
+        (KeysAtHand(in_use=OLD, prepared=NEXT, usable=NONE), None),
+        (KeysAtHand(usable=NONE), None),
+    ],
+)
+def test_a_key_that_is_imposed_or_the_first_waits_for_clients(at_hand: KeysAtHand, pin: str | None) -> None:
+    assert key_choice.waits(at_hand) == pin
+
+
+@pytest.mark.parametrize(
+    ("at_hand", "pin"),
+    [
+        (KeysAtHand(in_use=OLD, prepared=NEXT), "next"),
+        (KeysAtHand(in_use=OLD, prepared=OLD), None),
+        (KeysAtHand(in_use=OLD), None),
+        (KeysAtHand(in_use=OLD, prepared=NEXT, distrusted=frozenset({"next"})), None),
+        (KeysAtHand(imposed=ADMINS, in_use=OLD, prepared=NEXT), "admin's"),
+        (KeysAtHand(imposed=ADMINS, elsewhere=ADMINS.spki), None),
+    ],
+)
+def test_the_key_that_follows_is_the_one_to_publish(at_hand: KeysAtHand, pin: str | None) -> None:
+    assert at_hand.following == pin

@@ -11,6 +11,7 @@ from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed, I
 from acmectl.model.names import Identifier
 from acmectl.model.renewals import Reason, RenewalInfo, Revocation, Rollback
 from acmectl.policy import renewal
+from acmectl.policy.key_choice import KeyChange
 from acmectl.policy.renewal import Due, NotDue
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -286,3 +287,19 @@ def test_a_wish_is_another_one_with_other_names_another_key_profile_account_or_c
     }
     assert len(wishes) == 7
     assert renewal.wish(replace(SPEC, label="other"), None, URL) in wishes
+
+
+def test_a_key_change_is_a_reason_once_it_need_not_wait() -> None:
+    def changing(change: KeyChange, spec: CertificateSpec = SPEC) -> Due | NotDue:
+        return renewal.due(spec, FRESH, None, now=NOW, directory_url=URL, issuance=None, key_change=change)
+
+    at = changing(KeyChange())
+    assert isinstance(at, NotDue)
+    assert changing(KeyChange(asked=True)) == Due("another key was asked for")
+    assert changing(KeyChange(asked=True, waits_for="not yet")) == NotDue(at.at, "another key was asked for; not yet")
+    rsa = replace(SPEC, key_type=KeyType.RSA_2048)
+    assert changing(KeyChange(), rsa) == Due("key type changed: ecdsa-p256 -> rsa-2048")
+    assert changing(KeyChange(waits_for="not yet"), rsa) == NotDue(
+        at.at, "key type changed: ecdsa-p256 -> rsa-2048; not yet"
+    )
+    assert changing(KeyChange(waits_for="not yet")) == at

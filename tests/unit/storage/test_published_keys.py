@@ -1,0 +1,50 @@
+"""What is known of published keys, beside the keys."""
+
+from __future__ import annotations
+
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from acmectl.errors import StorageError
+from acmectl.model.tlsa import Publication, PublishedKeys
+from acmectl.storage.published_keys import PublishedKeysStore
+
+NOW = datetime(2026, 11, 22, 12, 30, 1, 250_000, tzinfo=UTC)
+KNOWN = PublishedKeys(
+    (
+        Publication("_25._tcp.a.test", "AAAA", True, NOW, timedelta(seconds=2.5), NOW),
+        Publication("_25._tcp.a.test", "BBBB"),
+    ),
+    frozenset({"AAAA"}),
+    NOW,
+    "AAAA",
+)
+
+
+def test_what_is_saved_is_loaded_again_and_nothing_is_known_before(tmp_path: Path) -> None:
+    store = PublishedKeysStore(tmp_path / "state" / "certificates")
+    assert store.load("mail") == PublishedKeys()
+    store.save("mail", KNOWN)
+    assert store.load("mail") == KNOWN
+    store.save("mail", PublishedKeys())
+    assert store.load("mail") == PublishedKeys()
+
+
+def test_it_is_its_owners_alone(tmp_path: Path) -> None:
+    PublishedKeysStore(tmp_path / "certificates").save("mail", KNOWN)
+    (path,) = (tmp_path / "certificates" / "mail").iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"publications": [{}]}', '{"publications": 1}'])
+def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path, content: str) -> None:
+    store = PublishedKeysStore(tmp_path)
+    store.save("mail", KNOWN)
+    path = tmp_path / "mail" / "published-keys.json"
+    path.write_text(content)
+    with pytest.raises(StorageError, match="is damaged: it does not say which keys are published") as error:
+        store.load("mail")
+    assert f"mv {path}" in (error.value.hint or "")
