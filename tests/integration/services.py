@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import grp
 import pwd
-import re
 import socket
 import ssl
 import stat
@@ -36,7 +35,6 @@ LABEL = "site"
 NAME = "www.service.test"
 ECDSA, RSA = KeyType.ECDSA_P256, KeyType.RSA_2048
 _NOBODY = "https://127.0.0.1:9/directory"
-_SERIAL = re.compile(r"^serial=([0-9A-F]+)$", re.MULTILINE)
 _FAMILIES = {
     "ecdsa": ("-sigalgs", "ECDSA+SHA256:ECDSA+SHA384"),
     "rsa": ("-sigalgs", "RSA-PSS+SHA256:RSA+SHA256"),
@@ -168,12 +166,7 @@ def served(port: int, *options: str, name: str = NAME, family: str = "") -> int 
     done = subprocess.run(argv, input=b"", capture_output=True, check=False, timeout=20)
     if b"-----BEGIN CERTIFICATE-----" not in done.stdout:
         return None
-    serial = subprocess.run(
-        ["openssl", "x509", "-noout", "-serial"], input=done.stdout, capture_output=True, check=True, timeout=20
-    )
-    found = _SERIAL.search(serial.stdout.decode())
-    assert found, serial.stdout
-    return int(found[1], 16)
+    return x509.load_pem_x509_certificate(done.stdout).serial_number
 
 
 @contextmanager

@@ -20,8 +20,13 @@ class Postgresql:
     """A running PostgreSQL; it refuses to run as root, so it is the user `postgres`, as on a real host."""
 
     daemon: Daemon
-    data: Path
+    directory: Path
     port: int
+
+    @property
+    def data(self) -> Path:
+        """Its cluster."""
+        return self.directory / "cluster" / "data"
 
     @property
     def config(self) -> Path:
@@ -79,4 +84,4 @@ ssl_key_file = '{pem}'
     argv = [*_AS_POSTGRES, program("postgres"), "-D", str(data)]
     log = directory / "output"
     with running_daemon(argv, log=log, ports=[port], package="postgresql-15", stop=signal.SIGINT) as daemon:
-        yield Postgresql(daemon, data, port)
+        yield Postgresql(daemon, directory, port)

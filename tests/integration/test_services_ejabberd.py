@@ -1,0 +1,100 @@
+"""ejabberd with what a follower deploys to it; one node for all tests, since a node takes seconds to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from acmectl.model.certificates import KeyType
+from tests.integration.services import ECDSA, RSA, Desk, broken, desk, rights
+from tests.servers.daemon import open_directory
+from tests.servers.ejabberd import Ejabberd, running_ejabberd
+from tests.servers.xmpp_client import secured_stream
+
+HOST = "xmpp.service.test"
+STARTTLS = ("-starttls", "xmpp", "-xmpphost", HOST)
+S2S = ("-starttls", "xmpp-server", "-xmpphost", HOST)
+
+
+@pytest.fixture(scope="module")
+def office() -> Iterator[tuple[Desk, Ejabberd]]:
+    """A follower and an ejabberd that serves its first certificate."""
+    with open_directory() as place:
+        follower = desk(place, HOST, kinds=[ECDSA])
+        first = follower.place_first({"type": "ejabberd", "directory": str(place / "tls")})
+        with running_ejabberd(place, f"{place}/tls/*.pem", HOST) as ejabberd:
+            follower.deploy(target(ejabberd))
+            follower.run()
+            assert seen(follower, ejabberd) == [first] * 3
+            yield follower, ejabberd
+
+
+def target(ejabberd: Ejabberd, **changes: Any) -> dict[str, Any]:
+    """The preset, with the command and the ports of this ejabberd."""
+    endpoints = {"xmpp-client": ejabberd.client, "xmpp-server": ejabberd.server, "tls": ejabberd.direct}
+    return {
+        "type": "ejabberd",
+        "directory": str(ejabberd.directory / "tls"),
+        "reload": ejabberd.ejabberdctl("reload_config"),
+        "verify": [{"protocol": protocol, "port": port} for protocol, port in endpoints.items()],
+        **changes,
+    }
+
+
+def seen(follower: Desk, ejabberd: Ejabberd) -> list[dict[KeyType, int | None]]:
+    """By clients, by other servers, and by clients that begin with TLS."""
+    ports = [(ejabberd.client, STARTTLS), (ejabberd.server, S2S), (ejabberd.direct, ())]
+    return [follower.seen(port, *options) for port, options in ports]
+
+
+def test_ejabberd_serves_the_second_certificate_and_keeps_the_streams_of_the_first(
+    office: tuple[Desk, Ejabberd],
+) -> None:
+    follower, ejabberd = office
+    with secured_stream(ejabberd.client, HOST, follower.client()) as stream:
+        second = follower.issue()
+        assert stream.serial != second[ECDSA]
+        follower.run()
+        assert seen(follower, ejabberd) == [second] * 3
+        assert "<mechanisms" in stream.features(), "the old stream lives on"
+    assert ejabberd.daemon.process.poll() is None, "reloaded, not restarted"
+    assert rights(ejabberd.directory / "tls") == {"site.pem": "root:ejabberd 0640"}
+
+
+def test_a_broken_configuration_is_not_taken_and_ejabberd_goes_on_until_it_is_mended(
+    office: tuple[Desk, Ejabberd],
+) -> None:
+    """It has nothing to check a configuration with but its reload, which takes all or nothing."""
+    follower, ejabberd = office
+    serving = seen(follower, ejabberd)
+    second = follower.issue()
+    with broken(ejabberd.config, "listen: ["):
+        said = follower.run(expect=1).err
+        assert "Failed to read YAML file" in said
+        assert "Syntax error on line" in said
+        assert seen(follower, ejabberd) == serving
+    follower.run()
+    assert seen(follower, ejabberd) == [second] * 3
+
+
+def test_a_file_that_ejabberd_may_not_read_is_found_out(office: tuple[Desk, Ejabberd]) -> None:
+    """Its reload says that all is well, and logs that it is not."""
+    follower, ejabberd = office
+    follower.deploy(target(ejabberd, group="root", patience="1s"))
+    second = follower.issue()
+    said = follower.run(expect=1).err
+    assert "Failed to read PEM file" in ejabberd.log()
+    for port in (ejabberd.client, ejabberd.server, ejabberd.direct):
+        assert f"port {port} on 127.0.0.1" in said
+    follower.deploy(target(ejabberd))
+    follower.run()
+    assert seen(follower, ejabberd) == [second] * 3
+
+
+def test_ejabberd_serves_one_of_two_kinds_so_that_two_are_not_looked_for(office: tuple[Desk, Ejabberd]) -> None:
+    _, ejabberd = office
+    follower = desk(ejabberd.directory / "two", HOST, kinds=[ECDSA, RSA])
+    follower.deploy(target(ejabberd))
+    assert "serves one certificate for a name" in follower.run("check", expect=2).err
