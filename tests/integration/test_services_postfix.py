@@ -65,8 +65,8 @@ def test_a_postfix_that_was_not_reloaded_is_found_out(service: Service[Postfix])
     service.desk.issue()
     service.deploy(reload=[], patience="1s")
     said = service.desk.run(expect=1).err
-    for serial in before.values():
-        assert f"{serial:x}" in said, "what is still served is named"
+    # One kind may be served new: looks at both at once can make Postfix start another smtpd, and that reads the new files.
+    assert any(f"{serial:x}" in said for serial in before.values()), "what is still served is named"
 
 
 def test_a_file_with_the_key_after_the_chain_is_seen_to_end_starttls(service: Service[Postfix]) -> None:
