@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.integration.hosts import await_true
-from tests.integration.mail_office import LABEL, Office, mail_office
+from tests.integration.mail_office import LABEL, PORTS, Office, mail_office
 from tests.servers.dane import SMTP, ZONE, Clients, looking_clients
 from tests.stories.zygote import Zygote
 
@@ -65,7 +65,10 @@ def change_with_a_server_behind(office: Office, clients: Clients, run: Cron) -> 
     assert office.record() == old
     look(clients, "one server behind")
     world.knot.thaw(ZONE)
+    await_true(lambda: all(new in world.published(port, at=world.knot) for port in PORTS), what="the slow server")
+    caught_up = time.monotonic()
     until(lambda: office.record() == new, run)
+    assert time.monotonic() - caught_up > TTL, "resolvers may still have had what the slow server said"
     look(clients, "behind: new key in use")
     until(office.is_settled, run)
     look(clients, "behind: old record removed")
