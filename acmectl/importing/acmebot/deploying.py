@@ -17,8 +17,14 @@ from acmectl.importing.acmebot.keytypes import Kind
 from acmectl.importing.acmebot.reading import Acmebot, listed
 
 _PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_-]+(?: +[A-Za-z0-9@%+=:,./_-]+)*\Z")
-_PARTS = {"private_key": "privkey", "chain": "chain", "certificate": "fullchain"}  # acmebot's word for a file, and ours
-_HOOKS = {"private_key": "private_key_installed", "chain": "chain_installed", "certificate": "certificate_installed"}
+_PARTS = {  # acmebot's word for a file, and ours
+    "private_key": "privkey",
+    "chain": "chain",
+    "certificate": "fullchain",
+    "full_key": "privkey+fullchain",
+}
+_JOINED = (("directories", "full_key"), ("file_names", "full_key"), ("hooks", "full_key_installed"))
+_HOOKS = {part: f"{part}_installed" for part in _PARTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ def _places(acmebot: Acmebot, issued: Issued) -> dict[str, Path]:
         "private_key": None if issued.kind.file else (issued.name if issued.apart else issued.key_name, "private_key"),
         "chain": (issued.name, "chain"),
         "certificate": (issued.name, "certificate"),
+        "full_key": (issued.name, "full_key"),
     }
     found = {
         part: acmebot.path(kind, name, issued.kind.suffix)
@@ -68,7 +75,17 @@ def _places(acmebot: Acmebot, issued: Issued) -> dict[str, Path]:
         if pair is not None
         for name, kind in [pair]
     }
-    return {part: path for part, path in found.items() if path is not None}
+    return {
+        part: path
+        for part, path in found.items()
+        if path is not None and (part != "full_key" or path.exists() or _names_joined_files(acmebot))
+    }
+
+
+def _names_joined_files(acmebot: Acmebot) -> bool:
+    """Whether anything is said about files with key and chain in one, which acmebot writes unless it is told not to."""
+    named = ((acmebot.own.get(section) or {}).get(key) for section, key in _JOINED)
+    return any(named)
 
 
 def _grouped(places: Mapping[str, Path]) -> list[dict[str, Path]]:
@@ -86,7 +103,7 @@ def _target(acmebot: Acmebot, group: Mapping[str, Path], command: Sequence[str] 
     for key, setting in (("owner", "file_user"), ("group", "file_group")):
         if acmebot.setting(setting):
             target[key] = str(acmebot.setting(setting))
-    if "private_key" in group:
+    if group.keys() & {"private_key", "full_key"}:
         target["key_mode"] = "0640"  # as acmebot writes keys
     return target | ({"reload": list(command)} if command else {})
 

@@ -22,7 +22,7 @@ _SETTINGS = {
     "ct_submit_logs": "no SCTs are fetched: CAs embed them in the certificate",
     "expiration_days": f"keys are replaced when you say so. {_TAKEN}",
     "auto_rollover": f"keys are replaced when you say so. {_TAKEN}",
-    "verify": "what a service serves is not compared with the certificate: see `acmectl cert`",
+    "verify": "what a service serves is compared where a target says so: `verify: [{address: NAME, port: PORT}]`",
     "acme_directory_verify_ssl": "the CA's server is always verified: name its roots with `authority: {directory: URL, ca_bundle: FILE}`",
     "log_level": "there is no log file: `acmectl log` tells the history, and cron mails what fails",
     "nsupdate_command": "dynamic updates are sent by acmectl itself",
@@ -35,7 +35,6 @@ _IGNORED |= {"warning_exit_code", "public_suffix_list_url", "max_domains_per_ord
 _IGNORED |= {"dns_lookup_delay", "max_authorization_attempts", "authorization_delay", "cert_poll_time"}
 _IGNORED |= {"max_ocsp_verify_attempts", "ocsp_verify_retry_delay"}
 _DIRECTORIES = {
-    "full_key": "files with key and certificate in one are not written: point the service to two files, or join them in `reload`",
     "full_certificate": "files with the root in them are not written: services need none",
     "param": "no files of parameters are written",
     "hpkp": "HPKP headers are gone from browsers, and are not written",
@@ -46,7 +45,7 @@ _DIRECTORIES = {
 }
 _CERTIFICATE = ("dhparam_size", "ecparam_curve", "ocsp_must_staple", "ct_submit_logs", "verify")
 _PRIVATE_KEY = ("key_passphrase", "hpkp_days", "expiration_days", "auto_rollover")
-_USED_HOOKS = {"certificate_installed", "chain_installed", "private_key_installed"}
+_USED_HOOKS = {"certificate_installed", "chain_installed", "private_key_installed", "full_key_installed"}
 _DNS_HOOKS = {"set_dns_challenge", "clear_dns_challenge", "dns_zone_update"}
 
 

@@ -247,6 +247,22 @@ def test_a_key_that_is_there_stays_where_it_is_and_a_new_one_is_put_where_acmebo
     assert ecdsa["deploy"][0]["key_mode"] == "0640"
 
 
+def test_files_with_key_and_chain_in_one_are_written_where_they_are_asked_for(tmp_path: Path) -> None:
+    draft = draft_of(tmp_path, certificates=OFFICE)
+    written = [target["files"] for wanted in draft.document["certificates"].values() for target in wanted["deploy"]]
+    assert written
+    assert not [files for files in written if "privkey+fullchain" in files], "nobody has a use for them"
+    hook = {"full_key_installed": "cp {full_key_file} /elsewhere"}
+    draft = draft_of(tmp_path, certificates=OFFICE, directories={"full_key": "joined"}, hooks=hook)
+    for label, kind in (("office.test", "ecdsa"), ("office.test-rsa", "rsa")):
+        (target,) = [t for t in draft.document["certificates"][label]["deploy"] if "privkey+fullchain" in t["files"]]
+        path = tmp_path / "joined" / f"office.test_full.{kind}.key"
+        assert (target["directory"], target["files"]) == (str(path.parent), {"privkey+fullchain": path.name})
+        assert target["key_mode"] == "0640"
+        reloads = [t.get("reload") for t in draft.document["certificates"][label]["deploy"]]
+        assert ["cp", str(path), "/elsewhere"] in reloads
+
+
 def test_certificates_of_one_private_key_share_its_file(tmp_path: Path) -> None:
     key_at(tmp_path / "private" / "shared.ecdsa.key")
     inner = {
@@ -361,7 +377,7 @@ def test_what_has_no_counterpart_is_listed_in_comments_and_the_rest_is_yaml(tmp_
     draft = draft_of(
         tmp_path,
         settings={"renewal_days": 30, "unheard_of": 1, "color_output": True},
-        directories={"hpkp": "/x", "full_key": "/y"},
+        directories={"hpkp": "/x", "full_certificate": "/y"},
         certificates={"office.test": {"tlsa_records": tlsa, "ocsp_must_staple": True, "verify": [443]}},
         hpkp_headers={"apache": "x\nmaster: {}"},
         hooks={"params_installed": "first\nmaster: second", "sct_installed": "a\u2028b: \x07\x85c: d"},
@@ -372,7 +388,7 @@ def test_what_has_no_counterpart_is_listed_in_comments_and_the_rest_is_yaml(tmp_
         "`settings.renewal_days`",
         "`settings.unheard_of` is not known here",
         "`directories.hpkp`",
-        "`directories.full_key`",
+        "`directories.full_certificate`",
         "_443._tcp.@, _25._tcp.mail dane-ee spki",
         "`ocsp_must_staple`",
         "`verify`",
