@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from acmectl.cli.cert_deploy import deploy
+from acmectl.cli.cert_remove import remove
 from acmectl.cli.cert_tlsa import tlsa
 from acmectl.cli.cert_verify import verify
 from acmectl.cli.chosen_certificates import Chosen, any_certificate, configured
@@ -30,6 +32,8 @@ def cert() -> None:
 
 cert.add_command(tlsa)
 cert.add_command(verify)
+cert.add_command(deploy)
+cert.add_command(remove)
 
 
 @cert.command("list")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from acmectl.cli import forecast
 from acmectl.cli.context import Context, as_json, pass_context
-from acmectl.cli.render import accounts, words
+from acmectl.cli.render import accounts, leftovers, tlsa, words
 from acmectl.cli.render import forecast as forecast_
-from acmectl.errors import ConfigurationError
+from acmectl.errors import ConfigurationError, StorageError
+from acmectl.policy.health import ExitStatus
+
+if TYPE_CHECKING:
+    from acmectl.app import Host
+    from acmectl.app.removing import Left
 
 
 @click.command()
@@ -17,9 +24,10 @@ from acmectl.errors import ConfigurationError
 def check(context: Context, *, json: bool) -> int:
     """Check the configuration, and say what it asks for.
 
-    All problems of all files come in one answer, each with its file and line. Asks nobody outside this host.
+    All problems of all files come in one answer, each with its file and line. Asks nobody outside this host, but for name servers
+    where a certificate has `tlsa`: the exit status is 1 where validating clients cannot get through.
     """
-    from acmectl.app import own_keys
+    from acmectl.app import own_keys, published
     from acmectl.app.privilege import excess
 
     try:
@@ -32,14 +40,29 @@ def check(context: Context, *, json: bool) -> int:
         words.json_out({"ok": False, "problems": problems, "warnings": []})
         return error.exit_status
     try:
-        shortfalls, opened = forecast.shortfalls(host), excess(host)
+        shortfalls, opened, left = forecast.shortfalls(host), excess(host), _left(host)
+        keys = published.findings(host)
     finally:
         host.state.close()
     if json:
         warnings = [*map(forecast_.warning_json, shortfalls), *map(accounts.excess_json, opened)]
+        warnings += [leftovers.warning_json(one) for one in left]
+        warnings += [tlsa.finding_json(one) for one in keys]
         words.json_out({"ok": True, "problems": [], "warnings": warnings})
     else:
         accounts.configuration(context.path, host.config)
         forecast_.warnings(shortfalls)
         accounts.excess(opened)
-    return 0
+        leftovers.left_behind(left)
+        tlsa.findings(keys)
+    return ExitStatus.FAILED if any(one.is_serious for one in keys) else ExitStatus.AS_WANTED
+
+
+def _left(host: Host) -> tuple[Left, ...]:
+    """What was taken out of the configuration; nothing where the state is not for our eyes."""
+    from acmectl.app import removing
+
+    try:
+        return removing.left(host)
+    except StorageError:
+        return ()

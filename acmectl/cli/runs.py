@@ -12,7 +12,7 @@ from acmectl.cli import forecast
 from acmectl.cli.context import Context, as_json, lock_wait, pass_context
 from acmectl.cli.render import certificates as certificates_
 from acmectl.cli.render import forecast as forecast_
-from acmectl.cli.render import names, words
+from acmectl.cli.render import leftovers, names, words
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
 
@@ -83,6 +83,8 @@ def status(context: Context, *, json: bool) -> int:
 
     Exit status 0 when all is as wanted or waits with time in hand, 1 when a name or certificate needs attention, 4 when time is running out.
     """
+    from acmectl.app import removing
+
     document: dict[str, Any] = {}
     statuses = []
     with context.reading() as host:
@@ -99,13 +101,19 @@ def status(context: Context, *, json: bool) -> int:
             certificates = [engine.status(wish) for wish in host.wishes()]
             statuses += [c.health(now) for c in certificates]
             document["certificates"] = [certificates_.certificate_json(c) for c in certificates]
+            once = engine.onchange()
+            statuses += [ExitStatus.FAILED for d in once if d.error]
+            document["onchange"] = [certificates_.deployment_json(d) for d in once]
             if not json:
                 certificates_.follower_status(certificates, now)
-        shortfalls = forecast.shortfalls(host)
+                certificates_.onchange_status(once, now)
+        shortfalls, left = forecast.shortfalls(host), removing.left(host)
     if json:
-        words.json_out(document | {"warnings": [forecast_.warning_json(s) for s in shortfalls]})
+        warnings = [*map(forecast_.warning_json, shortfalls), *map(leftovers.warning_json, left)]
+        words.json_out(document | {"warnings": warnings})
     else:
         forecast_.warnings(shortfalls)
+        leftovers.left_behind(left)
     return health.worst(statuses)
 
 

@@ -8,6 +8,7 @@ others alone; nothing is remembered as done before it is, so that a run which is
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -76,17 +77,18 @@ class Deployer:
         names: Iterable[Identifier] = (),
         at_once: bool = False,
         again: Collection[str] = (),
+        only: bool = False,
     ) -> None:
         """Queue what is behind; `directory` holds the certificate, `names` are those of the configuration in their order.
 
-        `at_once` waits for no pause, and the targets named in `again` are deployed although they are not behind.
+        `at_once` waits for no pause, and the targets named in `again` are deployed although they are not behind; with `only` no others are.
         """
         self._put_strays_back(installed.label, targets)
         last = known(self._memory, installed.label) if targets else {}
         missing = {placed.name for placed, _ in behind(self._memory, installed, targets)} if targets else set()
         listed = ordered(names, installed.names)
         for placed in targets:
-            if placed.name not in missing and placed.name not in again:
+            if placed.name not in again and (only or placed.name not in missing):
                 continue
             work = Work(installed, listed, directory, placed, last.get(placed.name), placed.name in again)
             if at_once or work.again or policy.may_try(work.last, **work.subject, now=self._clock()):
@@ -166,13 +168,18 @@ def _wanted(work: Work) -> Deployment:
         generation=work.installed.generation,
         fingerprint=work.installed.fingerprint,
         copies=work.target.stamp(),  # after the reload, which is free to rewrite what it reads
-        places=frozenset(map(str, work.target.copies)),
+        places=frozenset(map(str, work.target.copies)) | _still_there(last),
         installed_generation=last.installed_generation if last else None,
         installed_fingerprint=last.installed_fingerprint if last else None,
         installed_at=last.installed_at if last else None,
         reloaded_at=last.reloaded_at if last else None,
         verified_at=last.verified_at if last else None,
     )
+
+
+def _still_there(last: Deployment | None) -> frozenset[str]:
+    """Files that the target wrote when it had other options, or was another: they stay until a person removes them."""
+    return frozenset(place for place in (last.places if last else ()) if os.path.lexists(place))
 
 
 def _moments(work: Work, broken: Broken | None, now: datetime) -> dict[str, object]:

@@ -138,10 +138,15 @@ class Follower:
         finally:
             session.close()
 
-    def deploy(self, wishes: Sequence[Wish], *, again: Collection[str] = ()) -> tuple[DeployResult, ...]:
-        """Deploy what is in use wherever it is behind, at once, and to the targets named in `again` in any case; asks no CA."""
+    def deploy(
+        self, wishes: Sequence[Wish], *, again: Collection[str] = (), only: bool = False
+    ) -> tuple[DeployResult, ...]:
+        """Deploy what is in use wherever it is behind, at once; asks no CA.
+
+        To the targets named in `again` it is deployed in any case, and with `only` to no others.
+        """
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
-        return self._handing_out.deploy(wishes, in_use, at_once=True, again=again)
+        return self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only)
 
     def onchange(self) -> tuple[Deployment, ...]:
         """What is remembered of the commands that are run once for all certificates."""

@@ -30,15 +30,16 @@ class HandingOut:
         *,
         at_once: bool,
         again: Collection[str] = (),
+        only: bool = False,
     ) -> tuple[DeployResult, ...]:
-        """Deploy what is behind; `at_once` waits for no pause, and what is named in `again` is deployed in any case."""
+        """Deploy what is behind; `at_once` waits for no pause. What is named in `again` is deployed in any case, with `only` nothing else."""
         means = self._means
         have = [(wish, installed) for wish in wishes if (installed := in_use[wish.spec.label]) is not None]
         deployer = Deployer(means.memory, means.previous_files, means.clock, means.pause)
         for wish, installed in have:
             directory = means.certificates.current_directory(wish.spec.label)
-            deployer.add(installed, directory, wish.targets, names=wish.names, at_once=at_once, again=again)
-        done = [*deployer.run(), *self._commands(have, at_once=at_once, again=again)]
+            deployer.add(installed, directory, wish.targets, names=wish.names, at_once=at_once, again=again, only=only)
+        done = [*deployer.run(), *self._commands(have, at_once=at_once, again=again, only=only)]
         for result in done:
             if result.attempted:
                 self._log(result)
@@ -51,13 +52,14 @@ class HandingOut:
         return tuple(last[placed.name] for placed in commands if placed.name in last)
 
     def _commands(
-        self, have: Sequence[tuple[Wish, Installed]], *, at_once: bool, again: Collection[str]
+        self, have: Sequence[tuple[Wish, Installed]], *, at_once: bool, again: Collection[str], only: bool
     ) -> list[DeployResult]:
         runner = OnChange(self._means.memory, self._means.clock, at_once=at_once)
         done: list[DeployResult] = []
         for wish, installed in have:
             if wish.onchange:
-                done += runner.after(self._works(wish, installed), wish.targets, again=again)
+                works = [w for w in self._works(wish, installed) if w.placed.name in again or not only]
+                done += runner.after(works, wish.targets, again=again)
         in_use = {wish.spec.label: (installed, wish.targets) for wish, installed in have}
         return [*done, *runner.after_all(in_use, self._means.settings.onchange)]
 

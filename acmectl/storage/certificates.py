@@ -182,6 +182,17 @@ class Certificates:
         if there:
             folders.remove(draft.directory)
 
+    def remove(self, label: str) -> None:
+        """Remove all of a certificate, with its keys; nothing there is no error. Raises StorageError."""
+        folder = self._folder(label)
+        with folders.translated(f"read `{folder}`"):
+            there = folders.exists(folder)
+        if there:
+            folders.remove(folder)
+        with folders.translated(f"read `{self._directory}`"):
+            if folders.exists(self._directory):
+                folders.sweep(self._directory)  # what a run left that was killed while it removed one
+
     def prune(self, label: str, keep: int) -> tuple[int, ...]:
         """Remove old generations and return their numbers.
 

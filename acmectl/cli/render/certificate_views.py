@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.certificates import certificate_json, status_lines
+from acmectl.cli.render.certificates import certificate_json, is_command, status_lines
 from acmectl.cli.render.words import GREEN, RED, YELLOW, iso, moment, table, until
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _past(shown: CertificateView, now: datetime) -> Iterable[Line]:
     for old in shown.archived:
         yield f"generation {old.generation}: revoked ({old.reason}) {moment(old.at)}, archived", None
     for deployment in shown.status.deployments:
-        yield _deployment(deployment)
+        yield from _deployment(deployment, shown)
 
 
 def _generation(generation: Generation, now: datetime) -> Line:
@@ -143,10 +143,20 @@ def _generation(generation: Generation, now: datetime) -> Line:
     return f"generation {generation.number}: {words}{in_use}", None if have else RED
 
 
-def _deployment(deployment: Deployment) -> Line:
-    if deployment.error:
-        return f"{deployment.target}: failed {deployment.attempts} times, {deployment.error}", RED
-    return f"{deployment.target}: deployed {moment(deployment.deployed_at)}", None
+def _deployment(deployment: Deployment, shown: CertificateView) -> Iterable[Line]:
+    """How far a target is; what is behind was said already."""
+    d = deployment
+    if d.target in shown.status.behind and not d.error:
+        yield f"{d.target}: its files were changed, or it is to get another generation", YELLOW
+    steps = [
+        f"generation {d.installed_generation} installed {moment(d.installed_at)}" if d.installed_at else "",
+        f"{'ran' if is_command(d.target) else 'reloaded'} {moment(d.reloaded_at)}" if d.reloaded_at else "",
+        f"seen to be served {moment(d.verified_at)}" if d.verified_at else "",
+    ]
+    told = ", ".join(filter(None, steps)) or f"deployed {moment(d.deployed_at)}"
+    if d.deployed_at is None and not any(steps):
+        told = "never deployed"
+    yield f"{d.target}: {told}", RED if d.error else None
 
 
 def view_json(shown: CertificateView, *, in_configuration: bool = True) -> dict[str, Any]:
@@ -171,10 +181,6 @@ def view_json(shown: CertificateView, *, in_configuration: bool = True) -> dict[
         "archived": [
             {"generation": old.generation, "serial": old.serial, "reason": old.reason, "revoked": iso(old.at)}
             for old in shown.archived
-        ],
-        "deployments": [
-            {"target": d.target, "deployed": iso(d.deployed_at), "error": d.error, "retry": iso(d.retry_at)}
-            for d in shown.status.deployments
         ],
         "history": [{"at": iso(e.at), "kind": e.kind, "text": e.text} for e in shown.events],
     }

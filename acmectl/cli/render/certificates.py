@@ -30,8 +30,9 @@ from acmectl.policy.deployment import AT_ONCE
 if TYPE_CHECKING:
     from acmectl.config import Config
     from acmectl.follower import CertificateResult, CertificateStatus, FollowerReport, Waiting
-    from acmectl.follower.deploying import DeployResult
+    from acmectl.follower.targets import DeployResult
     from acmectl.model.certificates import Installed
+    from acmectl.model.memory import Deployment
     from acmectl.model.names import Identifier
     from acmectl.policy.renewal import NotDue
 
@@ -243,6 +244,14 @@ def follower_status(statuses: Iterable[CertificateStatus], now: datetime) -> Non
             click.echo(f"  {click.style(line, fg=colour) if colour else line}")
 
 
+def onchange_status(once: Iterable[Deployment], now: datetime) -> None:
+    """What is to be run once after all, and was not."""
+    for deployment in once:
+        if deployment.error:
+            for line, colour in target_behind(deployment.target, deployment, now):
+                click.echo(click.style(line, fg=colour) if colour else line)
+
+
 def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str, str | None]]:
     """How one certificate stands, as lines with their colours."""
     from acmectl.policy.renewal import NotDue
@@ -268,9 +277,45 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
     if status.failure:
         yield f"failed {counted(status.failure.count, 'time')}: {status.failure.reason}", RED
         yield f"next attempt after {moment(status.failure.retry_at)}", None
-    errors = {d.target: d.error for d in status.deployments}
+    known = {d.target: d for d in status.deployments}
     for target in status.behind:
-        yield f"not deployed to {target}" + (f": {errors[target]}" if errors.get(target) else ""), RED
+        yield from target_behind(target, known.get(target), now)
+
+
+def target_behind(target: str, last: Deployment | None, now: datetime) -> Iterable[tuple[str, str | None]]:
+    """Why a target does not have what it should, as lines with their colours."""
+    undone = f"{target} was not run" if is_command(target) else f"not deployed to {target}"
+    if last is None or last.error is None:
+        yield undone, RED
+        return
+    yield f"{undone}: {last.error}", RED
+    later = last.retry_at is not None and last.retry_at > now
+    when = f"next attempt after {moment(last.retry_at)}" if later else "the next run tries again"
+    yield (
+        f"  failed {counted(last.attempts, 'time')} to {last.failed_step} since {moment(last.failing_since)}; {when}",
+        None,
+    )
+
+
+def deployment_json(deployment: Deployment) -> dict[str, Any]:
+    """How far one target is, for programs."""
+    d = deployment
+    return {
+        "target": d.target,
+        "wanted": {"generation": d.generation, "fingerprint_sha256": d.fingerprint},
+        "installed": d.installed_fingerprint
+        and {"generation": d.installed_generation, "fingerprint_sha256": d.installed_fingerprint},
+        "installed_at": iso(d.installed_at),
+        "reloaded": iso(d.reloaded_at),
+        "verified": iso(d.verified_at),
+        "deployed": iso(d.deployed_at),
+        "failed_step": d.failed_step,
+        "error": d.error,
+        "attempts": d.attempts,
+        "failing_since": iso(d.failing_since),
+        "retry": iso(d.retry_at),
+        "files": sorted(d.places),
+    }
 
 
 def certificate_json(status: CertificateStatus) -> dict[str, Any]:
@@ -304,4 +349,5 @@ def certificate_json(status: CertificateStatus) -> dict[str, Any]:
         "running_out": status.running_out,
         "failure": failure_json(status.failure),
         "targets_behind": list(status.behind),
+        "deployments": [deployment_json(d) for d in status.deployments],
     }

@@ -1,0 +1,87 @@
+"""What is left of a certificate that the configuration does not name any more, and removing it from the state directory.
+
+The files that were deployed are the services' by then, who may still read them: they stay, and are named.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.errors import StorageError
+from acmectl.model.memory import Event
+
+if TYPE_CHECKING:
+    from acmectl.app.host import Host
+    from acmectl.model.certificates import Installed
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One kind of a certificate as it lies on this host, or files that its targets wrote.
+
+    `files` are there, and nobody keeps them up to date; `installed` is what is, or was last, in use. `is_configured` says that the certificate
+    is wanted still, and only a target of it is not.
+    """
+
+    label: str
+    files: tuple[str, ...]
+    is_configured: bool
+    installed: Installed | None = None
+    generations: tuple[int, ...] = ()
+    archived: tuple[int, ...] = ()
+    next_pin: str | None = None
+
+
+def left(host: Host) -> tuple[Left, ...]:
+    """What this host has that its configuration does not name, by label. Raises StorageError."""
+    configured = {spec.label for wanted in host.config.certificates.values() for spec in wanted.specs}
+    kept = {str(path) for wish in host.wishes() for placed in wish.targets for path in placed.target.copies}
+    places: dict[str, set[str]] = {}
+    for deployment in host.state.memory.deployments():
+        if deployment.label:
+            places.setdefault(deployment.label, set()).update(deployment.places)
+    labels = sorted({*places, *host.state.certificates.labels()})
+    found = (_left(host, one, places.get(one, set()) - kept, is_configured=one in configured) for one in labels)
+    return tuple(one for one in found if one.files or not one.is_configured)
+
+
+def _left(host: Host, label: str, places: set[str], *, is_configured: bool) -> Left:
+    files = tuple(sorted(place for place in places if os.path.lexists(place)))
+    if is_configured:
+        return Left(label, files, is_configured=True)
+    certificates = host.state.certificates
+    generations = certificates.generations(label)
+    return Left(
+        label=label,
+        files=files,
+        is_configured=False,
+        installed=certificates.current(label),
+        generations=generations,
+        archived=tuple(revoked.generation for revoked in host.state.revocations.archived(label)),
+        next_pin=_next_pin(host, label),
+    )
+
+
+def _next_pin(host: Host, label: str) -> str | None:
+    try:
+        return host.state.certificates.keys.next_pin(label)
+    except StorageError:  # damaged: all the more reason to remove it
+        return None
+
+
+def remove(host: Host, label: str) -> None:
+    """Under the lock: put back what a killed run left half done in its targets, and remove all of it but the log.
+
+    What is removed last is what finds the rest again, so that a run that is killed can be repeated. Raises StorageError, DeployError.
+    """
+    from acmectl.follower.installing import Installer
+
+    state = host.state
+    for stray in state.previous_files.all(label):
+        Installer(state.previous_files).settle(stray)
+    state.previous_files.forget_all(label)
+    state.certificates.remove(label)
+    state.memory.forget_certificate(label)
+    state.memory.add_event(Event(host.clock(), label, "removed", "from the state directory"))

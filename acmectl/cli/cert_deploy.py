@@ -1,0 +1,61 @@
+"""`acmectl cert deploy`: hand a certificate to its services again, because a person says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from acmectl.cli.chosen_certificates import configured
+from acmectl.cli.context import Context, lock_wait, pass_context
+from acmectl.cli.render import certificates
+from acmectl.errors import UsageError
+from acmectl.policy import health
+
+if TYPE_CHECKING:
+    from acmectl.follower import Wish
+
+
+@click.command("deploy")
+@click.argument("label")
+@click.option(
+    "--target", "chosen", multiple=True, metavar="N", help="To this one alone, by its number or name (`nginx[0]`)."
+)
+@lock_wait
+@pass_context
+def deploy(context: Context, label: str, chosen: tuple[str, ...], lock_wait: timedelta | None) -> int:
+    """Deploy the certificate in use again, also where it is deployed already.
+
+    All of it: files, check, reload, verification, and the commands of `onchange`. Earlier failures are not waited out. The CA is
+    not asked.
+    """
+    with context.working(lock_wait) as host:
+        host.settle()
+        wishes = configured(host, label)
+        again = _targets(wishes, chosen)
+        if not any(host.state.certificates.current(wish.spec.label) for wish in wishes):
+            hint = f"`acmectl cert renew {wishes[0].spec.configured_label}` issues it, once its names are authorized"
+            raise UsageError(f"there is no certificate `{label}` to deploy yet", hint=hint)
+        deployed = host.follower().deploy(wishes, again=again, only=bool(chosen))
+        certificates.deployments(deployed, talks=True)
+    return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
+
+
+def _targets(wishes: Sequence[Wish], chosen: Sequence[str]) -> frozenset[str]:
+    """The names of the targets that a person means, or all. Raises UsageError."""
+    first = wishes[0]  # all kinds of a certificate have the same
+    targets = [placed.name for placed in first.targets]
+    known = [*targets, *(placed.name for placed in first.onchange)]
+    if not known:
+        hint = f"`certificates.{first.spec.configured_label}.deploy` in the configuration lists them"
+        raise UsageError(f"the certificate `{first.spec.title}` has no targets", hint=hint)
+    found = {text: targets[int(text)] if text.isdecimal() and int(text) < len(targets) else text for text in chosen}
+    for text, name in found.items():
+        if name not in known:
+            raise UsageError(
+                f"the certificate `{first.spec.title}` has no target `{text}`",
+                hint=f"it has {', '.join(f'`{one}`' for one in known)}",
+            )
+    return frozenset(found.values()) or frozenset(known)

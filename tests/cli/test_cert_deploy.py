@@ -1,0 +1,204 @@
+"""Deploying again on demand, commands that are run after it, and what stays when the configuration names a certificate no more."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from acmectl.sandbox.server import Sandbox
+from tests.cli.hosts import Host, follower_of
+
+NAMES = "names: [xmpp.acme.test, mail.acme.test]"
+LOG = "reload: [sh, -c, 'echo reload >>\"$ACMECTL_DIRECTORY/../../../../log\"']"
+ONE = f"{{type: files, directory: tls, {LOG}}}"
+OTHER = "{type: files, directory: other}"
+
+
+def with_targets(ca: Sandbox, *targets: str, more: str = "", **top: str) -> str:
+    return follower_of(ca, f"  xmpp: {{{NAMES}, deploy: [{', '.join(targets)}]{more}}}\n", **top)
+
+
+def log(host: Host) -> list[str]:
+    path = host.directory / "log"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def status(host: Host) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(host.acmectl("status", "--json").out)
+    return document
+
+
+@pytest.fixture
+def deployed(ca: Sandbox, issued: Host) -> Host:
+    """A follower whose certificate is deployed to `tls` and `other`."""
+    issued.configure(with_targets(ca, ONE, OTHER))
+    issued.good("run")
+    return issued
+
+
+def test_a_certificate_is_deployed_again_on_demand_everywhere_or_to_one_target(deployed: Host) -> None:
+    assert log(deployed) == ["reload"]
+    assert deployed.block(deployed.acmectl("cert", "deploy", "xmpp")) == (
+        "xmpp: deployed to files[0]\nxmpp: deployed to files[1]\n-> 0\n"
+    )
+    (deployed.directory / "tls" / "privkey.pem").unlink()
+    assert deployed.block(deployed.acmectl("cert", "deploy", "xmpp", "--target", "1")) == (
+        "xmpp: deployed to files[1]\n-> 0\n"
+    )
+    assert deployed.block(deployed.acmectl("cert", "deploy", "xmpp", "--target", "files[0]")) == (
+        "xmpp: deployed to files[0]\n-> 0\n"
+    )
+    assert log(deployed) == ["reload"] * 3
+    assert (deployed.directory / "tls" / "privkey.pem").exists()
+
+
+def test_what_cannot_be_deployed_is_refused_in_words(ca: Sandbox, follower: Host) -> None:
+    refused = follower.acmectl("cert", "deploy", "xmpp")
+    assert follower.block(refused) == (
+        "! error: the certificate `xmpp` has no targets\n"
+        "! hint: `certificates.xmpp.deploy` in the configuration lists them\n-> 2\n"
+    )
+    follower.configure(with_targets(ca, ONE, more=", onchange: [['true']]"))
+    assert follower.block(follower.acmectl("cert", "deploy", "xmpp")) == (
+        "! error: there is no certificate `xmpp` to deploy yet\n"
+        "! hint: `acmectl cert renew xmpp` issues it, once its names are authorized\n-> 2\n"
+    )
+    assert follower.block(follower.acmectl("cert", "deploy", "xmpp", "--target", "1")) == (
+        "! error: the certificate `xmpp` has no target `1`\n! hint: it has `files[0]`, `onchange[0]`\n-> 2\n"
+    )
+
+
+def test_status_and_show_say_how_far_each_target_is(ca: Sandbox, deployed: Host) -> None:
+    deployed.configure(with_targets(ca, ONE.replace("echo reload", "echo no socket >&2; false"), OTHER))
+    ran = deployed.acmectl("run")
+    assert "failed with exit status 1: no socket; the next run tries again" in ran.err
+    shown = deployed.normal(deployed.acmectl("status").out)
+    assert "  not deployed to files[0]: `sh -c" in shown
+    assert "    failed 1 time to reload since TIME; the next run tries again\n" in shown
+    assert "files[1]" not in shown
+    shown = deployed.normal(deployed.good("cert", "show", "xmpp").out)
+    assert "  files[0]: generation 1 installed TIME, reloaded TIME\n" in shown
+    assert "  files[1]: generation 1 installed TIME\n" in shown
+    first, second = status(deployed)["certificates"][0]["deployments"]
+    assert (first["failed_step"], first["attempts"], first["installed"]["generation"]) == ("reload", 1, 1)
+    assert (second["error"], second["wanted"]) == (None, second["installed"])
+    assert second["files"] == sorted(
+        str(deployed.directory / "other" / f"{part}.pem") for part in ("cert", "chain", "fullchain", "privkey")
+    )
+
+
+class TestOnChange:
+    RUN = '[sh, -c, \'cd "$ACMECTL_DIRECTORY/../../../.." && echo "$ACMECTL_LABEL: $RENEWED_DOMAINS" >>log && test -e ok\']'
+
+    def test_commands_of_a_certificate_are_run_once_it_is_deployed_and_until_they_work(
+        self, ca: Sandbox, issued: Host
+    ) -> None:
+        (issued.directory / "tls").touch()  # in the way
+        issued.configure(with_targets(ca, "{type: files, directory: tls}", more=f", onchange: [{self.RUN}]"))
+        assert issued.acmectl("run").status == 1
+        assert log(issued) == [], "they wait until all targets have it"
+        (issued.directory / "tls").unlink()
+        ran = issued.acmectl("run")
+        assert ran.status == 1
+        assert "certificate `xmpp`: onchange[0] failed: `sh -c" in ran.err
+        assert issued.acmectl("status").status == 1
+        (issued.directory / "ok").touch()
+        issued.good("run")
+        issued.good("run")
+        line = "xmpp: xmpp.acme.test mail.acme.test"
+        assert log(issued) == [line] * 2
+        (issued.directory / "tls" / "cert.pem").unlink()
+        issued.good("run")
+        assert log(issued) == [line] * 3, "it was deployed once more"
+        assert issued.good("cert", "deploy", "xmpp").out == "xmpp: deployed to files[0]\nxmpp: ran onchange[0]\n"
+        issued.good("cert", "deploy", "xmpp", "--target", "onchange[0]")
+        assert log(issued) == [line] * 5
+        assert issued.good("status").out.count("not run") == 0
+
+    def test_what_is_run_once_after_all_is_told_what_changed_and_run_until_it_works(
+        self, ca: Sandbox, issued: Host
+    ) -> None:
+        certificates = f"  xmpp: {{{NAMES}, deploy: [{OTHER}]}}\n  mail: {{names: [mail.acme.test]}}\n"
+        script = f'cd {issued.directory} && echo "$ACMECTL_LABELS" >>log && test -e ok'
+        issued.configure(follower_of(ca, certificates, onchange=f"[[sh, -c, '{script}']]"))
+        ran = issued.acmectl("run")
+        assert ran.status == 1
+        assert "error: this host: onchange[0] failed: `sh -c" in ran.err
+        assert issued.acmectl("status").status == 1
+        assert "onchange[0] was not run: `sh -c" in issued.acmectl("status").out
+        assert status(issued)["onchange"][0]["attempts"] == 1
+        (issued.directory / "ok").touch()
+        issued.good("run")
+        issued.good("run")
+        assert log(issued) == ["xmpp mail"] * 2
+        issued.good("cert", "renew", "mail", "--force")
+        issued.good("cert", "deploy", "xmpp")
+        assert log(issued)[2:] == ["mail", "xmpp"]
+        assert issued.good("status").status == 0
+
+
+class TestRemove:
+    def test_a_certificate_of_the_configuration_is_not_removed(self, deployed: Host) -> None:
+        before = deployed.tree()
+        assert deployed.block(deployed.acmectl("cert", "remove", "xmpp", "--yes")) == (
+            "! error: the certificate `xmpp` is in the configuration\n! hint: remove it there first\n-> 2\n"
+        )
+        assert deployed.acmectl("cert", "remove", "unknown", "--yes").status == 2
+        assert deployed.tree() == before
+
+    def test_deployed_files_of_a_certificate_that_was_taken_out_stay_and_are_named(
+        self, ca: Sandbox, deployed: Host
+    ) -> None:
+        deployed.configure(follower_of(ca, "  mail: {names: [mail.acme.test]}\n"))
+        deployed.good("run")
+        for command in ("status", "check"):
+            said = deployed.normal(deployed.good(command).err)
+            assert "certificate `xmpp` is not in the configuration any more; its deployed files stay" in said
+            assert "`TMP/follower/tls/privkey.pem`" in said
+            assert "hint: `acmectl cert remove xmpp` removes what this host keeps of it, and no deployed file" in said
+            document = json.loads(deployed.good(command, "--json").out)
+            assert [w["certificate"] for w in document["warnings"]] == ["xmpp"]
+        assert deployed.block(deployed.acmectl("cert", "remove", "xmpp")) == deployed.block(
+            deployed.acmectl("cert", "remove", "xmpp")
+        )
+        asked = deployed.on_terminal("cert", "remove", "xmpp", answer="n")
+        assert "nothing was removed" in asked.out
+        assert (deployed.state / "certificates" / "xmpp").exists()
+        ran = deployed.acmectl("cert", "remove", "xmpp", "--yes")
+        files = [
+            f"{name}/{part}.pem" for name in ("other", "tls") for part in ("cert", "chain", "fullchain", "privkey")
+        ]
+        stays = "".join(f"  stays: TMP/follower/{name}\n" for name in files)
+        warned = "! warning: certificate `xmpp` is valid until TIME (DAYS left), and is not revoked by this\n"
+        told = "".join(f"! {line}\n" for line in stays.splitlines())
+        assert deployed.block(ran) == (f"xmpp: removed\n{stays}! xmpp: 1 generation with keys\n{told}{warned}-> 0\n")
+        assert all((deployed.directory / name).exists() for name in files)
+        assert not (deployed.state / "certificates" / "xmpp").exists()
+        assert deployed.good("status").err == ""
+        assert "removed" in deployed.good("log").out
+        assert deployed.acmectl("cert", "remove", "xmpp", "--yes").status == 2
+
+    def test_a_kind_that_was_given_up_is_removed_by_its_name_alone(self, ca: Sandbox, issued: Host) -> None:
+        issued.configure(follower_of(ca, f"  xmpp: {{{NAMES}, key: [ecdsa-p256, rsa-2048], deploy: [{OTHER}]}}\n"))
+        issued.good("run")
+        issued.configure(with_targets(ca, OTHER))
+        issued.good("run")
+        assert "its former kinds are `xmpp+rsa-2048`" in issued.acmectl("cert", "remove", "xmpp", "--yes").err
+        issued.good("cert", "remove", "xmpp+rsa-2048", "--yes")
+        assert (issued.state / "certificates" / "xmpp" / "current").exists()
+        assert not (issued.state / "certificates" / "xmpp+rsa-2048").exists()
+        assert issued.good("status").err == ""
+
+    def test_files_of_a_target_that_was_taken_out_are_named_until_a_person_removes_them(
+        self, ca: Sandbox, deployed: Host
+    ) -> None:
+        deployed.configure(with_targets(ca, OTHER))
+        deployed.good("run")
+        said = deployed.normal(deployed.good("status").err)
+        assert "certificate `xmpp`: files of a former target stay, and nobody renews them: `TMP/follower/tls/" in said
+        assert "follower/other" not in said
+        for path in (deployed.directory / "tls").iterdir():
+            path.unlink()
+        assert deployed.good("status").err == ""
