@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, association
 
@@ -188,10 +189,8 @@ def _is_pending(
     if (publication.owner, publication.spki) not in wanted:
         retiring = publication.retired_at is None and keys.deployed
         return publication.is_ours and (retiring or _is_over(publication, keys, now))
-    if publication.spki in known.usable:
-        return False
-    accepted = accepted_from(publication)
-    return accepted is None or accepted <= now
+    accepted = accepted_from(publication)  # the first key is usable before it is published
+    return accepted is None or (publication.spki not in known.usable and accepted <= now)
 
 
 def _is_usable(
@@ -218,3 +217,31 @@ def _is_usable(
 
 def _has(found: RecordSet, pin: str | None) -> bool:
     return pin is not None and association(pin) in found.everywhere
+
+
+class Lack(StrEnum):
+    """How the records at an owner name are not what they should be."""
+
+    TURNED_AWAY = "clients turn away"
+    UNPUBLISHED = "nothing is published"
+    NEXT_MISSING = "the next key is missing"
+
+
+def lacks(keys: Keys, owners: Iterable[str], sets: Mapping[str, RecordSet]) -> tuple[tuple[str, Lack], ...]:
+    """The owner names whose records, as all servers have them, are not those of the keys; the worst of each."""
+    return tuple((o, lack) for o in owners if o in sets and (lack := _lack(keys, sets[o])) is not None)
+
+
+def _lack(keys: Keys, found: RecordSet) -> Lack | None:
+    if keys.in_use is None:
+        return None
+    if not found.anywhere:
+        return Lack.UNPUBLISHED
+    if association(keys.in_use) not in found.everywhere:
+        return Lack.TURNED_AWAY if _is_strict(found) else Lack.UNPUBLISHED
+    return None if keys.following is None or association(keys.following) in found.everywhere else Lack.NEXT_MISSING
+
+
+def _is_strict(found: RecordSet) -> bool:
+    """Whether clients that get all records must turn away from any other key than those: no record is about a CA or a whole certificate."""
+    return all(text.startswith("3 1 1 ") for text in found.anywhere)

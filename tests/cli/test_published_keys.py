@@ -15,6 +15,8 @@ import dns.tsigkeyring
 import dns.update
 import pytest
 
+from acmectl import keys
+from acmectl.model.certificates import KeyType
 from acmectl.sandbox.server import Sandbox
 from tests.cli.hosts import Host, Ran, follower_of
 from tests.servers.bind import Bind, Key, Zone, running_bind
@@ -112,3 +114,131 @@ def test_a_key_change_waits_for_clients_and_cleans_up_after_itself(mail: Mail) -
     after = mail.records()
     assert after["in use"] == before["next"]
     mail.run_until_published({OF_A_CA, after["in use"], after["next"]})
+
+
+def test_a_person_publishes_where_this_host_may_not_and_the_key_waits_for_that(mail: Mail) -> None:
+    mail.configure(update=False)
+    assert "TLSA records are missing in the zone" in mail.host.good("-v", "follower", "run").out
+    records = mail.records()
+    assert mail.published == set()
+    mail.change(add=records["in use"])
+    assert "no TLSA record" not in mail.host.acmectl("check").err
+    assert "the next key" in mail.host.good("check").err
+    asked = mail.host.good("cert", "renew", "mail", "--new-key")
+    assert f"not every name server has its TLSA record at `{OWNER}`" in asked.out
+    for _ in range(3):
+        mail.host.good("follower", "run")
+    assert mail.generation == 1
+    mail.change(add=records["next"])
+    mail.run_until(2)
+    assert mail.records()["in use"] == records["next"]
+    assert mail.published == {records["in use"], records["next"]}  # what a person published, a person removes
+
+
+def test_a_lost_memory_is_no_reason_to_use_a_key_too_early(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.change(remove=mail.records()["next"])
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    (mail.host.state / "state.db").unlink()
+    published_at = time.time()
+    mail.run_until(2)
+    assert time.time() - published_at > 1, "longer than the time to live"
+
+
+def test_a_key_that_is_to_change_at_every_renewal_stays_until_clients_accept_the_next(mail: Mail) -> None:
+    mail.configure(certificate=", reuse_key: no")
+    mail.host.good("follower", "run")
+    first = mail.records()
+    mail.change(remove=first["next"])
+    kept = mail.host.good("cert", "renew", "mail", "--force")
+    assert mail.generation == 2
+    assert mail.records()["in use"] == first["in use"]
+    assert "it has the key of the one before, because the next key waits: " in kept.err
+    end = time.monotonic() + _SECONDS
+    while mail.records()["in use"] == first["in use"]:
+        assert time.monotonic() < end
+        mail.host.good("cert", "renew", "mail", "--force")
+    assert mail.records()["in use"] == first["next"]
+
+
+def test_a_key_file_that_was_replaced_waits_until_its_record_is_accepted(mail: Mail) -> None:
+    own = mail.host.directory / "own.pem"
+
+    def write_key() -> None:
+        own.touch(0o600)
+        own.write_bytes(keys.to_pem(keys.generate(KeyType.ECDSA_P256)))
+
+    write_key()
+    mail.configure(certificate=f', key_file: "{own}"')
+    mail.host.good("follower", "run")
+    mail.run_until_published({mail.records()["in use"]})
+    write_key()
+    ran = mail.host.acmectl("follower", "run", "--force")
+    if mail.generation == 1:
+        assert ran.status == 1
+        assert f"the key of `mail` (`{own}`) must not be used yet: every client accepts it from" in ran.err
+        assert "the key was replaced" in mail.host.good("follower", "plan").out
+    mail.run_until(2)
+    mail.run_until_published({mail.records()["in use"]})
+    refused = mail.host.acmectl("cert", "renew", "mail", "--new-key")
+    assert (refused.status, refused.err.splitlines()[0]) == (2, f"error: the key of `mail` is your own: `{own}`")
+
+
+def test_a_compromised_key_is_replaced_at_once_and_its_record_goes_with_it(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    before = mail.records()
+    mail.host.good("cert", "revoke", "mail", "--reason", "keyCompromise", "--yes")
+    said = mail.host.good("follower", "run").err
+    assert mail.generation == 2
+    after = mail.records()
+    assert after["in use"] == before["next"]
+    assert mail.published == {after["in use"], after["next"]}
+    if said:  # the machine was fast
+        assert "its new key is used before every client accepts it, because the one before was compromised" in said
+
+
+def test_a_rollback_to_a_key_that_the_dns_does_not_speak_of_any_more_is_refused(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    after = mail.records()
+    mail.run_until_published({after["in use"], after["next"]})
+    refused = mail.host.acmectl("cert", "rollback", "mail")
+    assert refused.status == 2
+    assert mail.generation == 2
+    refused = mail.host.acmectl("cert", "rollback", "mail", "--to", "1")
+    assert "the DNS does not speak of its key any more (TLSA)" in refused.err
+
+
+def test_check_compares_what_is_published_with_the_keys(mail: Mail) -> None:
+    mail.configure()
+    before = mail.host.acmectl("check")
+    assert before.status == 0
+    mail.host.good("follower", "run")
+    unsigned = mail.host.acmectl("check")
+    assert unsigned.status == 0
+    assert f"clients ignore the TLSA records at `{OWNER}`, which DNSSEC does not protect" in unsigned.err
+    mail.change(remove=mail.records()["next"])
+    assert "until then its key cannot change" in mail.host.good("check").err
+    mail.change(remove=mail.records()["in use"])
+    assert "no TLSA record speaks of the key of `mail` at `mail.acme.test:25`" in mail.host.good("check").err
+    mail.change(add="3 1 1 " + "00" * 32)
+    ran = mail.host.acmectl("check", "--json")
+    assert ran.status == 1
+    assert any(warning.get("clients_turn_away") for warning in json.loads(ran.out)["warnings"])
+
+
+def test_a_name_server_that_refuses_is_told_and_holds_up_nothing_else(mail: Mail) -> None:
+    mail.configure()
+    key = mail.bind.directory / "acmectl.key"
+    key.write_text(Key("acmectl").statement)
+    ran = mail.host.acmectl("follower", "run")
+    assert ran.status == 1
+    assert mail.generation == 1
+    assert f"error: certificate `mail`: the TLSA record of {OWNER} was not published: " in ran.err
+    mail.bind.keys["acmectl"].write(key)
+    mail.host.good("follower", "run")
+    assert mail.published == set(mail.records().values())

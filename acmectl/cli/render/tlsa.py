@@ -13,6 +13,7 @@ from acmectl.cli.render.words import RED, YELLOW, hint, iso, say
 from acmectl.model.certificates import title_of
 
 if TYPE_CHECKING:
+    from acmectl.app.published import KeyFinding
     from acmectl.follower.announcing import Announced
     from acmectl.follower.key_publishing import KeyNews
 
@@ -38,6 +39,24 @@ def key_news(news: Iterable[KeyNews], *, talks: bool) -> None:
             hint(one.hint)
         elif talks:
             click.echo(f"{title_of(one.label)}: {one.text}" + (f" ({one.hint})" if one.hint else ""))
+
+
+def findings(found: Iterable[KeyFinding]) -> None:
+    """What is wrong with published keys, on stderr."""
+    for one in found:
+        word, colour = ("error", RED) if one.is_serious else ("warning", YELLOW)
+        say(word, f"certificate `{one.label}`: {one.message}", colour)
+        hint(one.hint)
+
+
+def finding_json(found: KeyFinding) -> dict[str, Any]:
+    """The same as one of the warnings for programs."""
+    return {
+        "message": found.message,
+        "hint": found.hint,
+        "certificate": found.label,
+        "clients_turn_away": found.is_serious,
+    }
 
 
 def record_json(record: Announced) -> dict[str, Any]:

@@ -82,15 +82,15 @@ class Publisher:
 
         return self._update(records, lambda listed, primary: update.remove(listed, primary=primary))
 
-    def unsigned(self) -> tuple[tuple[Unsigned, ...], Mapping[str, AcmectlError]]:
-        """The owner names whose records no validating client can believe, and why it cannot be known of others.
+    def unsigned(self, owners: Collection[str]) -> tuple[tuple[Unsigned, ...], Mapping[str, AcmectlError]]:
+        """Those of the owner names whose records no validating client can believe, and why it cannot be known of others.
 
         Without DNSSEC TLSA records are ignored (RFC 7672 section 2.2): the zone must be signed at every server, and its parent vouch for it.
         """
         from acmectl.dns.record_sets import is_validated
 
         found: list[Unsigned] = []
-        seen, failed = self._look(self.owners)
+        seen, failed = self._look(owners)
         errors = dict(failed)
         for owner, answered in seen.items():
             try:

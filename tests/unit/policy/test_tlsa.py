@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import tlsa
-from acmectl.policy.tlsa import Keys
+from acmectl.policy.tlsa import Keys, Lack
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -217,6 +217,7 @@ def settled(keys: Keys = BOTH) -> PublishedKeys:
         (look(NOTHING, seen(OLD, NEXT)), BOTH, -timedelta(minutes=90), False, False),
         (look(NOTHING, seen(OLD, NEXT)), BOTH, HOUR, False, True),
         (look(NOTHING, seen(OLD)), BOTH, -timedelta(minutes=90), False, True),
+        (look(NOTHING, RecordSet(), keys=Keys(None, NEXT)), Keys(NEXT, None, deployed=True), -HOUR, False, True),
         (look(ours(OLD, FORMER), seen(OLD, FORMER), keys=Keys(OLD, None)), Keys(OLD, None), -HOUR, False, False),
         (
             look(ours(OLD, FORMER), seen(OLD, FORMER), keys=Keys(OLD, None)),
@@ -265,6 +266,23 @@ def test_a_service_may_get_back_a_key_that_the_dns_still_speaks_of() -> None:
     assert tlsa.is_published(OLD, known)
     assert not tlsa.is_published(NEXT, known)
     assert not tlsa.is_published(FORMER, known)
+
+
+@pytest.mark.parametrize(
+    ("keys", "found", "lack"),
+    [
+        (Keys(None, NEXT), RecordSet(), None),
+        (BOTH, RecordSet(), Lack.UNPUBLISHED),
+        (BOTH, seen(NEXT), Lack.TURNED_AWAY),
+        (BOTH, seen(NEXT, lag=frozenset({OLD})), Lack.TURNED_AWAY),
+        (BOTH, seen(others=frozenset({OF_A_CA})), Lack.UNPUBLISHED),
+        (BOTH, seen(OLD), Lack.NEXT_MISSING),
+        (BOTH, seen(OLD, NEXT), None),
+        (replace(BOTH, following=None), seen(OLD), None),
+    ],
+)
+def test_records_that_are_not_those_of_the_keys_are_found(keys: Keys, found: RecordSet, lack: Lack | None) -> None:
+    assert tlsa.lacks(keys, [MAIL, WEB], {MAIL: found}) == (((MAIL, lack),) if lack else ())
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,0 +1,82 @@
+"""Whether the DNS speaks of the keys that this host has, and whether clients can believe it: asked of the name servers, for `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError
+from acmectl.policy import tlsa
+from acmectl.policy.tlsa import Lack
+
+if TYPE_CHECKING:
+    from acmectl.app.host import Host
+    from acmectl.deploy.tlsa.publisher import Publisher
+    from acmectl.model.tlsa import Service
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFinding:
+    """Something about the TLSA records of a certificate; `is_serious` where validating clients cannot get through."""
+
+    label: str
+    message: str
+    hint: str | None
+    is_serious: bool = False
+
+
+def findings(host: Host) -> tuple[KeyFinding, ...]:
+    """All that is wrong with published keys. Asks name servers, where a certificate has `tlsa`, and nobody else."""
+    return tuple(one for label, publisher in host.publishers.items() for one in _of(host, label, publisher))
+
+
+def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
+    names = {name.value for name in host.config.certificates[label].spec.names}
+    for service in publisher.services:
+        if service.host not in names and f"*.{service.host.partition('.')[2]}" not in names:
+            yield KeyFinding(label, f"`tlsa` names `{service}`, which is no name of the certificate", "is it misspelt?")
+    by_owner = {service.owner: service for service in publisher.services}
+    try:
+        sets, failed = publisher.look(publisher.owners)
+        for error in dict.fromkeys(failed.values()):
+            yield KeyFinding(label, error.message, error.hint)
+        from acmectl.follower.announcing import keys_of
+
+        certificates = host.state.certificates
+        for spec in host.config.certificates[label].specs:
+            keys = keys_of(certificates.keys.at_hand(spec), certificates.current(spec.label))
+            for owner, lack in tlsa.lacks(keys, publisher.owners, sets):
+                yield _lacking(label, spec.title, by_owner[owner], lack, publisher)
+        yield from _unsigned(
+            label, publisher, [owner for owner in publisher.owners if sets.get(owner) and sets[owner].anywhere]
+        )
+    except AcmectlError as error:
+        yield KeyFinding(label, error.message, error.hint)
+
+
+def _lacking(label: str, title: str, service: Service, lack: Lack, publisher: Publisher) -> KeyFinding:
+    by_hand = f"`acmectl cert tlsa {label}` prints the records"
+    hint = f"`acmectl follower run {label}` publishes them" if publisher.may_update else by_hand
+    match lack:
+        case Lack.TURNED_AWAY:
+            message = f"validating clients turn away from `{service}`: not every name server has the TLSA record of the key of `{title}`"
+            return KeyFinding(label, message, hint, is_serious=True)
+        case Lack.UNPUBLISHED:
+            return KeyFinding(label, f"no TLSA record speaks of the key of `{title}` at `{service}`", hint)
+        case Lack.NEXT_MISSING:
+            message = f"not every name server has the TLSA record of the next key of `{title}` at `{service}`: until then its key cannot change"
+            return KeyFinding(label, message, hint)
+
+
+def _unsigned(label: str, publisher: Publisher, owners: list[str]) -> Iterator[KeyFinding]:
+    if not owners:
+        return
+    unsigned, failed = publisher.unsigned(owners)
+    for one in unsigned:
+        message = f"clients ignore the TLSA records at `{one.owner}`, which DNSSEC does not protect: {one.reason}"
+        yield KeyFinding(label, message, "sign the zone, and have its DS record in the parent zone")
+    for error in dict.fromkeys(failed.values()):
+        yield KeyFinding(
+            label, f"it is not known whether DNSSEC protects the TLSA records: {error.message}", error.hint
+        )
