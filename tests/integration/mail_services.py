@@ -73,6 +73,7 @@ class Service(Generic[Program]):
         Afterwards the line is gone, and the next run makes all good.
         """
         standing, seen = self.standing(), self.seen()
+        assert None not in set().union(*seen.values()), "it served nothing before"
         serials = self.desk.issue()
         with broken(configuration, line):
             said = self.desk.run(expect=1).err

@@ -30,19 +30,15 @@ def _configured(service: Service[Exim]) -> None:
     service.deploy()
 
 
-def test_exim_serves_each_new_certificate_of_both_kinds_without_a_restart(service: Service[Exim]) -> None:
+def test_exim_serves_each_new_certificate_of_both_kinds_and_goes_on_with_open_sessions(service: Service[Exim]) -> None:
     service.deploy(verify=service.everywhere)
-    for version in ("-tls1_2", "-tls1_3"):
-        assert service.serves(service.renewed(), version)
-    assert service.program.daemon.process.poll() is None
-    assert service.standing()[1] == {"site.pem": "root:Debian-exim 0640", "site-rsa.pem": "root:Debian-exim 0640"}
-
-
-def test_sessions_that_are_open_survive_the_reload_of_exim(service: Service[Exim]) -> None:
+    assert service.serves(service.renewed(), "-tls1_2")
     with smtplib.SMTP("127.0.0.1", service.program.smtp, timeout=20) as session:
         session.starttls(context=service.client())
-        service.renewed()
+        assert service.serves(service.renewed(), "-tls1_3")
         assert session.noop()[0] == 250
+    assert service.program.daemon.process.poll() is None
+    assert service.standing()[1] == {"site.pem": "root:Debian-exim 0640", "site-rsa.pem": "root:Debian-exim 0640"}
 
 
 def test_a_broken_configuration_of_exim_leaves_files_and_service_as_they_were(service: Service[Exim]) -> None:
@@ -51,13 +47,11 @@ def test_a_broken_configuration_of_exim_leaves_files_and_service_as_they_were(se
 
 
 def test_exim_sees_new_files_by_itself_and_acmectl_waits_for_it(service: Service[Exim]) -> None:
-    service.desk.run()
     service.deploy(reload=[])
     assert service.serves(service.renewed())
 
 
 def test_files_that_the_user_of_exim_cannot_read_are_seen_to_end_starttls(service: Service[Exim]) -> None:
-    service.desk.run()
     service.deploy(group="root", patience="1s")
     assert "STARTTLS" in service.desk.run(expect=1).err
     service.deploy()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from acmectl.model.certificates import KeyType
 from tests.integration.mail_services import NAME, Look, Service
 from tests.integration.services import ECDSA, RSA, desk
 from tests.servers.places import open_place
@@ -33,31 +34,31 @@ def service() -> Iterator[Service[Slapd]]:
 @pytest.fixture(autouse=True)
 def _configured(service: Service[Slapd]) -> None:
     service.deploy()
-    service.renewed()
 
 
-@pytest.mark.parametrize("kind", [RSA, ECDSA])
-def test_slapd_serves_each_new_certificate_of_either_kind_without_a_restart(
-    service: Service[Slapd], kind: KeyType
+def test_slapd_serves_each_new_certificate_of_either_kind_and_goes_on_with_open_connections(
+    service: Service[Slapd],
 ) -> None:
     pid = service.program.service.pid
-    one = replace(service, desk=replace(service.desk, kinds=(kind,)))
-    one.deploy(verify=service.everywhere)
-    for version in ("-tls1_2", "-tls1_3"):
-        assert one.serves(one.renewed(), version)
+    with connection(service) as session:
+        for kind in (RSA, ECDSA):
+            one = replace(service, desk=replace(service.desk, kinds=(kind,)))
+            one.deploy(verify=service.everywhere)
+            assert one.serves(one.renewed())
+        session.sendall(_BIND)
+        assert session.recv(100) == _BOUND
     assert service.program.service.pid == pid
     assert service.standing()[1] == {"site.pem": "root:openldap 0640"}
 
 
-def test_connections_that_are_open_survive_when_slapd_reads_its_files_again(service: Service[Slapd]) -> None:
-    service.desk.issue()
+@contextmanager
+def connection(service: Service[Slapd]) -> Iterator[ssl.SSLSocket]:
+    """A client that has made its handshake and said nothing yet."""
     with (
         socket.create_connection(("127.0.0.1", service.program.ldaps), timeout=20) as plain,
         service.client().wrap_socket(plain, server_hostname=NAME) as session,
     ):
-        service.renewed()
-        session.sendall(_BIND)
-        assert session.recv(100) == _BOUND
+        yield session
 
 
 def test_slapd_serves_each_new_certificate_after_a_restart(service: Service[Slapd]) -> None:
