@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import shlex
@@ -59,6 +60,9 @@ def spoken(text: str) -> str:
     return text.replace("example.com", "acme.test")
 
 
+_HERE = {"directory": "tls", "group": str(os.getegid()), "check": [], "reload": ["true"], "verify": []}
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
@@ -72,7 +76,7 @@ def prepare(host: Path, text: str, port: int, authority: str) -> None:
     if "solvers" in document:
         document["solvers"]["web"] |= {"listen": f"127.0.0.1:{port}", "check_address": f"127.0.0.1:{port}"}
     for certificate in document.get("certificates", {}).values():
-        certificate["deploy"] = [target | {"directory": "tls", "reload": ["true"]} for target in certificate["deploy"]]
+        certificate["deploy"] = [target | _HERE for target in certificate["deploy"]]
     (host / "conf.d").mkdir(parents=True)
     (host / "config.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     (host / "conf.d" / "here.yaml").write_text(f"{authority}\nfollower: {{grace: 1s}}\n")

@@ -76,13 +76,15 @@ master:
 """
 _CERTIFICATE = """
 certificates:
-  # The files lie in certificates/{label}/current/ of the state directory, and are copied to where `deploy` says.
+  # The files lie in certificates/{label}/current/ of the state directory; `deploy` gives them to services.
   {label}:
     names: {names}
-{solver}    # deploy:
+{solver}    # Which services need it: `acmectl targets list` names them, `acmectl targets show TYPE` says what each gets and takes.
+    # deploy:
+    #   - type: nginx
     #   - type: files
     #     directory: /etc/ssl/{label}
-    #     reload: [systemctl, reload, nginx]
+    #     reload: [systemctl, reload, another]
 """
 
 
