@@ -201,15 +201,3 @@ def rights(directory: Path) -> dict[str, str]:
 def contents(directory: Path) -> dict[str, bytes]:
     """What each file in a directory holds."""
     return {path.name: path.read_bytes() for path in directory.iterdir() if path.is_file()}
-
-
-@contextmanager
-def broken(file: Path, line: str) -> Iterator[None]:
-    """A configuration with one more line, which its service does not understand."""
-    good = file.read_bytes()
-    with file.open("a") as opened:  # in place: it keeps its owner
-        opened.write(f"{line}\n")
-    try:
-        yield
-    finally:
-        file.write_bytes(good)

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.integration.services import Desk, broken, contents, desk, half_a_request, rights
+from tests.integration.services import Desk, contents, desk, half_a_request, rights
 from tests.servers.apache import Apache, serving_apache
-from tests.servers.daemon import open_directory
+from tests.servers.places import broken, open_place
 
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[tuple[Desk, Apache]]:
     """A follower and an Apache that serves its first certificates, in both kinds."""
-    with open_directory() as place:
+    with open_place("apache") as place:
         follower = desk(place)
         first = follower.place_first({"type": "apache", "directory": str(place / "tls")})
         with serving_apache(place, site(place / "tls")) as apache:

@@ -13,13 +13,13 @@ import pytest
 
 from tests.integration.services import ECDSA, Desk, desk, rights
 from tests.servers.coturn import Coturn, serving_coturn
-from tests.servers.daemon import open_directory
+from tests.servers.places import open_place
 
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[tuple[Desk, Coturn]]:
     """A follower and a coturn that serves its first certificate."""
-    with open_directory() as place:
+    with open_place("coturn") as place:
         follower = desk(place, kinds=[ECDSA])
         first = follower.place_first({"type": "coturn", "directory": str(place / "tls")})
         with serving_coturn(place, place / "tls" / "site.pem") as coturn:

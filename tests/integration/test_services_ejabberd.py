@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from acmectl.model.certificates import KeyType
-from tests.integration.services import ECDSA, RSA, Desk, broken, desk, rights
-from tests.servers.daemon import open_directory
+from tests.integration.services import ECDSA, RSA, Desk, desk, rights
 from tests.servers.ejabberd import Ejabberd, running_ejabberd
+from tests.servers.places import broken, open_place
 from tests.servers.xmpp_client import secured_stream
 
 HOST = "xmpp.service.test"
@@ -21,7 +21,7 @@ S2S = ("-starttls", "xmpp-server", "-xmpphost", HOST)
 @pytest.fixture(scope="module")
 def office() -> Iterator[tuple[Desk, Ejabberd]]:
     """A follower and an ejabberd that serves its first certificate."""
-    with open_directory() as place:
+    with open_place("ejabberd") as place:
         follower = desk(place, HOST, kinds=[ECDSA])
         first = follower.place_first({"type": "ejabberd", "directory": str(place / "tls")})
         with running_ejabberd(place, f"{place}/tls/*.pem", HOST) as ejabberd:
@@ -94,7 +94,16 @@ def test_a_file_that_ejabberd_may_not_read_is_found_out(office: tuple[Desk, Ejab
 
 
 def test_ejabberd_serves_one_of_two_kinds_so_that_two_are_not_looked_for(office: tuple[Desk, Ejabberd]) -> None:
-    _, ejabberd = office
-    follower = desk(ejabberd.directory / "two", HOST, kinds=[ECDSA, RSA])
-    follower.deploy(target(ejabberd))
-    assert "serves one certificate for a name" in follower.run("check", expect=2).err
+    one, ejabberd = office
+    both = desk(ejabberd.directory / "both", HOST, kinds=[ECDSA, RSA])
+    both.deploy(target(ejabberd))
+    assert "serves one certificate for a name" in both.run("check", expect=2).err
+    both.issue()
+    both.deploy(target(ejabberd, files={"privkey+fullchain": "both.pem"}, verify=[]))
+    try:
+        both.run()
+        assert both.seen(ejabberd.direct)[RSA] is None
+    finally:
+        for name in ("both.pem", "both-rsa.pem"):
+            (ejabberd.directory / "tls" / name).unlink()
+        one.run("cert", "deploy", "site")

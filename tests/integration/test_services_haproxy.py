@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.integration.services import ECDSA, Desk, broken, contents, desk, half_a_request, rights
-from tests.servers.daemon import open_directory
+from tests.integration.services import ECDSA, RSA, Desk, contents, desk, half_a_request, rights
 from tests.servers.haproxy import Haproxy, serving_haproxy
+from tests.servers.places import broken, open_place
 
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[tuple[Desk, Haproxy]]:
     """A follower and a HAProxy that serves its first certificates, in both kinds."""
-    with open_directory() as place:
+    with open_place("haproxy") as place:
         follower = desk(place)
         first = follower.place_first({"type": "haproxy", "directory": str(place / "tls")})
         with serving_haproxy(place, f"ssl crt {place}/tls/site.pem") as haproxy:
@@ -63,7 +64,7 @@ def test_a_broken_configuration_leaves_files_and_service_as_they_were(office: tu
 
 
 def test_one_kind_of_key_is_one_file() -> None:
-    with open_directory() as place:
+    with open_place("haproxy") as place:
         follower = desk(place, kinds=[ECDSA])
         follower.place_first({"type": "haproxy", "directory": str(place / "tls")})
         with serving_haproxy(place, f"ssl crt {place}/tls/") as haproxy:  # a whole directory, as many do
@@ -73,3 +74,20 @@ def test_one_kind_of_key_is_one_file() -> None:
             follower.run()
             assert follower.seen(haproxy.port) == second
             assert set(contents(place / "tls")) == {"site.pem", ".other.pem.0123abcd.tmp"}
+
+
+def test_the_file_of_one_kind_that_lies_in_the_way_of_two_is_found_out() -> None:
+    """HAProxy takes `site.pem` before the bundle, and acmectl removes nothing that it is not told of."""
+    with open_place("haproxy") as place:
+        follower = desk(place, kinds=[ECDSA])
+        (first,) = follower.place_first({"type": "haproxy", "directory": str(place / "tls")}).values()
+        with serving_haproxy(place, f"ssl crt {place}/tls/site.pem") as haproxy:
+            both = replace(follower, kinds=(ECDSA, RSA))
+            both.deploy(target(haproxy, patience="1s"))
+            second = both.issue()
+            said = both.run(expect=1).err
+            assert f"still serves serial {first:x}" in said
+            assert "serves no certificate with a key of the kind rsa" in said
+            (place / "tls" / "site.pem").unlink()
+            both.run()
+            assert both.seen(haproxy.port) == second

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.integration.services import Desk, broken, contents, desk, half_a_request, rights
-from tests.servers.daemon import open_directory
+from tests.integration.services import Desk, contents, desk, half_a_request, rights
 from tests.servers.nginx import Nginx, serving_nginx
+from tests.servers.places import broken, open_place
 
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    with open_directory() as place:
+    with open_place("nginx") as place:
         yield place
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.services import ECDSA, Desk, broken, contents, desk, rights
-from tests.servers.daemon import open_directory
+from tests.integration.services import ECDSA, Desk, contents, desk, rights
+from tests.servers.places import broken, open_place
 from tests.servers.postgresql import Postgresql, program, serving_postgresql
 
 STARTTLS = ("-starttls", "postgres")
@@ -20,7 +20,7 @@ STARTTLS = ("-starttls", "postgres")
 @pytest.fixture(scope="module")
 def office() -> Iterator[tuple[Desk, Postgresql]]:
     """A follower and a PostgreSQL that serves its first certificate."""
-    with open_directory() as place:
+    with open_place("postgresql") as place:
         follower = desk(place, kinds=[ECDSA])
         first = follower.place_first({"type": "postgresql", "directory": str(place / "tls")})
         with serving_postgresql(place, place / "tls" / "site.pem") as postgresql:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from acmectl.model.certificates import KeyType
-from tests.integration.services import ECDSA, RSA, Desk, broken, contents, desk, rights
-from tests.servers.daemon import open_directory
+from tests.integration.services import ECDSA, RSA, Desk, contents, desk, rights
+from tests.servers.places import broken, open_place
 from tests.servers.prosody import Prosody, indexed, running_prosody
 from tests.servers.xmpp_client import secured_stream
 
@@ -24,13 +24,13 @@ S2S = ("-starttls", "xmpp-server", "-xmpphost", HOST)
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    with open_directory() as place:
+    with open_place("prosody") as place:
         yield place
 
 
 @pytest.fixture
 def another_place() -> Iterator[Path]:
-    with open_directory() as place:
+    with open_place("prosody") as place:
         yield place
 
 

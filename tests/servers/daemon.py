@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 _START_SECONDS = 40.0
 _STOP_SECONDS = 15.0
@@ -114,11 +113,3 @@ def unused_ports(count: int) -> tuple[int, ...]:
             if port not in chosen:
                 chosen.append(port)
     return tuple(chosen)
-
-
-@contextlib.contextmanager
-def open_directory() -> Iterator[Path]:
-    """A directory that every user may pass through, unlike pytest's own: services read their files as users of their own."""
-    with TemporaryDirectory(prefix="acmectl-service-") as name:
-        Path(name).chmod(0o711)
-        yield Path(name)
