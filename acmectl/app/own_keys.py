@@ -1,6 +1,6 @@
 """What the configuration names and lies outside of it: whether it can be used, told by `check` before a run needs it.
 
-Keys and CSRs in files, and accounts of another CA. A run tells it too, of the one certificate or name; a file that is missing for a moment
+Keys, CSRs and TLSA records in files, and accounts of another CA. A run tells it too, of the one certificate or name; a file that is missing for a moment
 must not stop the others, so loading does not look.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from acmectl.app import records
 from acmectl.errors import AccountElsewhere, ConfigurationError, ConfigurationProblem, KeyMaterialError, StorageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def verify(host: Host) -> None:
-    """Raises ConfigurationError with all that is wrong with accounts, and with the files that `key_file` and `csr_file` name."""
+    """Raises ConfigurationError with all that is wrong with accounts, and with the files of keys, CSRs and TLSA records that are named."""
     try:
         found = [
             *_accounts(host),
@@ -25,7 +26,7 @@ def verify(host: Host) -> None:
         ]
     finally:
         host.state.close()
-    if problems := tuple(problem for problem in found if problem is not None):
+    if problems := (*(problem for problem in found if problem is not None), *records.problems(host)):
         raise ConfigurationError(problems)
 
 

@@ -10,6 +10,7 @@ from acmectl.cli.context import Context, as_json, lock_wait, pass_context
 from acmectl.cli.progress import watching
 from acmectl.cli.render import lookups, solvers, words
 from acmectl.cli.render import names as names_
+from acmectl.cli.render import records as records_
 from acmectl.errors import UsageError
 from acmectl.model.names import Identifier
 from acmectl.policy import health
@@ -37,6 +38,8 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
     NAMEs are proven now, whatever is remembered of them, and nothing else is done; unless the CA has asked to leave their account alone. A name that fails leaves the others
     alone, is reported in the CA's own words, and is tried again by later runs after 1, 10 and 100 minutes, then daily.
     """
+    from acmectl.app import records
+
     if dry_run:
         return _plan(context, names, json=False)
     with context.working(lock_wait) as host:
@@ -44,12 +47,15 @@ def run_(context: Context, names: tuple[str, ...], lock_wait: timedelta | None, 
         wanted = [w for w in host.wanted if not names or w.identifier in forced]
         host.settle()
         report = host.master().run(wanted, forced=forced, forget=not names, verify=verify)
+        kept = () if names else records.keep(host)
     if verify:
         lookups.looked_at(report.looked, talks=context.talks)
     names_.master_report(report, talks=context.talks, asked=bool(names))
+    records_.records_report(kept, talks=context.talks)
     is_refused = bool(names) and any(result.is_firm for result in report.results)
     is_unanswered = any(one.found == "unknown" for one in report.looked)
-    return ExitStatus.FAILED if report.failed or is_refused or is_unanswered else ExitStatus.AS_WANTED
+    has_failed = report.failed or any(result.failed for result in kept)
+    return ExitStatus.FAILED if has_failed or is_refused or is_unanswered else ExitStatus.AS_WANTED
 
 
 @master.command("try")

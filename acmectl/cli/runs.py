@@ -13,6 +13,7 @@ from acmectl.cli.context import Context, as_json, lock_wait, pass_context
 from acmectl.cli.render import certificates as certificates_
 from acmectl.cli.render import forecast as forecast_
 from acmectl.cli.render import leftovers, names, words
+from acmectl.cli.render import records as records_
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
 
@@ -49,7 +50,11 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
 
 def _prove(host: Host, *, talks: bool) -> tuple[list[NameResult], list[ExitStatus]]:
     """The master's part, then the names that a certificate is due for."""
+    from acmectl.app import records
+
     reports = []
+    kept = records.keep(host)
+    records_.records_report(kept, talks=talks)
     if host.config.master is not None:
         reports.append(host.master().run(host.wanted))
         names.master_report(reports[0], talks=talks)
@@ -57,7 +62,8 @@ def _prove(host: Host, *, talks: bool) -> tuple[list[NameResult], list[ExitStatu
         reports.append(host.prover().run(needed, forget=False))
         told = reports[0].notes if len(reports) > 1 else ()
         names.master_report(reports[-1], talks=talks, told=told, by_name=False)
-    statuses = [ExitStatus.FAILED if report.failed else ExitStatus.AS_WANTED for report in reports]
+    failed = [*(report.failed for report in reports), *(bool(result.failed) for result in kept)]
+    statuses = [ExitStatus.FAILED if has_failed else ExitStatus.AS_WANTED for has_failed in failed]
     return [result for report in reports for result in report.results], statuses
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
@@ -19,6 +19,7 @@ from tests.servers.postfix import Postfix, running_postfix
 from tests.servers.sandbox import running_sandbox
 
 LABEL = "mail"
+RECORDS = "mail.records"
 PORTS = (SMTP, SUBMISSIONS)
 _SUBMISSION = 587
 
@@ -66,10 +67,12 @@ class Office:
 
 
 @contextmanager
-def mail_office(directory: Path, *, ttl: int, tlsa: bool = False, **options: Any) -> Iterator[Office]:
+def mail_office(
+    directory: Path, *, ttl: int, publisher: Literal["host", "master"] | None = None, **options: Any
+) -> Iterator[Office]:
     """An office whose host has an account, and `options` for its certificate; nothing is issued or published yet.
 
-    With `tlsa` the host has the right to publish its keys.
+    Its keys are published by `publisher`: by itself as their owner, or as a master that knows only what is in the file RECORDS.
     """
     with ExitStack() as stack:
         world = stack.enter_context(dane_world(directory))
@@ -77,15 +80,17 @@ def mail_office(directory: Path, *, ttl: int, tlsa: bool = False, **options: Any
         place = stack.enter_context(open_place("postfix"))
         chain = place / "tls" / f"{LABEL}.pem"
         postfix = stack.enter_context(running_postfix(place, [chain], ports=[SMTP, _SUBMISSION, SUBMISSIONS]))
-        if tlsa:
-            update = {"server": world.bind.address, "tsig_key_file": str(world.bind.key_file("acmectl"))}
-            options["tlsa"] = {"records": [f"{MAIL}:{port}" for port in PORTS], "ttl": f"{ttl}s", "update": update}
+        update = {"server": world.bind.address, "tsig_key_file": str(world.bind.key_file("acmectl"))}
+        services = {"records": [f"{MAIL}:{port}" for port in PORTS], "ttl": f"{ttl}s"}
+        if publisher:
+            options["tlsa"] = services | ({"update": update} if publisher == "host" else {})
+        kept = [{"file": RECORDS, "update": update, **services}] if publisher == "master" else []
         certificate = {"names": [MAIL], "deploy": [_to(postfix, chain)], **options}
-        host = Host(directory / "host", {**_common(sandbox), "certificates": {LABEL: certificate}})
+        host = Host(directory / "host", {**_common(sandbox, kept), "certificates": {LABEL: certificate}})
         stack.callback(Family(host, ()).end)
         (host.directory / "www").mkdir()
         host.run("account", "register", "--agree-tos")
-        host.run("master", "run")
+        host.run("master", "run", MAIL)
         yield Office(world, host, ttl)
 
 
@@ -101,12 +106,12 @@ def _to(postfix: Postfix, chain: Path) -> dict[str, Any]:
     }
 
 
-def _common(sandbox: Sandbox) -> dict[str, Any]:
+def _common(sandbox: Sandbox, records: list[dict[str, Any]]) -> dict[str, Any]:
     """A host that proves its names itself, to a CA that believes it."""
     return {
         "authority": {"directory": sandbox.directory_url, "ca_bundle": str(sandbox.ca_bundle)},
         "profile": "classic",
         "contact": ["hostmaster@dane.test"],
         "solvers": {"web": {"type": "webroot", "path": "www", "check": False}},
-        "master": {"authorize": [{"names": [MAIL], "solver": "web"}]},
+        "master": {"authorize": [{"names": [MAIL], "solver": "web"}], "records": records},
     }

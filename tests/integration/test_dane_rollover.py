@@ -28,7 +28,7 @@ Cron = Callable[[], str]
 
 
 def test_validating_clients_get_through_three_changes_of_the_key(tmp_path: Path) -> None:
-    with mail_office(tmp_path, ttl=TTL, tlsa=True) as office, running(office) as runs:
+    with mail_office(tmp_path, ttl=TTL, publisher="host") as office, running(office) as runs:
         until(office.is_settled, runs.undisturbed)
         await_true(office.is_known, what="the first records at the resolver, which may remember that there were none")
         with looking_clients() as clients:

@@ -1,0 +1,47 @@
+"""The records that `master.records` asks this host to keep published, with the means to do so."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from acmectl.errors import ConfigurationError, ConfigurationProblem
+
+if TYPE_CHECKING:
+    from acmectl.app.host import Host
+    from acmectl.app.loading import Parts
+    from acmectl.master.records import RecordsResult, Source
+
+_STORE = "published-records.json"
+
+
+def keep(host: Host) -> tuple[RecordsResult, ...]:
+    """Publish what the files list, and remove what they do not list any more; needs the lock. Raises StorageError."""
+    if not host.parts.records:
+        return ()
+    from acmectl.master import records
+    from acmectl.storage.kept_records import KeptRecordsStore
+
+    return records.keep(_sources(host.parts), KeptRecordsStore(host.state.path / _STORE), now=host.clock())
+
+
+def problems(host: Host) -> tuple[ConfigurationProblem, ...]:
+    """What is wrong with the files; a run tells it as well, and goes on with all the rest."""
+    found: list[ConfigurationProblem] = []
+    for source in _sources(host.parts) if host.parts.records else ():
+        try:
+            source.read()
+        except ConfigurationError as error:
+            found.extend(error.problems)
+    return tuple(found)
+
+
+def _sources(parts: Parts) -> tuple[Source, ...]:
+    from acmectl.deploy.tlsa import record_file
+    from acmectl.deploy.tlsa.publisher import Publisher
+    from acmectl.master.records import Source
+
+    publishers = [(options.file, Publisher(options)) for options in parts.records]
+    return tuple(
+        Source(file, partial(record_file.read, file, publisher.owners), publisher) for file, publisher in publishers
+    )

@@ -1,0 +1,98 @@
+"""TLSA records that this host keeps published for followers without rights for their zone: what a person copied here once.
+
+A run asks the name servers only where something is to be done or found out. What is added is remembered before it is sent, so that a run
+that was killed leaves nothing behind that is not known to be ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError
+from acmectl.model.tlsa import TlsaRecord
+from acmectl.policy import kept_records
+from acmectl.policy.kept_records import KeptRecords
+
+if TYPE_CHECKING:
+    from acmectl.deploy.tlsa.publisher import Publisher
+    from acmectl.storage.kept_records import KeptRecordsStore
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The file that one entry of `master.records` names, how it is read, and who publishes what is in it."""
+
+    file: Path
+    read: Callable[[], frozenset[TlsaRecord]]
+    publisher: Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsResult:
+    """What a run did with the records of one file; `failed` are the reasons why it could not do all."""
+
+    file: Path
+    added: tuple[TlsaRecord, ...] = ()
+    removed: tuple[TlsaRecord, ...] = ()
+    failed: tuple[AcmectlError, ...] = ()
+
+
+def keep(sources: Sequence[Source], store: KeptRecordsStore, *, now: datetime) -> tuple[RecordsResult, ...]:
+    """Publish what the files list, and remove what they do not list any more once no client needs it.
+
+    Raises nothing for what happens to the records of one file; StorageError where what is known cannot be read or kept.
+    """
+    if not sources:
+        return ()
+    known = dict(store.load())
+    listed: dict[Path, frozenset[TlsaRecord]] = {}
+    failed: dict[Path, AcmectlError] = {}
+    for source in sources:
+        try:
+            listed[source.file] = source.read()
+        except AcmectlError as error:
+            failed[source.file] = error
+    wanted = {s.file: listed.get(s.file, known.get(str(s.file), KeptRecords()).wanted) for s in sources}
+    results = []
+    for source in sources:
+        if source.file in failed:
+            results.append(RecordsResult(source.file, failed=(failed[source.file],)))
+            continue
+        elsewhere = frozenset[TlsaRecord]().union(*(records for file, records in wanted.items() if file != source.file))
+        before = known.get(str(source.file), KeptRecords())
+        results.append(_keep(source, wanted[source.file], before, store, elsewhere=elsewhere, now=now))
+    return tuple(results)
+
+
+def _keep(
+    source: Source,
+    wanted: frozenset[TlsaRecord],
+    known: KeptRecords,
+    store: KeptRecordsStore,
+    *,
+    elsewhere: frozenset[TlsaRecord],
+    now: datetime,
+) -> RecordsResult:
+    if not kept_records.needs_look(known, wanted, now):
+        return RecordsResult(source.file)
+    publisher, name = source.publisher, str(source.file)
+    owners = {record.owner for record in wanted} | set(publisher.owners)
+    sets, unseen = publisher.look(owners)
+    added = kept_records.to_add(wanted, sets)
+    known = kept_records.observe(known, wanted, sets, ttl=publisher.ttl, now=now)
+    known = kept_records.announced(known, added, sets)
+    store.save(name, known)
+    refused = dict(publisher.add(added)) if added else {}
+    removed = kept_records.to_remove(known, owners, sets, wanted_elsewhere=elsewhere, now=now)
+    left = dict(publisher.remove(removed)) if removed else {}
+    reasons = {error.message: error for error in (*unseen.values(), *refused.values(), *left.values())}
+    return RecordsResult(
+        source.file,
+        tuple(record for record in added if record not in refused),
+        tuple(record for record in removed if record not in left),
+        tuple(reasons.values()),
+    )

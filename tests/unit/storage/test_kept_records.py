@@ -1,0 +1,43 @@
+"""What a master knows of the records it publishes outlives everything but its own file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from acmectl.errors import StorageError
+from acmectl.model.tlsa import TlsaRecord
+from acmectl.policy.kept_records import KeptRecords
+from acmectl.storage.kept_records import KeptRecordsStore
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+USED, NEXT = (TlsaRecord("_25._tcp.mail.example.org", f"3 1 1 {digit * 64}") for digit in "ab")
+KNOWN = KeptRecords(frozenset({USED}), frozenset({USED, NEXT}), NOW, timedelta(hours=1), NOW)
+
+
+def test_what_is_saved_is_loaded_again_and_is_its_owners_alone(tmp_path: Path) -> None:
+    store = KeptRecordsStore(tmp_path / "state" / "published-records.json")
+    assert store.load() == {}
+    store.save("/etc/acmectl/mail.records", KNOWN)
+    store.save("/etc/acmectl/xmpp.records", KeptRecords())
+    assert store.load() == {"/etc/acmectl/mail.records": KNOWN, "/etc/acmectl/xmpp.records": KeptRecords()}
+    assert (tmp_path / "state" / "published-records.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_nothing_was_published_of_is_forgotten(tmp_path: Path) -> None:
+    store = KeptRecordsStore(tmp_path / "published-records.json")
+    store.save("gone", KeptRecords(looked_at=NOW))
+    store.save("/etc/acmectl/mail.records", KNOWN)
+    assert set(store.load()) == {"/etc/acmectl/mail.records"}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"a": {}}', '{"a": {"ours": [["x"]]}}', "\xff"])
+def test_a_damaged_file_is_an_error_that_says_what_to_do(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "published-records.json"
+    path.write_text(content, "latin-1")
+    with pytest.raises(StorageError) as caught:
+        KeptRecordsStore(path).load()
+    assert caught.value.hint
+    assert f"mv {path}" in caught.value.hint
