@@ -43,7 +43,7 @@ _SECRET = frozenset(
 
 
 def made_from(generation: Path, content: Content, passphrase_file: Path | None = None) -> bytes:
-    """The content of a file, from the folder of a generation. Raises DeployError for what cannot be read.
+    """The content of a file, from the folder of a generation. Raises DeployError, and KeyMaterialError for what is damaged.
 
     The passphrase of a PKCS #12 file is the first line of `passphrase_file`.
     """
@@ -75,7 +75,8 @@ def _leaf_der(pem: bytes) -> bytes:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+    leaf, *_ = keys.split_chain(pem, what="the cert to deploy")
+    return x509.load_pem_x509_certificate(leaf).public_bytes(Encoding.DER)
 
 
 def _key_der(pem: bytes) -> bytes:
@@ -92,7 +93,8 @@ def _pkcs12(generation: Path, passphrase_file: Path | None) -> bytes:
     from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
     key = keys.from_pem(_part(generation, "privkey"), what="the key to deploy")
-    leaf, *others = x509.load_pem_x509_certificates(_part(generation, "fullchain"))
+    chain = keys.split_chain(_part(generation, "fullchain"), what="the fullchain to deploy")
+    leaf, *others = map(x509.load_pem_x509_certificate, chain)
     encryption = BestAvailableEncryption(_passphrase(passphrase_file))
     return serialize_key_and_certificates(None, key, leaf, others, encryption)
 

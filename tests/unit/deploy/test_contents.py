@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from acmectl.deploy.contents import Content, made_from
-from acmectl.errors import DeployError
+from acmectl.errors import DeployError, KeyMaterialError
 from tests.unit.storage.certificate_maker import make_leaf
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -106,6 +106,16 @@ def test_pkcs12_has_key_and_chain_behind_the_passphrase(
         load_pkcs12(made, b"another")
     out = ("-passin", f"file:{passphrase_file}", "-nodes", "-nocerts")
     assert "BEGIN PRIVATE KEY" in openssl("pkcs12", *out, given=made), "OpenSSL reads it too"
+
+
+@pytest.mark.parametrize("content", [Content.CERT_DER, Content.PRIVKEY_DER, Content.PKCS12])
+def test_what_is_damaged_is_told_without_its_content(generation: Path, passphrase_file: Path, content: Content) -> None:
+    for part in ("privkey", "cert", "fullchain"):
+        path = generation / f"{part}.pem"
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(KeyMaterialError, match="to deploy") as raised:
+        made_from(generation, content, passphrase_file)
+    assert "MI" not in raised.value.message
 
 
 def test_pkcs12_without_a_passphrase_is_not_made(generation: Path, passphrase_file: Path) -> None:

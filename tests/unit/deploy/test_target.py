@@ -15,9 +15,7 @@ from acmectl.deploy import registry
 from acmectl.deploy.files import FilesOptions
 from acmectl.deploy.target import Target
 from acmectl.errors import DeployError
-
-_ROOT = os.geteuid() == 0
-UID, GID, OTHER_GID = (54321, 54322, 54323) if _ROOT else (os.geteuid(), os.getegid(), os.getegid())
+from tests.unit.deploy.generations import GID, OTHER_GID, UID, made_generation
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o777], ids=oct)
@@ -30,13 +28,6 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 @pytest.fixture
 def generation(tmp_path: Path) -> Path:
     return made_generation(tmp_path / "7", "new")
-
-
-def made_generation(directory: Path, word: str) -> Path:
-    directory.mkdir()
-    for part in ("privkey", "cert", "chain", "fullchain"):
-        (directory / f"{part}.pem").write_text(f"{word} {part}\n")
-    return directory
 
 
 def target(directory: Path, **given: Any) -> Target:
