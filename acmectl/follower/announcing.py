@@ -69,8 +69,10 @@ def _of(certificates: Certificates, publishers: Mapping[str, Publisher], wish: W
     stored = certificates.keys
     at_hand, known = stored.at_hand(spec), stored.published.load(spec.label)
     keys = keys_of(at_hand, certificates.current(spec.label))
-    former = [
-        p.spki for p in known.publications if p.is_ours and p.spki not in keys.wanted and p.owner in publisher.owners
+    former = [  # also a record of others' doing, as long as a target may serve its key: whoever copies the lines must not lose it
+        p.spki
+        for p in known.publications
+        if (p.is_ours or p.retired_at is None) and p.spki not in keys.wanted and p.owner in publisher.owners
     ]
     for spki in dict.fromkeys([*keys.wanted, *former]):
         role = IN_USE if spki == keys.in_use else NEXT if spki == keys.following else FORMER
