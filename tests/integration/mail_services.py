@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from acmectl.model.certificates import KeyType
-from tests.integration.services import Desk, contents, rights, served
+from tests.integration.services import LABEL, Desk, contents, rights, served
 from tests.servers.places import broken
 
 NAME = "mail.service.test"
@@ -66,6 +66,11 @@ class Service(Generic[Program]):
     def serves(self, serials: Mapping[KeyType, int], *options: str) -> bool:
         """Whether that is just this."""
         return self.seen(*options) == {kind: {serial} for kind, serial in serials.items()}
+
+    def is_verified(self) -> bool:
+        """Whether `acmectl cert verify` sees the certificates in use at all ports, in both versions of TLS."""
+        lines = self.desk.run("cert", "verify", LABEL).out.split("\n\n")[0].splitlines()
+        return len(lines) == len(self.looks) * len(self.desk.kinds) and all("TLS 1.2 and TLS 1.3" in x for x in lines)
 
     def refused(self, configuration: Path, line: str) -> str:
         """What acmectl says when the service does not understand a line of its configuration: nothing has changed then.

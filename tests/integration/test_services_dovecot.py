@@ -22,7 +22,8 @@ def service() -> Iterator[Service[Dovecot]]:
         follower.place_first(target)
         with running_dovecot(place, ecdsa=tls / "site.pem", rsa=tls / "site-rsa.pem") as dovecot:
             target |= {"check": dovecot.check, "reload": dovecot.reload}
-            looks = [Look(dovecot.imap, "imap"), Look(dovecot.pop3, "pop3"), Look(dovecot.imaps)]
+            starttls = {"imap": dovecot.imap, "pop3": dovecot.pop3, "sieve": dovecot.sieve}
+            looks = [*(Look(port, protocol) for protocol, port in starttls.items()), Look(dovecot.imaps)]
             yield Service(follower, dovecot, target, looks)
 
 
@@ -42,6 +43,7 @@ def test_dovecot_serves_each_new_certificate_of_both_kinds_to_new_clients_and_ke
         assert service.serves(service.renewed(), "-tls1_3")
         assert session.noop()[0] == "OK"
     assert service.program.daemon.process.poll() is None
+    assert service.is_verified()
     assert service.standing()[1] == {"site.pem": "root:root 0400", "site-rsa.pem": "root:root 0400"}
 
 

@@ -38,6 +38,7 @@ def test_exim_serves_each_new_certificate_of_both_kinds_and_goes_on_with_open_se
         assert service.serves(service.renewed(), "-tls1_3")
         assert session.noop()[0] == 250
     assert service.program.daemon.process.poll() is None
+    assert service.is_verified()
     assert service.standing()[1] == {"site.pem": "root:Debian-exim 0640", "site-rsa.pem": "root:Debian-exim 0640"}
 
 

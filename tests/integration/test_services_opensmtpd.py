@@ -47,7 +47,7 @@ def test_opensmtpd_shows_each_new_certificate_of_either_kind_after_a_restart(ser
 def test_an_opensmtpd_that_cannot_end_a_handshake_is_found_out(service: Service[OpenSmtpd]) -> None:
     service.deploy(patience="1s")
     said = service.desk.run(expect=1).err
-    assert f"port {service.program.smtp} on 127.0.0.1" in said
+    assert f"port {service.program.smtp} on 127.0.0.1 (smtp) refused the TLS handshake" in said
 
 
 def test_a_broken_configuration_of_opensmtpd_leaves_files_and_service_as_they_were(

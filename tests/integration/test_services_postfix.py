@@ -43,6 +43,7 @@ def test_postfix_serves_each_new_certificate_of_both_kinds_and_goes_on_with_open
         assert service.serves(service.renewed(), "-tls1_3")
         assert session.noop()[0] == 250
     assert service.program.pid == pid
+    assert service.is_verified()
     assert service.standing()[1] == {"site.pem": "root:root 0600", "site-rsa.pem": "root:root 0600"}
 
 

@@ -45,6 +45,7 @@ def test_slapd_serves_each_new_certificate_of_either_kind_and_goes_on_with_open_
             one = replace(service, desk=replace(service.desk, kinds=(kind,)))
             one.deploy(verify=service.everywhere)
             assert one.serves(one.renewed())
+            assert one.is_verified()
         session.sendall(_BIND)
         assert session.recv(100) == _BOUND
     assert service.program.service.pid == pid

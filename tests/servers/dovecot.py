@@ -15,7 +15,7 @@ _CONFIGURATION = """base_dir = {place}/run
 state_dir = {place}/var
 log_path = {place}/log
 listen = 127.0.0.1
-protocols = imap pop3
+protocols = imap pop3 sieve
 ssl = yes
 ssl_cert = <{rsa}
 ssl_key = <{rsa}
@@ -39,6 +39,12 @@ service pop3-login {{
     port = 0
   }}
 }}
+service managesieve-login {{
+  chroot =
+  inet_listener sieve {{
+    port = {sieve}
+  }}
+}}
 passdb {{
   driver = static
   args = password=test
@@ -54,13 +60,14 @@ first_valid_uid = 1
 
 @dataclass(frozen=True)
 class Dovecot:
-    """A running Dovecot: IMAP and POP3 with STARTTLS, and IMAP with TLS at once; anybody may log in with `test`."""
+    """A running Dovecot: IMAP, POP3 and ManageSieve with STARTTLS, and IMAP with TLS at once; anybody may log in with `test`."""
 
     daemon: Daemon
     place: Path
     imap: int
     imaps: int
     pop3: int
+    sieve: int
 
     @property
     def configuration(self) -> Path:
@@ -78,13 +85,15 @@ class Dovecot:
 @contextlib.contextmanager
 def running_dovecot(place: Path, *, ecdsa: Path, rsa: Path) -> Iterator[Dovecot]:
     """Dovecot with these files, each of a key and its chain, until the end of the block; they must be there."""
-    imap, imaps, pop3 = ports = unused_ports(3)
+    imap, imaps, pop3, sieve = ports = unused_ports(4)
     configuration = place / "dovecot.conf"
     configuration.write_text(
-        _CONFIGURATION.format(place=place, ecdsa=ecdsa, rsa=rsa, imap=imap, imaps=imaps, pop3=pop3)
+        _CONFIGURATION.format(place=place, ecdsa=ecdsa, rsa=rsa, imap=imap, imaps=imaps, pop3=pop3, sieve=sieve)
     )
     (place / "home").mkdir()
     shutil.chown(place / "home", "dovecot", "dovecot")
     argv: list[str | Path] = ["dovecot", "-F", "-c", configuration]
-    with running_daemon(argv, log=place / "log", ports=ports, package="dovecot-imapd dovecot-pop3d") as daemon:
+    with running_daemon(
+        argv, log=place / "log", ports=ports, package="dovecot-imapd dovecot-pop3d dovecot-managesieved"
+    ) as daemon:
         yield Dovecot(daemon, place, *ports)
