@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, KeyMaterialError, StorageError
-from acmectl.follower import onchange, targets
+from acmectl.follower import announcing, onchange, targets
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import health, key_choice, order_flow, renewal, tlsa
 from acmectl.policy.health import ExitStatus
@@ -15,6 +15,7 @@ from acmectl.policy.key_choice import KeyChange, KeysAtHand
 from acmectl.policy.renewal import Due, NotDue
 
 if TYPE_CHECKING:
+    from acmectl.follower.announcing import Announced
     from acmectl.follower.means import Means
     from acmectl.follower.results import Wish
     from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed
@@ -28,7 +29,7 @@ class CertificateStatus:
 
     `behind` are targets that do not hold it; `next_look_at` is when a plain run will ask the CA again, None for at once.
     `key_error` says why the key or CSR that a person gave it cannot be used, `account_error` why its account cannot: then a run
-    fails once the certificate is due.
+    fails once the certificate is due. `announced` are the TLSA records of its keys, as far as they are known.
     """
 
     spec: CertificateSpec
@@ -43,6 +44,7 @@ class CertificateStatus:
     next_look_at: datetime | None = None
     key_error: AcmectlError | None = None
     account_error: AcmectlError | None = None
+    announced: tuple[Announced, ...] = ()
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
@@ -89,7 +91,18 @@ class Standing:
             next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
             key_error=key_error,
             account_error=means.account_error(wish.spec.account),
+            announced=self._announced(wish) if key_error is None else (),
         )
+
+    def _announced(self, wish: Wish) -> tuple[Announced, ...]:
+        """The records of its keys, as far as they are known, where it has any."""
+        publishers = self._means.publishers
+        if wish.spec.configured_label not in publishers:
+            return ()
+        try:
+            return announcing.announced(self._means.certificates, publishers, [wish])
+        except (KeyMaterialError, StorageError):  # told where it is used
+            return ()
 
     def _behind(self, wish: Wish, installed: Installed) -> tuple[str, ...]:
         memory = self._means.memory

@@ -242,3 +242,16 @@ def test_a_name_server_that_refuses_is_told_and_holds_up_nothing_else(mail: Mail
     mail.bind.keys["acmectl"].write(key)
     mail.host.good("follower", "run")
     assert mail.published == set(mail.records().values())
+
+
+def test_status_says_how_far_each_key_is(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    out = mail.host.good("status").out
+    assert "  TLSA, key in use: published" in out
+    assert "  TLSA, next key: published" in out
+    mail.change(remove=mail.records()["next"])
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    assert "(another key was asked for; every client accepts it from " in mail.host.good("status").out
+    (certificate,) = json.loads(mail.host.good("status", "--json").out)["certificates"]
+    assert [record["role"] for record in certificate["tlsa"]] == ["in use", "next"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.tlsa import key_news
+from acmectl.cli.render.tlsa import key_news, published_lines, record_json
 from acmectl.cli.render.words import (
     GREEN,
     RED,
@@ -277,6 +277,7 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
     if status.failure:
         yield f"failed {counted(status.failure.count, 'time')}: {status.failure.reason}", RED
         yield f"next attempt after {moment(status.failure.retry_at)}", None
+    yield from published_lines(status.announced, now)
     known = {d.target: d for d in status.deployments}
     for target in status.behind:
         yield from target_behind(target, known.get(target), now)
@@ -350,4 +351,5 @@ def certificate_json(status: CertificateStatus) -> dict[str, Any]:
         "failure": failure_json(status.failure),
         "targets_behind": list(status.behind),
         "deployments": [deployment_json(d) for d in status.deployments],
+        "tlsa": [record_json(record) for record in status.announced],
     }

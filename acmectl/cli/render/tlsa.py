@@ -28,6 +28,14 @@ def zone_lines(records: Sequence[Announced], now: datetime) -> None:
             click.echo(record.record.line(record.ttl))
 
 
+def published_lines(records: Sequence[Announced], now: datetime) -> Iterable[tuple[str, str | None]]:
+    """How far the published keys of a certificate are, as lines with their colours."""
+    for _, group in itertools.groupby(records, key=lambda record: record.spki):
+        same = tuple(group)
+        is_seen = all(record.seen_at is not None for record in same)
+        yield f"TLSA, {_ROLES[same[0].role]}: {_how_far(same, now)}", None if is_seen else YELLOW
+
+
 def key_news(news: Iterable[KeyNews], *, talks: bool) -> None:
     """What became of published keys; what failed, and what makes clients turn away, in any case."""
     for one in news:
