@@ -34,6 +34,11 @@ class Left:
     next_pin: str | None = None
 
 
+def left_in_use(host: Host) -> tuple[Left, ...]:
+    """What of that matters to somebody: certificates, and deployed files; a key that was imported may just be ahead of its configuration."""
+    return tuple(one for one in left(host) if one.files or one.generations or one.archived)
+
+
 def left(host: Host) -> tuple[Left, ...]:
     """What this host has that its configuration does not name, by label. Raises StorageError."""
     configured = {spec.label for wanted in host.config.certificates.values() for spec in wanted.specs}

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @lock_wait
 @pass_context
 def deploy(context: Context, label: str, chosen: tuple[str, ...], lock_wait: timedelta | None) -> int:
-    """Deploy the certificate in use again, also where it is deployed already.
+    """Deploy the certificate in use again.
 
-    All of it: files, check, reload, verification, and the commands of `onchange`. Earlier failures are not waited out. The CA is
+    Also where it is deployed already, and all of it: files, check, reload, verification, and the commands of `onchange`. Earlier failures are not waited out. The CA is
     not asked.
     """
     with context.working(lock_wait) as host:

@@ -12,7 +12,6 @@ from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import leftovers as words_
 from acmectl.errors import UsageError
 from acmectl.model.certificates import KIND, title_of
-from acmectl.options import nearest
 
 if TYPE_CHECKING:
     from acmectl.app import Host
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
 @lock_wait
 @pass_context
 def remove(context: Context, label: str, lock_wait: timedelta | None, *, yes: bool) -> int:
-    """Remove a certificate that is not in the configuration any more from the state directory.
+    """Remove a certificate that is not configured any more.
 
-    With all generations, also those that were revoked, and their keys. The files that were deployed stay where they are, and are named.
+    From the state directory, with all generations, also those that were revoked, and their keys. The files that were deployed stay where they are, and are named.
     It is not revoked by this.
     """
     from acmectl.app import removing
@@ -49,6 +48,7 @@ def remove(context: Context, label: str, lock_wait: timedelta | None, *, yes: bo
 def _chosen(host: Host, label: str) -> tuple[Left, ...]:
     """What a label means: all kinds of a certificate, or one. Raises UsageError for one that is configured, or unknown."""
     from acmectl.app import removing
+    from acmectl.options import nearest
 
     left = [one for one in removing.left(host) if not one.is_configured]
     exact = [one for one in left if one.label == label]

@@ -63,6 +63,6 @@ def _left(host: Host) -> tuple[Left, ...]:
     from acmectl.app import removing
 
     try:
-        return removing.left(host)
+        return removing.left_in_use(host)
     except StorageError:
         return ()

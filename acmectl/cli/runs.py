@@ -113,7 +113,7 @@ def status(context: Context, *, json: bool) -> int:
             if not json:
                 certificates_.follower_status(certificates, now)
                 certificates_.onchange_status(once, now)
-        shortfalls, left = forecast.shortfalls(host), removing.left(host)
+        shortfalls, left = forecast.shortfalls(host), removing.left_in_use(host)
     if json:
         warnings = [*map(forecast_.warning_json, shortfalls), *map(leftovers.warning_json, left)]
         words.json_out(document | {"warnings": warnings})

@@ -88,6 +88,8 @@ CERTIFICATE: dict[str, Any] = {
     "running_out": "bool",
     "failure": "NoneType",
     "targets_behind": [],
+    "deployments": [],
+    "tlsa": [],
 }
 NAME = {
     "name": "str",
@@ -119,7 +121,6 @@ VIEW: dict[str, Any] = {
     "rollback": "NoneType",
     "generations": [{"number": "int", "in_use": "bool", "certificate": ON_DISK, "revoked": "NoneType"}],
     "archived": [],
-    "deployments": [],
     "history": [{"at": "str", "kind": "str", "text": "str"}],
 }
 DECISION: dict[str, Any] = dict.fromkeys(("name", "account", "profile", "solver", "action", "reason", "at"), "str")
@@ -142,6 +143,7 @@ def test_the_keys_of_every_json_document_are_stable(ca: Sandbox, master: Host) -
     assert shape(reading(master, "status")) == {
         "master": {"names": [NAME], "unusable_accounts": []},
         "certificates": [CERTIFICATE],
+        "onchange": [],
         "warnings": [],
     }
     assert shape(reading(master, "master", "status")) == {"master": {"names": [NAME], "unusable_accounts": []}}

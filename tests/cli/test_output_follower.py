@@ -99,7 +99,7 @@ def test_a_failed_deployment_is_reported_and_recovers(ca: Sandbox, issued: Host)
     issued.configure(deploying(ca, '[sh, -c, "echo postfix is unhappy >&2; exit 3"]'))
     failed = "`sh -c 'echo postfix is unhappy >&2; exit 3'` failed with exit status 3: postfix is unhappy"
     expected = (
-        f"! error: certificate `xmpp` is not deployed to files[0]: {failed}; next attempt after TIME\n{AGAIN}-> 1\n"
+        f"! error: certificate `xmpp` is not deployed to files[0]: {failed}; the next run tries again\n{AGAIN}-> 1\n"
     )
     assert issued.block(issued.acmectl("follower", "run")) == expected
     assert issued.block(issued.acmectl("follower", "run")) == expected
@@ -119,6 +119,7 @@ certificate xmpp: mail.acme.test, xmpp.acme.test
   generation 1, ecdsa-p256, serial SERIAL, issued by CN=acmectl sandbox Intermediate HEX (trust by nobody)
   due TIME
   not deployed to files[0]: {failed}
+    failed 2 times to reload since TIME; the next run tries again
 -> 1
 """
     )

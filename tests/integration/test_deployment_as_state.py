@@ -69,7 +69,8 @@ def logging(office: Desk, word: str, then: str = "") -> list[str]:
 @contextmanager
 def running(directory: Path, port: int) -> Iterator[None]:
     """A TLS server that reads its files when it is started, and never again."""
-    files = ["-cert", directory / "cert.pem", "-cert_chain", directory / "chain.pem", "-key", directory / "privkey.pem"]
+    options = {"-cert": "cert.pem", "-cert_chain": "chain.pem", "-key": "privkey.pem"}
+    files = [word for option, name in options.items() for word in (option, str(directory / name))]
     process = subprocess.Popen(
         ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", *files, "-quiet"],
         stdin=subprocess.PIPE,
