@@ -52,7 +52,7 @@ def shake_hands(stream: Stream, *, name: str | None, version: str, family: str |
     while not _advance(tls, stream, incoming, outgoing):
         pass
     served = Served(version, _chain(tls))
-    with contextlib.suppress(ssl.SSLError):
+    with contextlib.suppress(OSError):  # of which SSLError is one
         if farewell:
             tls.write(farewell)
         tls.unwrap()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from acmectl.deploy.wire import judging
 from acmectl.deploy.wire.addresses import addresses
@@ -45,10 +46,18 @@ class Sighting:
         return str(endpoint).replace(endpoint.address, f"{endpoint.address}, {self.address}", 1)
 
 
-def look(endpoint: Endpoint, expected: Expected, *, timeout: timedelta, now: datetime) -> tuple[Sighting, ...]:
+class Resolve(Protocol):
+    """As `addresses.addresses`."""
+
+    def __call__(self, host: str, /, *, timeout: timedelta) -> tuple[str, ...]: ...  # noqa: D102
+
+
+def look(
+    endpoint: Endpoint, expected: Expected, *, timeout: timedelta, now: datetime, resolve: Resolve = addresses
+) -> tuple[Sighting, ...]:
     """One look at each address; `timeout` is for each connection. Never fails: what cannot be seen is a fault."""
     try:
-        found = addresses(endpoint.address, timeout=timeout)
+        found = resolve(endpoint.address, timeout=timeout)
     except WireError as error:
         return (Sighting(endpoint, None, fault=Fault(error.message)),)
     return tuple(_look_at(address, endpoint, expected, timeout, now) for address in found)

@@ -245,3 +245,9 @@ def test_an_international_host_is_asked_for_in_its_own_script(issued: Callable[.
 
     assert seen.fault is None
     assert server.asked == ["xn--bcher-kva.example"] * 2
+
+
+def test_we_call_ourselves_by_our_address_of_ipv6_too(look: Look, first: Generation) -> None:
+    script: list[Step] = [b"220 hi\r\n", Heard(b"EHLO [IPv6:::1]\r\n"), OFFER, START_TLS, b"220 go\r\n", TLS()]
+    with serving(context(first), script=script, host="::1") as server:
+        assert look(Endpoint(port=server.port, address="::1", protocol=Protocol.SMTP), first).fault is None

@@ -46,6 +46,15 @@ def test_a_kind_is_forced_in_each_version_alone(look: Look, first: Generation, r
     assert [(s.fault, len(s.versions), len(s.notes)) for s in seen] == [(None, 1, 1)] * 2
 
 
+def test_a_cipher_that_takes_the_rsa_key_without_a_signature_is_not_offered_for_ecdsa(
+    look: Look, first: Generation, rsa: Generation
+) -> None:
+    ciphers = "AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384"
+    with openssl_server(first, rsa, "-tls1_2", "-serverpref", "-cipher", ciphers) as port:
+        assert look(Endpoint(port=port), first, family="ecdsa").fault is None
+        assert look(Endpoint(port=port), rsa, family="rsa").fault is None
+
+
 def test_a_kind_that_is_not_there_is_said_with_what_is(look: Look, first: Generation, rsa: Generation) -> None:
     with serving(context(first)) as server:
         seen = look(Endpoint(port=server.port), rsa, family="rsa")

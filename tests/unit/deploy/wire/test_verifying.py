@@ -10,6 +10,7 @@ import pytest
 
 from acmectl.deploy.wire.addresses import addresses
 from acmectl.deploy.wire.expected import Expected, expected, server_name
+from acmectl.deploy.wire.looking import look
 from acmectl.deploy.wire.options import Endpoint
 from acmectl.deploy.wire.protocols import Protocol
 from acmectl.deploy.wire.stream import WireError
@@ -146,14 +147,26 @@ def test_dates_are_judged_by_the_clock_that_is_given(first: Generation) -> None:
 
 
 def test_every_address_of_a_host_is_looked_at(first: Generation) -> None:
-    found = addresses("localhost", timeout=timedelta(seconds=20))
-    assert "127.0.0.1" in found
+    both = ("127.0.0.1", "127.0.0.2")
     with serving(context(first)) as server:
-        request = Request((Endpoint(port=server.port, address="localhost"),), wanted(first), timedelta(0))
-        seen = observe([request])[request]
+        endpoint = Endpoint(port=server.port, address="mail.test", protocol=Protocol.TLS)
+        well, refused = look(
+            endpoint,
+            wanted(first),
+            timeout=timedelta(seconds=20),
+            now=datetime.now(UTC),
+            resolve=lambda host, *, timeout: both if host == "mail.test" else (),  # noqa: ARG005  # its protocol
+        )
 
-    assert [one.address for one in seen] == list(found)
-    assert seen[found.index("127.0.0.1")].place == f"port {server.port} on localhost, 127.0.0.1"
+    assert (well.fault, well.place) == (None, f"port {server.port} on mail.test, 127.0.0.1")
+    assert refused.fault
+    assert f"{refused.place} {refused.fault.words}" == (
+        f"port {server.port} on mail.test, 127.0.0.2 cannot be connected to: connection refused"
+    )
+
+
+def test_the_addresses_of_a_host_are_those_of_the_system() -> None:
+    assert "127.0.0.1" in addresses("localhost", timeout=timedelta(seconds=20))
 
 
 def test_a_host_that_cannot_be_resolved_is_named(first: Generation) -> None:
