@@ -12,7 +12,7 @@ import socket
 import ssl
 import stat
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from acmectl import keys
 from acmectl.model.certificates import KIND, KeyType
 from acmectl.storage.state import StateDirectory
-from tests.integration.hosts import Finished, Host
+from tests.integration.hosts import Finished, Host, await_true
 
 LABEL = "site"
 NAME = "www.service.test"
@@ -141,6 +141,13 @@ class Desk:
         """What `served` finds on a port for each kind of key."""
         return {kind: served(port, *options, name=self.names[0], family=kind.family) for kind in self.kinds}
 
+    def serves(self, port: int, serials: Mapping[KeyType, int], *options: str) -> bool:
+        """Whether that is what is seen on a port, within seconds: while workers are exchanged, those on their way out may answer too."""
+        await_true(
+            lambda: self.seen(port, *options) == serials, seconds=30, what=f"the second certificate on port {port}"
+        )
+        return True
+
     def client(self) -> ssl.SSLContext:
         """A client that trusts this desk's root, and nobody else."""
         return ssl.create_default_context(cadata=self.authority.root_pem.decode("ascii"))
@@ -163,7 +170,7 @@ def served(port: int, *options: str, name: str = NAME, family: str = "") -> int 
     """
     argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", name]
     argv += [*_FAMILIES.get(family, ()), *options]
-    done = subprocess.run(argv, input=b"", capture_output=True, check=False, timeout=20)
+    done = subprocess.run(argv, input=b"", capture_output=True, check=False, timeout=60)
     if b"-----BEGIN CERTIFICATE-----" not in done.stdout:
         return None
     return x509.load_pem_x509_certificate(done.stdout).serial_number
@@ -174,7 +181,7 @@ def half_a_request(desk: Desk, port: int) -> Iterator[Callable[[], bytes]]:
     """A connection on which half an HTTP request was sent; the function sends the rest, and gives the first line of the answer."""
     name = desk.names[0]
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         desk.client().wrap_socket(plain, server_hostname=name) as tls,
     ):
         tls.sendall(b"GET / HTTP/1.1\r\n")

@@ -43,7 +43,7 @@ def test_haproxy_serves_the_second_bundle_and_finishes_what_it_began(office: tup
     with half_a_request(follower, haproxy.port) as rest:
         second = follower.issue()
         follower.run()
-        assert follower.seen(haproxy.port) == second
+        assert follower.serves(haproxy.port, second)
         assert rest() == b"HTTP/1.1 200 OK"
     assert haproxy.daemon.process.poll() is None, "reloaded, not restarted"
     names = ("site.pem.ecdsa", "site.pem.rsa")
@@ -60,7 +60,7 @@ def test_a_broken_configuration_leaves_files_and_service_as_they_were(office: tu
     assert contents(haproxy.directory / "tls") == before
     assert follower.seen(haproxy.port) == seen
     follower.run()
-    assert follower.seen(haproxy.port) == second
+    assert follower.serves(haproxy.port, second)
 
 
 def test_one_kind_of_key_is_one_file() -> None:
@@ -72,7 +72,7 @@ def test_one_kind_of_key_is_one_file() -> None:
             (place / "tls" / ".other.pem.0123abcd.tmp").write_text("as a run that is killed can leave it")
             second = follower.issue()
             follower.run()
-            assert follower.seen(haproxy.port) == second
+            assert follower.serves(haproxy.port, second)
             assert set(contents(place / "tls")) == {"site.pem", ".other.pem.0123abcd.tmp"}
 
 
@@ -90,4 +90,4 @@ def test_the_file_of_one_kind_that_lies_in_the_way_of_two_is_found_out() -> None
             assert "serves no certificate with a key of the kind rsa" in said
             (place / "tls" / "site.pem").unlink()
             both.run()
-            assert both.seen(haproxy.port) == second
+            assert both.serves(haproxy.port, second)

@@ -42,8 +42,8 @@ global
     stats socket {directory}/socket mode 600 level admin expose-fd listeners
 defaults
     mode http
-    timeout client 30s
-    timeout server 30s
+    timeout client 2m
+    timeout server 2m
     timeout connect 5s
 frontend site
     bind 127.0.0.1:{port} {bind}

@@ -38,7 +38,7 @@ class Stream:
 @contextlib.contextmanager
 def secured_stream(port: int, to: str, context: ssl.SSLContext) -> Iterator[Stream]:
     """Connect to a port of 127.0.0.1, and get as far as the handshake, which `context` checks."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as plain:
         plain.sendall(_HEADER.format(to=to).encode())
         _read_until(plain, "</stream:features>")
         plain.sendall(_STARTTLS.encode())
