@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,16 @@ from tests.servers.dane import MAIL, SMTP, SUBMISSIONS, World, dane_world
 from tests.servers.places import open_place
 from tests.servers.postfix import Postfix, running_postfix
 from tests.servers.sandbox import running_sandbox
+from tests.stories.zygote import Zygote
 
 LABEL = "mail"
 RECORDS = "mail.records"
 PORTS = (SMTP, SUBMISSIONS)
 _SUBMISSION = 587
+_EFFECTS = ["open", "os.rename", "os.remove", "os.mkdir", "subprocess.Popen", "socket.connect", "socket.sendto"]
+_STRIDE = 3  # effects from one kill to the next
+_PATIENCE = 120.0  # seconds, on a busy machine
+_PAUSE = 0.2  # seconds between two runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,59 @@ class Office:
     def is_known(self) -> bool:
         """Whether clients get the records of the key in use and of the next one."""
         return self.is_remembered(self.record(), self.record("next-key.pem"))
+
+
+class Runs:
+    """Runs of the host as cron starts them, by a Python that has imported everything already.
+
+    A killed one ends by SIGKILL at some effects later than the one before, until one gets to its end; and so on.
+    """
+
+    def __init__(self, zygote: Zygote, directory: Path) -> None:
+        self.kills = 0
+        self._zygote, self._directory, self._effect = zygote, directory, 1
+
+    def follower(self) -> str:
+        """A follower's run that nobody disturbs, and what it says."""
+        return self._undisturbed("follower")
+
+    def master(self) -> str:
+        """A master's run that nobody disturbs, and what it says."""
+        return self._undisturbed("master")
+
+    def killed_follower(self) -> str:
+        """A follower's run that is killed, or gets to its end."""
+        status = self._zygote.run(self._directory, "follower", "run", kill=(_EFFECTS, self._effect))
+        assert status in {0, -signal.SIGKILL}, self._said()
+        self.kills += status != 0
+        self._effect = self._effect + _STRIDE if status else 1 + self._effect % _STRIDE
+        return self._said()
+
+    def _undisturbed(self, part: str) -> str:
+        assert self._zygote.run(self._directory, part, "run") == 0, self._said()
+        return self._said()
+
+    def _said(self) -> str:
+        return (self._directory / "output").read_text()
+
+
+@contextmanager
+def running(office: Office) -> Iterator[Runs]:
+    """The runs of the office's host, none of which outlives the block."""
+    zygote = Zygote()
+    try:
+        yield Runs(zygote, office.host.directory)
+    finally:
+        zygote.end()
+
+
+def until(condition: Callable[[], bool], run: Callable[[], str]) -> None:
+    """Run as cron does, until something is so."""
+    end = time.monotonic() + _PATIENCE
+    while not condition():
+        said = run()
+        assert time.monotonic() < end, f"in vain; the last run said:\n{said}"
+        time.sleep(_PAUSE)  # bounded polling for a condition
 
 
 @contextmanager

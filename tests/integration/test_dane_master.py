@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.hosts import await_true
-from tests.integration.mail_office import LABEL, RECORDS, Office, mail_office
+from tests.integration.mail_office import LABEL, RECORDS, Office, mail_office, running, until
 from tests.servers.dane import looking_clients
 
 LOOKS = 5
@@ -15,19 +14,19 @@ FOREIGN = f"2 1 1 {'ab' * 32}"
 
 
 def test_a_master_publishes_what_was_copied_to_it_and_removes_what_is_no_longer_in_it(tmp_path: Path) -> None:
-    with mail_office(tmp_path, ttl=TTL, publisher="master") as office:
+    with mail_office(tmp_path, ttl=TTL, publisher="master") as office, running(office) as runs:
         office.host.run("follower", "run")
         office.publish(FOREIGN)
         copy_records(office)
-        master_until(office, lambda: office.is_published(FOREIGN, *keys(office)))
+        until(lambda: office.is_published(FOREIGN, *keys(office)), runs.master)
         await_true(lambda: office.is_remembered(FOREIGN, *keys(office)), what="the first records at the resolver")
         with looking_clients() as clients:
             old, new = office.record(), office.record("next-key.pem")
-            office.host.run("cert", "renew", "--new-key", LABEL, expect=None)
-            await_true(lambda: office.host.run("follower", "run") and office.record() == new, what="the change")
+            office.host.run("cert", "renew", "--new-key", LABEL)
+            until(lambda: office.record() == new, runs.follower)
             clients.await_looks(LOOKS)
             copy_records(office)
-            master_until(office, lambda: office.is_published(FOREIGN, *keys(office)))
+            until(lambda: office.is_published(FOREIGN, *keys(office)), runs.master)
             assert old not in keys(office)
             clients.await_looks(LOOKS)
             assert clients.failures() == []
@@ -52,7 +51,3 @@ def keys(office: Office) -> tuple[str, str]:
 def copy_records(office: Office) -> None:
     """What a person does after a change of keys, from the follower to the master."""
     (office.host.directory / RECORDS).write_text(office.host.run("cert", "tlsa", LABEL).out)
-
-
-def master_until(office: Office, condition: Callable[[], bool]) -> None:
-    await_true(lambda: office.host.run("master", "run") and condition(), what="the records", seconds=60)

@@ -6,37 +6,30 @@ other; in the third, one of the two name servers is left behind.
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.hosts import await_true
-from tests.integration.mail_office import LABEL, PORTS, Office, mail_office
+from tests.integration.mail_office import LABEL, PORTS, Office, mail_office, running, until
 from tests.servers.dane import SMTP, ZONE, Clients, looking_clients
-from tests.stories.zygote import Zygote
 
 LOOKS = 5
 TTL = 3  # seconds
-PATIENCE = 60.0  # seconds, on a busy machine
-PAUSE = 0.2  # seconds between two runs
-EFFECTS = ["open", "os.rename", "os.remove", "os.mkdir", "subprocess.Popen", "socket.connect", "socket.sendto"]
-STRIDE = 3  # effects from one kill to the next
 
 Cron = Callable[[], str]
 
 
 def test_validating_clients_get_through_three_changes_of_the_key(tmp_path: Path) -> None:
     with mail_office(tmp_path, ttl=TTL, publisher="host") as office, running(office) as runs:
-        until(office.is_settled, runs.undisturbed)
+        until(office.is_settled, runs.follower)
         await_true(office.is_known, what="the first records at the resolver, which may remember that there were none")
         with looking_clients() as clients:
             look(clients, "at first")
-            change(office, clients, "first", runs.undisturbed)
-            change(office, clients, "killed", runs.killed)
+            change(office, clients, "first", runs.follower)
+            change(office, clients, "killed", runs.killed_follower)
             assert runs.kills >= LOOKS
-            change_with_a_server_behind(office, clients, runs.undisturbed)
+            change_with_a_server_behind(office, clients, runs.follower)
             assert clients.failures() == []
             assert len(clients.counts()) == 8
             assert all(n >= LOOKS for counts in clients.counts().values() for n in counts.values()), clients.counts()
@@ -78,45 +71,3 @@ def look(clients: Clients, phase: str) -> None:
     """Let clients look some times at things as they are now."""
     clients.phase = phase
     clients.await_looks(LOOKS + 1)  # the first of them may have begun before
-
-
-def until(condition: Callable[[], bool], run: Cron) -> None:
-    """Run as cron does, until something is so."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        said = run()
-        assert time.monotonic() < end, f"in vain; the last run said:\n{said}"
-        time.sleep(PAUSE)  # bounded polling for a condition
-
-
-class Runs:
-    """The host's runs. A killed one ends by SIGKILL some effects later than the one before, until one gets to its end; and so on."""
-
-    def __init__(self, zygote: Zygote, directory: Path) -> None:
-        self.kills = 0
-        self._zygote, self._directory, self._effect = zygote, directory, 1
-
-    def undisturbed(self) -> str:
-        status = self._zygote.run(self._directory, "follower", "run")
-        assert status == 0, self._said()
-        return self._said()
-
-    def killed(self) -> str:
-        status = self._zygote.run(self._directory, "follower", "run", kill=(EFFECTS, self._effect))
-        assert status in {0, -signal.SIGKILL}, self._said()
-        self.kills += status != 0
-        self._effect = self._effect + STRIDE if status else 1 + self._effect % STRIDE
-        return self._said()
-
-    def _said(self) -> str:
-        return (self._directory / "output").read_text()
-
-
-@contextmanager
-def running(office: Office) -> Iterator[Runs]:
-    """The runs of the office's host, none of which outlives the block."""
-    zygote = Zygote()
-    try:
-        yield Runs(zygote, office.host.directory)
-    finally:
-        zygote.end()

@@ -37,8 +37,8 @@ MAIL = f"mail.{ZONE}"
 SMTP, SUBMISSIONS = 25, 465
 LAG = 3  # seconds: how often the second name server asks whether there is something new
 _RESOLVER = "127.0.0.3"
-_SECONDS = 30.0
-_LOOK_SECONDS = 20
+_SECONDS = 60.0
+_LOOK_SECONDS = 60
 _PAUSE = 0.1  # seconds between two looks of a client
 
 
