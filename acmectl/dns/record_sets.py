@@ -64,7 +64,10 @@ def is_validated(name: str, rdtype: str, resolver: Resolver) -> bool:
     sent = question(parse_name(name), dns.rdatatype.from_text(rdtype), recurse=True)
     sent.flags |= dns.flags.AD
     for endpoint in resolver.endpoints:
-        answer = ask(sent, endpoint, seconds=_QUESTION_SECONDS)
+        try:
+            answer = ask(sent, endpoint, seconds=_QUESTION_SECONDS)
+        except DNSError:
+            continue
         if answer.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
             return bool(answer.flags & dns.flags.AD)
     raise DNSError(f"no resolver answers for `{name}`")

@@ -158,7 +158,7 @@ def _check(answer: bytes, sent: UpdateMessage, primary: Primary, server: Endpoin
     if not sent.is_response(reply):
         raise Unanswered(f"name server `{server}` sent an answer that is not for our update")
     if reply.rcode() != dns.rcode.NOERROR:
-        raise _explain(reply.rcode(), refused, zone, named)
+        raise _explain(reply.rcode(), refused, zone, named, _policy(sent))
 
 
 def _peer_reason(cause: dns.tsig.PeerError, key: TsigKey | None) -> tuple[str, str]:
@@ -202,12 +202,18 @@ def _unsigned(answer: bytes, refused: str, zone: Name, named: str) -> Unanswered
     return Unanswered(f"{refused}: it answers {said}, not signed", hint=hints.get(rcode, whole) if rcode else whole)
 
 
-def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str) -> UpdateRefused:
+def _policy(sent: UpdateMessage) -> str:
+    """What a key needs to be granted in BIND for one of the records of the message."""
+    kind = sent.update[0].rdtype.name if sent.update else "TXT"
+    return "_acme-challenge.NAME TXT" if kind == "TXT" else f"NAME {kind}"
+
+
+def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, policy: str) -> UpdateRefused:
     text = dns.rcode.to_text(rcode)
     reasons = {
         dns.rcode.REFUSED: (
             f"{named} may not change these records (REFUSED)",
-            "allow it on the server: `update-policy { grant KEY name _acme-challenge.NAME TXT; };`",
+            f"allow it on the server: `update-policy {{ grant KEY name {policy}; }};`",
         ),
         dns.rcode.NOTAUTH: (
             f"it does not serve zone `{shown(zone)}` as primary (NOTAUTH)",

@@ -20,7 +20,7 @@ from acmectl.follower.opening import open_order
 from acmectl.follower.outcomes import Issued, LostRace, Waiting
 from acmectl.model.certificates import CertificateSpec, Installed
 from acmectl.model.orders import OrderStatus
-from acmectl.policy import order_flow, renewal
+from acmectl.policy import key_choice, order_flow, renewal
 from acmectl.policy.order_flow import Step
 from acmectl.policy.renewal import NotDue
 
@@ -112,8 +112,9 @@ class Issuer:
             issuance=finishing.issuance(commission, complete),  # the remembered order is for what is wanted now
             imposed=certificates.keys.imposed(spec),
         )
-        serves = isinstance(decision, NotDue) and complete.spki not in certificates.keys.distrusted()
-        return complete if serves else None
+        at_hand = certificates.keys.at_hand(spec)
+        may_serve = complete.spki not in at_hand.distrusted and key_choice.may_serve(at_hand, complete.spki)
+        return complete if isinstance(decision, NotDue) and may_serve else None
 
     def _resume_draft(self, remembered: RememberedOrder, draft: Draft | None) -> Issued | None:
         commission = self._commission

@@ -86,6 +86,11 @@ def choose(spec: CertificateSpec, at_hand: KeysAtHand) -> Source:
     return Source.NEW
 
 
+def may_serve(at_hand: KeysAtHand, spki: str) -> bool:
+    """Whether services may be given the key with this pin: clients accept it, or the one before was compromised."""
+    return at_hand.is_accepted(spki) or at_hand.serving in at_hand.distrusted
+
+
 def is_left(at_hand: KeysAtHand) -> bool:
     """Whether a person wants the key in use replaced."""
     return at_hand.in_use is not None and at_hand.in_use.spki == at_hand.left
@@ -107,9 +112,7 @@ def waits(at_hand: KeysAtHand) -> str | None:
     A successor of a compromised key does not wait.
     """
     key = at_hand.imposed or (at_hand.prepared if at_hand.serving is None else None)
-    if key is None or at_hand.is_accepted(key.spki):
-        return None
-    return None if at_hand.serving in at_hand.distrusted else key.spki
+    return None if key is None or may_serve(at_hand, key.spki) else key.spki
 
 
 def is_prepared(spec: CertificateSpec, at_hand: KeysAtHand) -> bool:

@@ -148,14 +148,15 @@ class Publisher:
         refused: dict[TlsaRecord, AcmectlError] = {r: failed[r.owner] for r in listed if r.owner in failed}
         for zone, known in of_zone.items():
             reasons = dict.fromkeys(known, broken[zone]) if zone in broken else done[zone]
-            refused |= {known[record]: error for record, error in reasons.items()}
+            refused |= {known[record]: _told(error) for record, error in reasons.items()}
         return refused
 
     def _locate(self, owners: Collection[str]) -> tuple[Mapping[str, Location], Mapping[str, AcmectlError]]:
         missing = sorted(set(owners) - self._locations.keys())
         found, failed = each(missing, self._location, workers=_WORKERS)
         self._locations |= found
-        return {owner: self._locations[owner] for owner in owners if owner in self._locations}, failed
+        errors = {owner: _told(error) for owner, error in failed.items()}
+        return {owner: self._locations[owner] for owner in owners if owner in self._locations}, errors
 
     def _location(self, owner: str) -> Location:
         from acmectl.dns.records import parse_name
@@ -173,7 +174,7 @@ class Publisher:
             return dict.fromkeys(zones, configured), {}
         found, failed = each(sorted(zones - self._servers.keys()), self._find_servers, workers=_WORKERS)
         self._servers |= found
-        return self._servers, failed
+        return self._servers, {zone: _told(error) for zone, error in failed.items()}
 
     def _find_servers(self, zone: str) -> tuple[Nameserver, ...]:
         from acmectl.dns.records import parse_name
@@ -203,6 +204,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     _Send = Callable[[Sequence[Record], Primary], Mapping[Record, DNSError]]
+
+
+def _told(error: AcmectlError) -> AcmectlError:
+    """The error as it is, with a hint for this part of the configuration: `server` and `zone` belong to `update` here."""
+    told = DeployError(
+        error.message, hint=error.hint and error.hint.replace("of the solver", "of `tlsa` or its `update`")
+    )
+    told.__cause__ = error
+    return told
 
 
 def _together(answered: Mapping[Nameserver, Answered]) -> RecordSet:

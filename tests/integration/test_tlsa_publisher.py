@@ -1,0 +1,89 @@
+"""TLSA records at real name servers: seen at all of them, added and removed one by one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from acmectl.deploy.tlsa.options import TlsaOptions
+from acmectl.deploy.tlsa.publisher import Publisher
+from acmectl.model.tlsa import TlsaRecord
+from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
+
+OWNER = "_25._tcp.mail.tlsa.test"
+OURS, OTHERS, OF_A_CA = f"3 1 1 {'0a' * 32}", f"3 1 1 {'0b' * 32}", f"2 0 1 {'0c' * 32}"
+LONG = f"3 1 2 {'0d' * 64}"
+KEY = Key("acmectl")
+
+
+def publisher(bind: Bind, *, servers: tuple[str, ...] = (), update: bool = True, port: int = 0) -> Publisher:
+    where = {"server": "127.0.0.1", "port": port or bind.port, "tsig_key_file": str(bind.key_file("acmectl"))}
+    options = {
+        "records": ["mail.tlsa.test:25"],
+        "ttl": "5m",
+        "resolvers": [bind.endpoint],
+        "servers": [bind.endpoint, *servers],
+        **({"update": where} if update else {}),
+    }
+    return Publisher(TlsaOptions.model_validate(options))
+
+
+def test_records_come_and_go_one_by_one_and_others_stay(tmp_path: Path) -> None:
+    there = [f"_25._tcp.mail 3600 IN TLSA {text}" for text in (OTHERS, OF_A_CA, LONG)]
+    with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
+        ours = publisher(bind)
+        before, failed = ours.look([OWNER])
+        assert failed == {}
+        assert before[OWNER].everywhere == {OTHERS, OF_A_CA, LONG}
+        assert before[OWNER].ttl == timedelta(hours=1)
+        assert ours.add([TlsaRecord(OWNER, OURS), TlsaRecord(OWNER, OURS)]) == {}
+        assert ours.add([TlsaRecord(OWNER, OURS)]) == {}
+        assert ours.look([OWNER])[0][OWNER].everywhere == {OURS, OTHERS, OF_A_CA, LONG}
+        for _ in range(2):
+            assert ours.remove([TlsaRecord(OWNER, OURS)]) == {}
+            assert ours.look([OWNER])[0][OWNER].everywhere == {OTHERS, OF_A_CA, LONG}
+
+
+def test_a_cname_leads_to_where_the_records_are(tmp_path: Path) -> None:
+    zones = [Zone("tlsa.test", ["_25._tcp.mail IN CNAME keys.tlsa-of.test."]), Zone("tlsa-of.test")]
+    with running_bind(tmp_path, zones=zones, keys=[KEY], resolve=True) as bind:
+        ours = publisher(bind)
+        assert ours.add([TlsaRecord(OWNER, OURS)]) == {}
+        assert ours.look([OWNER])[0][OWNER].everywhere == {OURS}
+
+
+def test_a_server_that_lags_is_seen_and_one_that_is_silent_told(tmp_path: Path) -> None:
+    zone = Zone("tlsa.test")
+    with (
+        running_bind(tmp_path, zones=[zone], keys=[KEY], resolve=True) as bind,
+        running_bind(tmp_path, zones=[zone]) as second,
+    ):
+        ours = publisher(bind, servers=(second.endpoint,))
+        assert ours.add([TlsaRecord(OWNER, OURS)]) == {}
+        sets, failed = ours.look([OWNER])
+        assert failed == {}
+        assert not sets[OWNER].everywhere
+        assert sets[OWNER].anywhere == {OURS}
+        nobody = f"127.0.0.1:{free_port()}"
+        sets, failed = publisher(bind, servers=(nobody,)).look([OWNER])
+        assert sets == {}
+        assert f"cannot see TLSA of `{OWNER}` at all name servers: " in str(failed[OWNER])
+        assert f"no name server listens at `{nobody}`" in str(failed[OWNER])
+
+
+def test_what_the_server_does_not_allow_is_told_with_what_to_allow(tmp_path: Path) -> None:
+    zone = Zone("tlsa.test", update="grant acmectl zonesub TXT;")
+    with running_bind(tmp_path, zones=[zone], keys=[KEY], resolve=True) as bind:
+        (error,) = publisher(bind).add([TlsaRecord(OWNER, OURS)]).values()
+        assert error.message.endswith("the TSIG key `acmectl` may not change these records (REFUSED)")
+        assert error.hint == "allow it on the server: `update-policy { grant KEY name NAME TLSA; };`"
+
+
+def test_who_has_no_right_to_update_says_so(tmp_path: Path) -> None:
+    with running_bind(tmp_path, zones=[Zone("tlsa.test")], keys=[KEY], resolve=True) as bind:
+        ours = publisher(bind, update=False)
+        assert not ours.may_update
+        (error,) = ours.add([TlsaRecord(OWNER, OURS)]).values()
+        assert error.message == "this host has no right to change TLSA records"
+        (error,) = publisher(bind, port=free_port()).add([TlsaRecord(OWNER, OURS)]).values()
+        assert "no name server listens at" in error.message
