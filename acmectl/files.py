@@ -235,7 +235,13 @@ def _make_if_missing(path: Path, mode: int) -> None:
             return
         raise
     # not by its name, at which whoever owns the directory above can put a link now
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (
+        PermissionError
+    ):  # a umask that leaves us nothing either; root, who has more to lose by a link, is never refused
+        path.chmod(mode)
+        return
     try:
         inherited = os.fstat(descriptor).st_mode & stat.S_ISGID
         os.fchmod(descriptor, mode | inherited)

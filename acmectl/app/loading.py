@@ -172,6 +172,8 @@ def _in_each_others_way(
         if any(copy.is_relative_to(state) for copy in copies):
             hint = f"use another directory; a service can also read `{state}/certificates/LABEL/current/` directly"
             yield section.problem("is inside the state directory", key="directory", hint=hint)
+        if len(set(copies)) < len(copies):
+            yield section.problem("two contents have the same place", key="files", hint="name each differently")
         if copy := next((copy for copy in copies if copy in taken), None):
             hint = "give each a directory of its own, or other names: `files: {privkey: ..., fullchain: ...}`"
             yield section.problem(f"`{copy}` is written by `{taken[copy]}` too", key="directory", hint=hint)

@@ -102,3 +102,11 @@ def test_a_key_that_is_nearly_right_is_recognised(tmp_path: Path, files: str, hi
     text = f"  a:\n    names: [a.example.com]\n    deploy:\n      - {{type: nginx, files: {files}}}\n"
     (said,) = problems(tmp_path, text)
     assert f"did you mean `{hint}`?" in said
+
+
+def test_two_contents_of_one_target_at_the_same_place_are_refused(tmp_path: Path) -> None:
+    files = f"{{privkey: tls.pem, fullchain: {tmp_path}/tls/tls.pem}}"
+    (said,) = problems(tmp_path, certificate("a", "tls", more=f", files: {files}"))
+    assert said == (
+        "TMP/config.yaml:7: `certificates.a.deploy[0].files`: two contents have the same place (name each differently)"
+    )
