@@ -84,7 +84,9 @@ def build(type_: str, options: Options, spec: CertificateSpec | None = None, *, 
         raise DeployError(f"there is no deploy target `{type_}`", hint=f"known types: {', '.join(known_types())}")
     wanted = tuple(_wanted(PRESETS[type_], options, spec, several=several))
     return Target(
-        digest=_digest(type_, options.model_dump_json(), *(str(copy.path) for copy in wanted)),
+        digest=_digest(
+            type_, options.model_dump_json(exclude={"passphrase_file"}), *(str(copy.path) for copy in wanted)
+        ),
         wanted=wanted,
         passphrase_file=options.passphrase_file,
         check=options.check,

@@ -12,6 +12,7 @@ could point root's pen anywhere. A link to the folder itself is the administrato
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Sequence
@@ -69,8 +70,11 @@ class Target:
         return tuple(copy.path for copy in self.wanted)
 
     def stamp(self) -> str:
-        """Sizes and times of the files as they are now: another one means that somebody touched, or removed, one."""
-        return " ".join(_stamp(path) for path in self.copies)
+        """Sizes and times of the files as they are now: another one means that somebody touched, or removed, one.
+
+        A passphrase counts by its content, because systemd puts it elsewhere and anew for each run.
+        """
+        return " ".join([*(_stamp(path) for path in self.copies), *_trace(self.passphrase_file)])
 
     def standing(self) -> tuple[files.Standing, ...]:
         """What is at the places of its files now, to `restore` it. Raises DeployError for a directory in the place of a file."""
@@ -147,3 +151,13 @@ def _stamp(path: Path) -> str:
     except OSError:
         return "-"
     return f"{status.st_size}@{status.st_mtime_ns}"
+
+
+def _trace(passphrase_file: Path | None) -> tuple[str, ...]:
+    """32 bits of a hash: enough to notice a change, too few to find out a passphrase."""
+    if passphrase_file is None:
+        return ()
+    try:
+        return (hashlib.sha256(passphrase_file.read_bytes()).hexdigest()[:8],)
+    except OSError:
+        return ("-",)

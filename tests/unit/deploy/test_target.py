@@ -207,3 +207,18 @@ def test_a_failing_installation_leaves_what_was_there_and_no_temporary_file(tmp_
     assert one.standing() == standing
     assert [path.name for path in ours.iterdir()] == ["privkey.pem"]
     assert not [path for path in ours.iterdir() if files.is_leftover(path.name)]
+
+
+def test_another_passphrase_is_noticed_and_another_place_of_the_same_is_not(tmp_path: Path) -> None:
+    """systemd puts credentials into a new directory for each run."""
+    targets = []
+    for name, content in (("a", "correct horse"), ("b", "correct horse"), ("c", "battery staple")):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text(content)
+        targets.append(target(tmp_path / "ssl", files={"pkcs12": "x.p12"}, passphrase_file=str(tmp_path / name)))
+    same, moved, other = targets
+    assert (same.digest, same.stamp()) == (moved.digest, moved.stamp())
+    assert same.stamp() != other.stamp()
+    (tmp_path / "a").unlink()
+    assert same.stamp() != moved.stamp()
+    assert "correct" not in moved.stamp()
