@@ -45,7 +45,7 @@ class Postgresql:
 def program(name: str) -> str:
     """A program of the newest PostgreSQL that is installed; Debian keeps them outside PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    assert found, "this test needs PostgreSQL: run .ci/servers, or `apt-get install postgresql-15`"
+    assert found, "this test needs PostgreSQL: run .ci/servers, or `apt-get install postgresql`"
     return str(found[-1])
 
 
@@ -83,5 +83,5 @@ ssl_key_file = '{pem}'
 """)
     argv = [*_AS_POSTGRES, program("postgres"), "-D", str(data)]
     log = directory / "output"
-    with running_daemon(argv, log=log, ports=[port], package="postgresql-15", stop=signal.SIGINT) as daemon:
+    with running_daemon(argv, log=log, ports=[port], package="postgresql", stop=signal.SIGINT) as daemon:
         yield Postgresql(daemon, directory, port)
