@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acmectl.errors import StorageError
 from acmectl.follower import reloading, seeing
 from acmectl.follower.installing import Installer
 from acmectl.follower.targets import (
@@ -110,7 +111,13 @@ class Deployer:
     def _put_strays_back(self, label: str, targets: Sequence[Placed]) -> None:
         """A run was killed, and then the target was taken out of the configuration, or changed: no later one puts it right."""
         present = {(placed.name, placed.target.digest) for placed in targets}
-        for stray in self._previous.all(label):
+        try:
+            remembered = self._previous.all(label)
+        except StorageError as damaged:
+            why = Broken(DeployStep.INSTALL, damaged.message, damaged.hint)
+            self._strays.append(_unsettled(label, "its targets", why))
+            return
+        for stray in remembered:
             if (stray.target, stray.digest) in present:
                 continue
             broken = attempt(DeployStep.INSTALL, lambda s=stray: self._installer.settle(s))  # type: ignore[misc]

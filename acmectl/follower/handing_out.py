@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ class HandingOut:
             directory = means.certificates.current_directory(wish.spec.label)
             deployer.add(installed, directory, wish.targets, names=wish.names, at_once=at_once, again=again, only=only)
         done = [*deployer.run(), *self._commands(have, at_once=at_once, again=again, only=only)]
+        for wish, _ in have:
+            self._forget_former(wish)
         for result in done:
             if result.attempted:
                 self._log(result)
@@ -68,6 +71,15 @@ class HandingOut:
         directory = self._means.certificates.current_directory(installed.label)
         names = ordered(wish.names, installed.names)
         return [Work(installed, names, directory, placed, last.get(placed.name)) for placed in wish.onchange]
+
+    def _forget_former(self, wish: Wish) -> None:
+        """What is known of a target that is none any more is of use as long as its files are there, to name them."""
+        present = {placed.name for placed in (*wish.targets, *wish.onchange)}
+        kept = {str(path) for placed in wish.targets for path in placed.target.copies}
+        for former in known(self._means.memory, wish.spec.label).values():
+            stay = [place for place in former.places if place not in kept and os.path.lexists(place)]
+            if former.target not in present and not stay:
+                self._means.memory.forget_deployment(former.label, former.target)
 
     def _log(self, result: DeployResult) -> None:
         subject = result.label or "onchange"

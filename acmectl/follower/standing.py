@@ -86,7 +86,7 @@ class Standing:
             waiting_since=order.waiting_since if order else None,
             failure=failure,
             behind=behind,
-            deployments=means.memory.deployments(label),
+            deployments=self._deployments(wish),
             running_out=isinstance(decision, Due) and self.is_running_out(installed, since),
             next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
             key_error=key_error,
@@ -103,6 +103,12 @@ class Standing:
             return announcing.announced(self._means.certificates, publishers, [wish])
         except (KeyMaterialError, StorageError):  # told where it is used
             return ()
+
+    def _deployments(self, wish: Wish) -> tuple[Deployment, ...]:
+        """What is known of its targets; of one that is not configured any more, of those that it had."""
+        found = self._means.memory.deployments(wish.spec.label)
+        present = {placed.name for placed in (*wish.targets, *wish.onchange)}
+        return tuple(d for d in found if d.target in present) if present else found
 
     def _behind(self, wish: Wish, installed: Installed) -> tuple[str, ...]:
         memory = self._means.memory

@@ -89,6 +89,26 @@ def test_status_and_show_say_how_far_each_target_is(ca: Sandbox, deployed: Host)
     )
 
 
+def test_what_replaces_a_revoked_certificate_or_is_rolled_back_to_is_deployed_like_any_other(deployed: Host) -> None:
+    deployed.good("cert", "revoke", "xmpp", "--yes")
+    deployed.good("run")
+    deployed.good("cert", "renew", "xmpp", "--force")
+    deployed.good("cert", "rollback", "xmpp")
+    assert log(deployed) == ["reload"] * 4
+    current = deployed.state / "certificates" / "xmpp" / "current"
+    assert current.readlink().name == "2"
+    for name in ("tls", "other"):
+        assert (deployed.directory / name / "privkey.pem").read_bytes() == (current / "privkey.pem").read_bytes()
+    (deployed.directory / "tls" / "chain.pem").unlink()
+    (deployed.directory / "tls" / "chain.pem").mkdir()
+    ran = deployed.acmectl("cert", "rollback", "xmpp", "--to", "3")
+    assert ran.status == 1
+    assert "not deployed to files[0]: cannot write `" in ran.err
+    (deployed.directory / "tls" / "chain.pem").rmdir()
+    deployed.good("run")
+    assert log(deployed) == ["reload"] * 5
+
+
 class TestOnChange:
     RUN = '[sh, -c, \'cd "$ACMECTL_DIRECTORY/../../../.." && echo "$ACMECTL_LABEL: $RENEWED_DOMAINS" >>log && test -e ok\']'
 
@@ -199,6 +219,7 @@ class TestRemove:
         said = deployed.normal(deployed.good("status").err)
         assert "certificate `xmpp`: files of a former target stay, and nobody renews them: `TMP/follower/tls/" in said
         assert "follower/other" not in said
+        assert "files[1]" not in deployed.good("cert", "show", "xmpp").out
         for path in (deployed.directory / "tls").iterdir():
             path.unlink()
         assert deployed.good("status").err == ""

@@ -270,6 +270,20 @@ class TestKilled:
         assert stray.error.startswith("the files of a run that was killed could not be put back: cannot write `")
         assert (place.root / "deployed").exists(), "nothing is forgotten that was not put back"
 
+    def test_a_damaged_memory_of_old_files_is_said_with_what_to_do_and_holds_back_no_other_certificate(
+        self, place: Place
+    ) -> None:
+        target, other = place.target("tls"), place.target("other")
+        place.previous.remember(Remembered("mail", "tls", target.target.digest, ()))
+        (place.root / "deployed" / "mail" / "tls" / "standing.json").write_text("{")
+        deployer = place.deployer()
+        place.add(deployer, target)
+        place.add(deployer, other, label="web")
+        damaged, failed, done = deployer.run()
+        assert damaged.hint == failed.hint is not None
+        assert "is damaged" in (damaged.error or "")
+        assert (done.label, done.error) == ("web", None)
+
 
 class TestCommand:
     def test_a_command_is_run_until_it_worked_for_this_certificate(self, place: Place) -> None:
