@@ -75,6 +75,7 @@ PRESETS: Mapping[str, Preset] = {
         check=("doveconf", "-n"),
         reload=("doveadm", "reload"),
         verify=((Protocol.IMAP, 143),),
+        note="Dovecot ends the sessions of its clients some seconds after each reload, unless it has `shutdown_clients = no`",
     ),
     "ejabberd": Preset(
         service="ejabberd",

@@ -11,16 +11,17 @@ from pathlib import Path
 from tests.servers.commands import checking, reloading
 from tests.servers.daemon import Daemon, running_daemon, unused_ports
 
+# shutdown_clients: otherwise a reload ends all sessions, some seconds after it ("Processes aren't dying after reload, sent SIGTERM")
 _CONFIGURATION = """base_dir = {place}/run
 state_dir = {place}/var
 log_path = {place}/log
 listen = 127.0.0.1
 protocols = imap pop3 sieve
 ssl = yes
-ssl_cert = <{rsa}
-ssl_key = <{rsa}
-ssl_alt_cert = <{ecdsa}
-ssl_alt_key = <{ecdsa}
+ssl_cert = <{ecdsa}
+ssl_key = <{ecdsa}
+ssl_alt_cert = <{rsa}
+ssl_alt_key = <{rsa}
 service imap-login {{
   chroot =
   inet_listener imap {{
@@ -55,6 +56,7 @@ userdb {{
 }}
 mail_location = maildir:{place}/home/Maildir
 first_valid_uid = 1
+shutdown_clients = no
 """
 
 

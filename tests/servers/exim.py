@@ -24,7 +24,6 @@ daemon_smtp_ports = {smtp} : {submissions}
 tls_on_connect_ports = {submissions}
 tls_advertise_hosts = *
 tls_certificate = {files}
-tls_privatekey = {files}
 host_lookup =
 rfc1413_query_timeout = 0s
 keep_environment =
