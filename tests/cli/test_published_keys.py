@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -255,3 +257,31 @@ def test_status_says_how_far_each_key_is(mail: Mail) -> None:
     assert "(another key was asked for; every client accepts it from " in mail.host.good("status").out
     (certificate,) = json.loads(mail.host.good("status", "--json").out)["certificates"]
     assert [record["role"] for record in certificate["tlsa"]] == ["in use", "next"]
+
+
+_LISTING = """
+import sys
+from acmectl.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_nobody_is_asked_and_no_library_loaded_while_all_keys_are_accepted(mail: Mail) -> None:
+    mail.configure()
+    end = time.monotonic() + _SECONDS
+    while True:
+        assert time.monotonic() < end
+        done = subprocess.run(
+            [sys.executable, "-c", _LISTING, "follower", "run"],
+            cwd=mail.host.directory,
+            env=mail.host.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        if not {"dns", "cryptography", "acme", "requests"} & set(done.stdout.split()):
+            return
