@@ -15,7 +15,7 @@ from acmectl.cli.render import words
 @as_json
 @pass_context
 def tlsa(context: Context, label: str, *, json: bool) -> int:
-    """Print the TLSA records of a certificate's keys, as lines of a zone.
+    """Print the TLSA records of a certificate, as lines of a zone.
 
     They are `3 1 1`, and nobody is asked for them: for the key in use, for the next one, and for former ones that are still published. Keys are reused, so the lines hold until a
     key changes: copy them into the zone, or into the file that a master publishes (`master.records`).
