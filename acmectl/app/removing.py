@@ -15,6 +15,7 @@ from acmectl.model.memory import Event
 if TYPE_CHECKING:
     from acmectl.app.host import Host
     from acmectl.model.certificates import Installed
+    from acmectl.model.tlsa import TlsaRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Left:
     """One kind of a certificate as it lies on this host, or files that its targets wrote.
 
     `files` are there, and nobody keeps them up to date; `installed` is what is, or was last, in use. `is_configured` says that the certificate
-    is wanted still, and only a target of it is not.
+    is wanted still, and only a target of it is not. `records` are TLSA records of its keys that the zone had when it was last looked at.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Left:
     generations: tuple[int, ...] = ()
     archived: tuple[int, ...] = ()
     next_pin: str | None = None
+    records: tuple[TlsaRecord, ...] = ()
 
 
 def left_in_use(host: Host) -> tuple[Left, ...]:
@@ -66,7 +68,16 @@ def _left(host: Host, label: str, places: set[str], *, is_configured: bool) -> L
         generations=generations,
         archived=tuple(revoked.generation for revoked in host.state.revocations.archived(label)),
         next_pin=_next_pin(host, label),
+        records=_records(host, label),
     )
+
+
+def _records(host: Host, label: str) -> tuple[TlsaRecord, ...]:
+    try:
+        known = host.state.certificates.keys.published.load(label)
+    except StorageError:  # damaged: all the more reason to remove it
+        return ()
+    return tuple(sorted(p.record for p in known.publications if p.is_ours or p.seen_at is not None))
 
 
 def _next_pin(host: Host, label: str) -> str | None:

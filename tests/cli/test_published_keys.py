@@ -285,3 +285,15 @@ def test_nobody_is_asked_and_no_library_loaded_while_all_keys_are_accepted(mail:
         )
         if not {"dns", "cryptography", "acme", "requests"} & set(done.stdout.split()):
             return
+
+
+def test_a_certificate_that_is_removed_leaves_its_records_and_says_so(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    records = mail.published
+    mail.host.configure(follower_of(mail.ca, "  other: {names: [xmpp.acme.test]}\n"))
+    said = mail.host.good("cert", "remove", "mail", "--yes")
+    assert mail.published == records
+    for record in records:
+        assert f"  stays: TLSA record {OWNER} {record}\n" in said.out
+    assert "take them out of the zone before services get another key" in said.err

@@ -22,6 +22,15 @@ def to_be_removed(left: Left, now: datetime) -> None:
     click.echo(f"{title}: {counted(len(left.generations), 'generation')} with keys{_more(left)}", err=True)
     for path in left.files:
         click.echo(f"  stays: {path}", err=True)
+    for record in left.records:
+        click.echo(f"  stays: TLSA record {record.owner} {record.association}", err=True)
+    if left.records:
+        say(
+            "warning",
+            "validating clients turn away from services with any other key, as long as the zone has these records",
+            YELLOW,
+        )
+        hint("take them out of the zone before services get another key")
     if have is not None and have.not_after > now:
         say(
             "warning",
@@ -43,6 +52,8 @@ def removed(left: Left) -> None:
     click.echo(f"{title_of(left.label)}: removed")
     for path in left.files:
         click.echo(f"  stays: {path}")
+    for record in left.records:
+        click.echo(f"  stays: TLSA record {record.owner} {record.association}")
 
 
 def left_behind(found: Iterable[Left]) -> None:
