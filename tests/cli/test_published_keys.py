@@ -297,3 +297,32 @@ def test_a_certificate_that_is_removed_leaves_its_records_and_says_so(mail: Mail
     for record in records:
         assert f"  stays: TLSA record {OWNER} {record}\n" in said.out
     assert "take them out of the zone before services get another key" in said.err
+
+
+def test_two_kinds_of_keys_are_published_together(mail: Mail) -> None:
+    mail.configure(certificate=", key: [ecdsa-p256, rsa-2048]")
+    mail.host.good("follower", "run")
+    document = json.loads(mail.host.good("cert", "tlsa", "mail", "--json").out)
+    assert [(r["label"], r["role"]) for r in document["records"]] == [
+        ("mail", "in use"),
+        ("mail", "next"),
+        ("mail+rsa-2048", "in use"),
+        ("mail+rsa-2048", "next"),
+    ]
+    assert mail.published == {f"3 1 1 {r['data']}" for r in document["records"]}
+
+
+def test_a_kind_that_comes_later_waits_for_its_record(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.configure(certificate=", key: [ecdsa-p256, rsa-2048]")
+    second = mail.host.state / "certificates/mail+rsa-2048"
+    first_try = mail.host.acmectl("follower", "run")
+    assert len(mail.published) == 3
+    if not (second / "current").exists():
+        assert "the key of `mail (rsa-2048)` must not be used yet: every client accepts it from" in first_try.err
+    end = time.monotonic() + _SECONDS
+    while not (second / "current").exists():
+        assert time.monotonic() < end
+        mail.host.acmectl("follower", "run")
+    assert len(mail.published) == 4
