@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.errors import ConfigurationError, ConfigurationProblem
+from acmectl.errors import ConfigurationError, ConfigurationProblem, StorageError
 
 if TYPE_CHECKING:
     from acmectl.app.host import Host
@@ -16,13 +16,17 @@ _STORE = "published-records.json"
 
 
 def keep(host: Host) -> tuple[RecordsResult, ...]:
-    """Publish what the files list, and remove what they do not list any more; needs the lock. Raises StorageError."""
+    """Publish what the files list, and remove what they do not list any more; needs the lock. Whatever fails stops nothing else."""
     if not host.parts.records:
         return ()
     from acmectl.master import records
     from acmectl.storage.kept_records import KeptRecordsStore
 
-    return records.keep(_sources(host.parts), KeptRecordsStore(host.state.path / _STORE), now=host.clock())
+    path = host.state.path / _STORE
+    try:
+        return records.keep(_sources(host.parts), KeptRecordsStore(path), now=host.clock())
+    except StorageError as error:
+        return tuple(records.RecordsResult(options.file, failed=(error,)) for options in host.parts.records)
 
 
 def problems(host: Host) -> tuple[ConfigurationProblem, ...]:

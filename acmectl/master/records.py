@@ -6,7 +6,7 @@ that was killed leaves nothing behind that is not known to be ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,14 +41,27 @@ class RecordsResult:
     failed: tuple[AcmectlError, ...] = ()
 
 
+class _Books:
+    """What is known of each file, kept as it changes. A file that is not configured any more is remembered for what we published of it."""
+
+    def __init__(self, store: KeptRecordsStore, configured: Collection[str]) -> None:
+        self._store = store
+        self._known = {name: known for name, known in store.load().items() if known.ours or name in configured}
+
+    def of(self, source: Source) -> KeptRecords:
+        return self._known.get(str(source.file), KeptRecords())
+
+    def keep(self, source: Source, known: KeptRecords) -> None:
+        self._known[str(source.file)] = known
+        self._store.save(self._known)
+
+
 def keep(sources: Sequence[Source], store: KeptRecordsStore, *, now: datetime) -> tuple[RecordsResult, ...]:
     """Publish what the files list, and remove what they do not list any more once no client needs it.
 
     Raises nothing for what happens to the records of one file; StorageError where what is known cannot be read or kept.
     """
-    if not sources:
-        return ()
-    known = dict(store.load())
+    books = _Books(store, {str(source.file) for source in sources})
     listed: dict[Path, frozenset[TlsaRecord]] = {}
     failed: dict[Path, AcmectlError] = {}
     for source in sources:
@@ -56,36 +69,34 @@ def keep(sources: Sequence[Source], store: KeptRecordsStore, *, now: datetime) -
             listed[source.file] = source.read()
         except AcmectlError as error:
             failed[source.file] = error
-    wanted = {s.file: listed.get(s.file, known.get(str(s.file), KeptRecords()).wanted) for s in sources}
+    wanted = {s.file: listed.get(s.file, books.of(s).wanted) for s in sources}
     results = []
     for source in sources:
         if source.file in failed:
             results.append(RecordsResult(source.file, failed=(failed[source.file],)))
             continue
         elsewhere = frozenset[TlsaRecord]().union(*(records for file, records in wanted.items() if file != source.file))
-        before = known.get(str(source.file), KeptRecords())
-        results.append(_keep(source, wanted[source.file], before, store, elsewhere=elsewhere, now=now))
+        results.append(_keep(source, wanted[source.file], books, elsewhere=elsewhere, now=now))
     return tuple(results)
 
 
 def _keep(
     source: Source,
     wanted: frozenset[TlsaRecord],
-    known: KeptRecords,
-    store: KeptRecordsStore,
+    books: _Books,
     *,
     elsewhere: frozenset[TlsaRecord],
     now: datetime,
 ) -> RecordsResult:
+    known, publisher = books.of(source), source.publisher
     if not kept_records.needs_look(known, wanted, now):
         return RecordsResult(source.file)
-    publisher, name = source.publisher, str(source.file)
     owners = {record.owner for record in wanted} | set(publisher.owners)
     sets, unseen = publisher.look(owners)
     added = kept_records.to_add(wanted, sets)
     known = kept_records.observe(known, wanted, sets, ttl=publisher.ttl, now=now)
     known = kept_records.announced(known, added, sets)
-    store.save(name, known)
+    books.keep(source, known)
     refused = dict(publisher.add(added)) if added else {}
     removed = kept_records.to_remove(known, owners, sets, wanted_elsewhere=elsewhere, now=now)
     left = dict(publisher.remove(removed)) if removed else {}

@@ -40,10 +40,9 @@ class KeptRecordsStore:
                 hint=f"move it away: `mv {self._path} {self._path}.damaged`; then none of them are removed by acmectl",
             ) from cause
 
-    def save(self, source: str, known: KeptRecords) -> None:
-        """Remember what is known of one file's records (0600, whole or not there). Raises StorageError."""
-        everything = {**self.load(), source: known}
-        content = {one: _encode(kept) for one, kept in everything.items() if kept.ours or one == source}
+    def save(self, known: Mapping[str, KeptRecords]) -> None:
+        """Remember what is known of every file (0600, whole or not there). Raises StorageError."""
+        content = {source: _encode(kept) for source, kept in known.items()}
         files.make_directory(self._path.parent)
         files.write_atomically(self._path, (json.dumps(content, indent=2) + "\n").encode("utf-8"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.integration.hosts import await_true
 from tests.integration.mail_office import LABEL, RECORDS, Office, mail_office, running, until
-from tests.servers.dane import looking_clients
+from tests.servers.dane import MAIL, looking_clients
 
 LOOKS = 5
 TTL = 3  # seconds
@@ -30,10 +30,12 @@ def test_a_master_publishes_what_was_copied_to_it_and_removes_what_is_no_longer_
             assert old not in keys(office)
             clients.await_looks(LOOKS)
             assert clients.failures() == []
+        assert not {"dns", "requests", "acme", "cryptography"} & office.host.modules_after("master", "run")
 
 
 def test_a_file_that_cannot_be_used_is_told_with_its_line_and_changes_nothing(tmp_path: Path) -> None:
     with mail_office(tmp_path, ttl=TTL, publisher="master") as office:
+        office.host.run("follower", "run")
         records = office.host.directory / RECORDS
         records.write_text("; nothing\nmail.dane.test. 60 IN A 192.0.2.1\n")
         office.publish(FOREIGN)
@@ -42,6 +44,11 @@ def test_a_file_that_cannot_be_used_is_told_with_its_line_and_changes_nothing(tm
             assert done.status
             assert f"{RECORDS}:2: no TLSA record" in done.err
         assert office.world.published(25) == {FOREIGN}
+        copy_records(office)
+        (office.host.state / "published-records.json").write_text("[")
+        done = office.host.run("master", "run", expect=1)
+        assert "is damaged" in done.err
+        assert MAIL in done.out
 
 
 def keys(office: Office) -> tuple[str, str]:
