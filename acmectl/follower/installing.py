@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -117,7 +118,9 @@ def _check(works: Sequence[Work]) -> None:
 
 
 def _explained(work: Work, refused: Broken) -> Broken:
-    """Whether it is the new files that the service dislikes: the check is asked once more, with the old ones."""
-    if refused.hint is None and attempt(DeployStep.CHECK, lambda: _check([work])) is not None:
-        return Broken(refused.step, refused.message, _AS_BEFORE)
-    return refused
+    """Whether it is the new files that the service dislikes: the check is asked once more, with the old ones, if there were any."""
+    if refused.hint is not None or any(not os.path.lexists(path) for path in work.target.copies):
+        return refused
+    if attempt(DeployStep.CHECK, lambda: _check([work])) is None:
+        return refused
+    return Broken(refused.step, refused.message, _AS_BEFORE)

@@ -170,7 +170,7 @@ class TestCheck:
 
     def test_where_nothing_was_before_nothing_is_after(self, place: Place) -> None:
         (failed,) = place.deploy(place.target("tls", check=("false",)))
-        assert failed.step is DeployStep.CHECK
+        assert (failed.step, failed.hint) == (DeployStep.CHECK, None)
         assert list((place.root / "tls").iterdir()) == []
 
     def test_a_service_that_was_broken_before_is_said_to_be_so_and_tried_again_by_the_next_runs(

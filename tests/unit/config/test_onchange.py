@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from acmectl.config import Loaded
+
+BEGIN = "authority: letsencrypt\ncertificates:\n"
+
+
+def test_commands_keep_their_words_and_names_their_order(loaded: Callable[[dict[str, str]], Loaded]) -> None:
+    text = f"{BEGIN}  mail: {{names: [b.example.org, a.example.org], onchange: [[tell, b], [tell, a]]}}\n"
+    config = loaded({"config.yaml": f"{text}onchange: [[sync]]\nonchange_timeout: 1m\n"}).config
+    assert config is not None
+    mail = config.certificates["mail"]
+    assert mail.onchange == (("tell", "b"), ("tell", "a"))
+    assert [name.value for name in mail.names] == ["b.example.org", "a.example.org"]
+    assert (config.onchange, config.onchange_timeout) == ((("sync",),), timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "onchange: [systemctl, reload, postfix]",
+            "config.yaml:4: `onchange[0]`: a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved",
+        ),
+        ("onchange: [[]]", "config.yaml:4: `onchange[0]`: a command is a list of words"),
+        ("onchange: tell", "config.yaml:4: `onchange`: expected a list, found a text"),
+        ("onchange_timeout: 0s", "config.yaml:4: `onchange_timeout`: must be"),
+    ],
+)
+def test_a_mistake_in_commands_is_told_with_its_line(
+    complaints: Callable[[dict[str, str]], list[str]], line: str, said: str
+) -> None:
+    first, *_ = complaints({"config.yaml": f"{BEGIN}  mail: {{names: [a.example.org]}}\n{line}\n"})
+    assert first.startswith(said)
