@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import smtplib
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from acmectl.model.certificates import KeyType
-from tests.integration.services import LABEL, Desk, contents, rights, served
-from tests.servers.places import broken
+from tests.integration.services import ECDSA, LABEL, RSA, Desk, contents, desk, rights, served
+from tests.servers.places import broken, open_place
 
 NAME = "mail.service.test"
 Program = TypeVar("Program")
@@ -98,3 +100,43 @@ class Service(Generic[Program]):
         """The files in its directory, and their rights."""
         directory = Path(self.target["directory"])
         return contents(directory), rights(directory)
+
+    @contextmanager
+    def smtp_session(self) -> Iterator[None]:
+        """A session at the first port, in TLS, that must still be there at the end of the block."""
+        with smtplib.SMTP("127.0.0.1", self.looks[0].port, timeout=20) as session:
+            session.starttls(context=self.client())
+            yield
+            assert session.noop()[0] == 250
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What a preset has deployed for a service that does not run yet, into a place that its user can enter."""
+
+    place: Path
+    desk: Desk
+    target: Mapping[str, Any]
+
+    @property
+    def file(self) -> Path:
+        """Key and chain, of the first kind."""
+        return self.place / "tls" / f"{LABEL}.pem"
+
+    @property
+    def rsa_file(self) -> Path:
+        """Key and chain of the second kind."""
+        return self.place / "tls" / f"{LABEL}-rsa.pem"
+
+    def service(self, program: Program, *looks: Look, check: list[str], reload: list[str]) -> Service[Program]:
+        """The program that runs now, with commands of its own in place of those of the preset."""
+        return Service(self.desk, program, {**self.target, "check": check, "reload": reload}, looks)
+
+
+@contextmanager
+def begun(preset: str, *, kinds: Sequence[KeyType] = (ECDSA, RSA)) -> Iterator[Begun]:
+    """A place with a follower, and its first certificates deployed by a preset."""
+    with open_place(preset) as place:
+        first = Begun(place, desk(place, NAME, kinds=kinds), {"type": preset, "directory": str(place / "tls")})
+        first.desk.place_first({**first.target})
+        yield first

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import imaplib
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.integration.mail_services import NAME, Look, Service
-from tests.integration.services import desk
+from tests.integration.mail_services import Look, Service, begun
 from tests.servers.dovecot import Dovecot, running_dovecot
-from tests.servers.places import open_place
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service[Dovecot]]:
-    with open_place("dovecot") as place:
-        follower, tls = desk(place, NAME), place / "tls"
-        target: dict[str, Any] = {"type": "dovecot", "directory": str(tls)}
-        follower.place_first(target)
-        with running_dovecot(place, ecdsa=tls / "site.pem", rsa=tls / "site-rsa.pem") as dovecot:
-            target |= {"check": dovecot.check, "reload": dovecot.reload}
-            starttls = {"imap": dovecot.imap, "pop3": dovecot.pop3, "sieve": dovecot.sieve}
-            looks = [*(Look(port, protocol) for protocol, port in starttls.items()), Look(dovecot.imaps)]
-            yield Service(follower, dovecot, target, looks)
+    with begun("dovecot") as first, running_dovecot(first.place, ecdsa=first.file, rsa=first.rsa_file) as dovecot:
+        starttls = {"imap": dovecot.imap, "pop3": dovecot.pop3, "sieve": dovecot.sieve}
+        looks = [*(Look(port, protocol) for protocol, port in starttls.items()), Look(dovecot.imaps)]
+        yield first.service(dovecot, *looks, check=dovecot.check, reload=dovecot.reload)
 
 
 @pytest.fixture(autouse=True)

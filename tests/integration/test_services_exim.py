@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import smtplib
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.integration.mail_services import NAME, Look, Service
-from tests.integration.services import desk
+from tests.integration.mail_services import Look, Service, begun
 from tests.servers.exim import Exim, running_exim
-from tests.servers.places import open_place
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service[Exim]]:
-    with open_place("exim") as place:
-        follower, tls = desk(place, NAME), place / "tls"
-        target: dict[str, Any] = {"type": "exim", "directory": str(tls)}
-        follower.place_first(target)
-        with running_exim(place, [tls / "site.pem", tls / "site-rsa.pem"]) as exim:
-            target |= {"check": exim.check, "reload": exim.reload}
-            yield Service(follower, exim, target, [Look(exim.smtp, "smtp"), Look(exim.submissions)])
+    with begun("exim") as first, running_exim(first.place, [first.file, first.rsa_file]) as exim:
+        looks = [Look(exim.smtp, "smtp"), Look(exim.submissions)]
+        yield first.service(exim, *looks, check=exim.check, reload=exim.reload)
 
 
 @pytest.fixture(autouse=True)
@@ -33,10 +25,8 @@ def _configured(service: Service[Exim]) -> None:
 def test_exim_serves_each_new_certificate_of_both_kinds_and_goes_on_with_open_sessions(service: Service[Exim]) -> None:
     service.deploy(verify=service.everywhere)
     assert service.serves(service.renewed(), "-tls1_2")
-    with smtplib.SMTP("127.0.0.1", service.program.smtp, timeout=20) as session:
-        session.starttls(context=service.client())
+    with service.smtp_session():
         assert service.serves(service.renewed(), "-tls1_3")
-        assert session.noop()[0] == 250
     assert service.program.daemon.process.poll() is None
     assert service.is_verified()
     assert service.standing()[1] == {"site.pem": "root:Debian-exim 0640", "site-rsa.pem": "root:Debian-exim 0640"}

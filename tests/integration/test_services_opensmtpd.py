@@ -8,25 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tests.integration.mail_services import NAME, Look, Service
-from tests.integration.services import ECDSA, RSA, desk
+from tests.integration.mail_services import Look, Service, begun
+from tests.integration.services import ECDSA, RSA
 from tests.servers.opensmtpd import OpenSmtpd, running_opensmtpd
-from tests.servers.places import open_place
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service[OpenSmtpd]]:
-    with open_place("opensmtpd") as place:
-        follower, tls = desk(place, NAME, kinds=[ECDSA]), place / "tls"
-        target: dict[str, Any] = {"type": "opensmtpd", "directory": str(tls)}
-        follower.place_first(target)
-        with running_opensmtpd(place, tls / "site.pem") as smtpd:
-            target |= {"check": smtpd.check, "reload": smtpd.restart}
-            yield Service(follower, smtpd, target, [Look(smtpd.smtp, "smtp")])
+    with begun("opensmtpd", kinds=[ECDSA]) as first, running_opensmtpd(first.place, first.file) as smtpd:
+        yield first.service(smtpd, Look(smtpd.smtp, "smtp"), check=smtpd.check, reload=smtpd.restart)
 
 
 @pytest.fixture(autouse=True)

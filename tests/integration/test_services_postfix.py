@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import smtplib
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.integration.mail_services import NAME, Look, Service
-from tests.integration.services import desk
-from tests.servers.places import broken, open_place
+from tests.integration.mail_services import Look, Service, begun
+from tests.servers.places import broken
 from tests.servers.postfix import Postfix, running_postfix
 
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service[Postfix]]:
-    with open_place("postfix") as place:
-        follower, tls = desk(place, NAME), place / "tls"
-        target: dict[str, Any] = {"type": "postfix", "directory": str(tls)}
-        follower.place_first(target)
-        with running_postfix(place, [tls / "site-rsa.pem", tls / "site.pem"]) as postfix:
-            target |= {"check": postfix.check, "reload": postfix.reload}
-            looks = [Look(postfix.smtp, "smtp"), Look(postfix.submission, "submission"), Look(postfix.submissions)]
-            yield Service(follower, postfix, target, looks)
+    with begun("postfix") as first, running_postfix(first.place, [first.rsa_file, first.file]) as postfix:
+        looks = [Look(postfix.smtp, "smtp"), Look(postfix.submission, "submission"), Look(postfix.submissions)]
+        yield first.service(postfix, *looks, check=postfix.check, reload=postfix.reload)
 
 
 @pytest.fixture(autouse=True)
@@ -38,10 +30,8 @@ def test_postfix_serves_each_new_certificate_of_both_kinds_and_goes_on_with_open
     service.deploy(verify=service.everywhere)
     pid = service.program.pid
     assert service.serves(service.renewed(), "-tls1_2")
-    with smtplib.SMTP("127.0.0.1", service.program.smtp, timeout=20) as session:
-        session.starttls(context=service.client())
+    with service.smtp_session():
         assert service.serves(service.renewed(), "-tls1_3")
-        assert session.noop()[0] == 250
     assert service.program.pid == pid
     assert service.is_verified()
     assert service.standing()[1] == {"site.pem": "root:root 0600", "site-rsa.pem": "root:root 0600"}

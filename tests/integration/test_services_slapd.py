@@ -7,13 +7,11 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from tests.integration.mail_services import NAME, Look, Service
-from tests.integration.services import ECDSA, RSA, desk
-from tests.servers.places import open_place
+from tests.integration.mail_services import NAME, Look, Service, begun
+from tests.integration.services import ECDSA, RSA
 from tests.servers.slapd import Slapd, running_slapd
 
 _BIND = bytes.fromhex("300c020101600702010304008000")  # RFC 4511 section 4.2: anonymous, simple, version 3
@@ -22,13 +20,9 @@ _BOUND = bytes.fromhex("300c02010161070a010004000400")
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service[Slapd]]:
-    with open_place("slapd") as place:
-        follower, tls = desk(place, NAME, kinds=[ECDSA]), place / "tls"
-        target: dict[str, Any] = {"type": "slapd", "directory": str(tls)}
-        follower.place_first(target)
-        with running_slapd(place, tls / "site.pem") as slapd:
-            target |= {"check": slapd.check, "reload": slapd.read_again}
-            yield Service(follower, slapd, target, [Look(slapd.ldap, "ldap"), Look(slapd.ldaps)])
+    with begun("slapd", kinds=[ECDSA]) as first, running_slapd(first.place, first.file) as slapd:
+        looks = [Look(slapd.ldap, "ldap"), Look(slapd.ldaps)]
+        yield first.service(slapd, *looks, check=slapd.check, reload=slapd.read_again)
 
 
 @pytest.fixture(autouse=True)
