@@ -219,7 +219,8 @@ class TestRemove:
         said = deployed.normal(deployed.good("status").err)
         assert "certificate `xmpp`: files of a former target stay, and nobody renews them: `TMP/follower/tls/" in said
         assert "follower/other" not in said
-        assert "files[1]" not in deployed.good("cert", "show", "xmpp").out
+        (certificate,) = status(deployed)["certificates"]
+        assert [d["target"] for d in certificate["deployments"]] == ["files[0]"]
         for path in (deployed.directory / "tls").iterdir():
             path.unlink()
         assert deployed.good("status").err == ""
