@@ -462,7 +462,7 @@ def test_an_unusable_file_of_conf_d_hides_nothing(complaints: Complain, content:
         (
             "config.yaml:3: `what`: unknown key `what` (known here: `authority`, `profile`, `contact`, `state_directory`,"
             " `accounts`, `solvers`, `master`, `certificates`, `follower`,"
-         " `onchange`, `onchange_timeout`)"
+            " `onchange`, `onchange_timeout`)"
         ),
         *(line.replace("config.yaml", "conf.d/x.yaml") for line in expected),
     ]
