@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from acmectl import app
 from tests.servers.zygote import ACMECTL, zygote
 
 _WORDS = ("--config", "config.yaml", "-v")
@@ -189,6 +190,15 @@ def family(directory: Path, common: dict[str, Any], master: dict[str, Any], *fol
     for other in others:
         other.take_over_account(first)
     return Family(first, others)
+
+
+def will_ask_again(host: Path) -> bool:
+    """Whether a plain run of the follower in `host` would ask the CA now for its first certificate, which is not there yet."""
+    loaded = app.load(host / "config.yaml")
+    try:
+        return loaded.follower().status(loaded.wishes()[0]).next_look_at is None
+    finally:
+        loaded.state.close()
 
 
 def certificate(*names: str, **more: Any) -> dict[str, Any]:
