@@ -240,7 +240,7 @@ class AccountRun:
             expected = self._expected(profile, names)
             opened = open_orders(batching.pack(names, limit=self._limit(profile)), partial(self._opened, profile))
             if opened.limit is not None:
-                self._books.learn_limit(profile, opened.limit, self.now)
+                self._books.lore.learn_limit(profile, opened.limit, self.now)
             outcomes |= {w: self._refused(w, reason) for w, reason in opened.refused.items()}
             if opened.stopped is not None:
                 outcomes |= dict.fromkeys(opened.unordered, self._stopped(opened.stopped))
@@ -304,7 +304,7 @@ class AccountRun:
         return self._books.orders_left(self._account, self.now)
 
     def _limit(self, profile: str | None) -> int:
-        return min(self._max_names(profile), self._books.learned_limit(profile, self.now))
+        return min(self._max_names(profile), self._books.lore.learned_limit(profile, self.now))
 
     def _opened(self, profile: str | None, identifiers: frozenset[Identifier]) -> Order:
         order = self._company.order(profile, identifiers)
@@ -367,7 +367,7 @@ class AccountRun:
         """What the orders tell of the CA: how long orders live, and whether valid authorizations are put into new ones."""
         for order, names in orders:
             if order.expires_at and names and all(w in proven and proven[w].fresh for w in names):
-                self._books.learn_span(profile, self._knowledge(profile).cutoff, order.expires_at - self.now)
+                self._books.lore.learn_span(profile, self._knowledge(profile).cutoff, order.expires_at - self.now)
             surely = [w for w in names if w in expected and w in proven]
             if surely and order.url in self._new_sets:
                 reused = any(not proven[w].fresh for w in surely)
