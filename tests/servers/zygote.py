@@ -3,8 +3,8 @@
 `Zygote` starts this file as a program, with one end of a socket. A run is one message: a JSON object (`argv`, `cwd`, `environment`, and
 optionally `stop` and `kill`) and four open files: standard input, output and error, and a socket for the answers. With `stop` the
 process stops itself before it begins, so that whoever wants to can attach to it first. `kill` is [events, n]: SIGKILL just before the
-n-th audit event of these. Answers, a line each: {"pid": ...} when it was made, {"status": ...} when it has ended. It ends as every Python
-does; the program itself, when nobody holds the other end of its socket.
+n-th audit event of these. Answers, a line each: {"pid": ...} when it was made, {"status": ...} when it has ended. The program ends when nobody
+holds the other end of its socket.
 
 What a fork cannot show is how a process starts: what it imports, how long that takes, what stands in its `/proc/PID/cmdline`.
 """
@@ -200,7 +200,7 @@ def _let_go(orders: socket.socket, answers: socket.socket, selector: selectors.B
 
 
 def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
-    """In the child: be `acmectl`, and end as Python ends."""
+    """In the child: be `acmectl`."""
     from acmectl import cli
 
     for number, file in enumerate(files):
@@ -214,8 +214,23 @@ def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
         os.kill(os.getpid(), signal.SIGSTOP)
     if order.get("kill"):
         _die_at(*order["kill"])
-    cli.main()
-    sys.exit()
+    try:
+        cli.main()
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            _end(end.code)
+        raise
+    raise AssertionError("`cli.main` returned")
+
+
+def _end(status: int) -> None:
+    """As Python ends, but for freeing what all share, which would cost more than most runs; returns where nobody takes the output."""
+    threading._shutdown()  # type: ignore[attr-defined]  # joins threads, as Python's own end does
+    atexit._run_exitfuncs()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _die_at(events: list[str], number: int) -> None:
