@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from acmectl.errors import AcmectlError, CAError, CAProtocolError, CARefused
 from acmectl.master.attempts import Proven
 from acmectl.master.proving import Prover
-from acmectl.master.refreshing import NotRefreshed, Stale, unprovable
+from acmectl.master.sparing import NotRefreshed, Stale, unprovable
 from acmectl.model.orders import Authorization
 from acmectl.policy.refresh import Wanted
 
