@@ -13,6 +13,8 @@ import shutil
 import signal
 from pathlib import Path
 
+import pytest
+
 for _number, _meaning in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGHUP, signal.SIG_DFL),
@@ -24,3 +26,8 @@ for _number, _meaning in (
 _MEMORY, _ROOM = Path("/dev/shm"), 1 << 30  # noqa: S108 - pytest makes a directory there that nobody else may enter
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, or one process ends with them alone."""
+    items.sort(key=lambda item: "/test_killed_" not in item.nodeid)
