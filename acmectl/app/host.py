@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl import workers
+from acmectl.app import accounts, provable
 from acmectl.app import wishes as made
 from acmectl.app.loading import Parts, read
-from acmectl.errors import AccountElsewhere, InvalidName, StorageError, UsageError
+from acmectl.errors import StorageError, UsageError
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.certificates import KIND
 from acmectl.model.names import Identifier
@@ -26,7 +27,6 @@ from acmectl.policy.renewal import Due
 from acmectl.solvers import registry as solvers
 from acmectl.solvers.delegation import delegating, zone_of
 from acmectl.solvers.marks import mark
-from acmectl.storage import identity
 from acmectl.storage.clock import CAClock
 from acmectl.storage.state import StateDirectory
 
@@ -81,103 +81,29 @@ class Host:
     @property
     def memory(self) -> Memory:
         """What this host remembers, without what belongs to accounts that were replaced since, or cannot be used now."""
-        urls, unusable = self._accounts()
-        replaced = [name for name, url in urls.items() if not identity.is_of(self.state.memory, name, url)]
-        past = [*unusable, *replaced]
-        if not past:
-            return self.state.memory
-        return identity.Past(self.state.memory, accounts=past, certificates=self._issued_by(past))
+        return accounts.memory(self.config, self.state)
 
     def settle(self) -> None:
         """For a run, which holds the lock: forget what belongs to accounts that were replaced."""
-        for name, url in self._accounts()[0].items():
-            identity.adopt(self.state.memory, name, url, certificates=self._issued_by([name]))
+        accounts.adopt(self.config, self.state)
 
     @property
     def unusable_accounts(self) -> Mapping[str, StorageError]:
         """Why accounts of the configuration cannot be used: missing, damaged, of another CA. A run tells it of all that needs them."""
-        return self._accounts()[1]
-
-    def _accounts(self) -> tuple[dict[str, str], dict[str, StorageError]]:
-        """The URLs of the accounts that are in use, by name, and why others cannot be used."""
-        entries = self.config.master.authorize if self.config.master else ()
-        certificates = self.config.certificates.values()
-        urls, unusable = {}, {}
-        for name in dict.fromkeys([*(e.account for e in entries), *(c.spec.account for c in certificates)]):
-            try:
-                stored = self.state.accounts.load(name)
-                self._check_authority(stored)
-            except StorageError as error:
-                unusable[name] = error
-            else:
-                urls[name] = stored.account_url
-        return urls, unusable
-
-    def _check_authority(self, stored: StoredAccount) -> None:
-        if stored.directory_url != self.config.authority.directory_url:
-            raise AccountElsewhere(
-                f"the account `{stored.name}` belongs to another CA: {stored.directory_url}",
-                hint=f"the configuration says {self.config.authority.directory_url}: set `authority`, "
-                "or register or import an account there under another name",
-            )
-
-    def _issued_by(self, accounts: Collection[str]) -> list[str]:
-        certificates = self.config.certificates.values()
-        return [spec.label for wanted in certificates for spec in wanted.specs if spec.account in accounts]
+        return accounts.in_use(self.config, self.state)[1]
 
     @property
     def wanted(self) -> tuple[Wanted, ...]:
         """The names that the master's part keeps authorized, in the order of the configuration."""
-        if self.config.master is None:
-            return ()
-        return tuple(
-            Wanted(name, entry.account, self.config.profile, entry.solvers[0], entry.solvers[1:])
-            for entry in self.config.master.authorize
-            for name in entry.names
-        )
-
-    @property
-    def provable(self) -> tuple[Wanted, ...]:
-        """Each name that this host proves, once for each list of solvers: of the master's part, and of certificates with a `solver`."""
-        of_certificates = (
-            Wanted(name, c.spec.account, c.spec.profile, c.solvers[0], c.solvers[1:])
-            for c in self.config.certificates.values()
-            if c.solvers
-            for name in sorted(c.spec.names)
-        )
-        found: dict[tuple[Identifier, tuple[str, ...]], Wanted] = {}
-        for wanted in (*self.wanted, *of_certificates):
-            found.setdefault((wanted.identifier, wanted.solvers), wanted)
-        return tuple(found.values())
+        return provable.kept(self.config)
 
     def tried_names(self, texts: Iterable[str]) -> tuple[Wanted, ...]:
-        """Those of `provable` that a person names, or all; raises UsageError for one that is not configured, and for none."""
-        provable = self.provable
-        if not provable:
-            hint = "list names under `master.authorize`, or give a certificate a `solver`"
-            raise UsageError("this host proves no names", hint=hint)
-        known = {w.identifier for w in provable}
-        chosen = self._parsed(texts)
-        for name in sorted(chosen - known):
-            raise UsageError(
-                f"`{name}` is not among the names that this host proves", hint=nearest(name.value, map(str, known))
-            )
-        return tuple(w for w in provable if not chosen or w.identifier in chosen)
+        """The names that this host proves: those that a person names, or all; raises UsageError as `provable.tried` does."""
+        return provable.tried(self.config, texts)
 
     def chosen_names(self, texts: Iterable[str]) -> frozenset[Identifier]:
-        """The identifiers that a person names on the command line; raises UsageError for one that is not configured."""
-        known = {w.identifier for w in self.wanted}
-        chosen = self._parsed(texts)
-        for name in sorted(chosen - known):
-            raise UsageError(f"`{name}` is not among the names of `master`", hint=nearest(name.value, map(str, known)))
-        return chosen
-
-    @staticmethod
-    def _parsed(texts: Iterable[str]) -> frozenset[Identifier]:
-        try:
-            return frozenset(Identifier.parse(text) for text in texts)
-        except InvalidName as error:
-            raise UsageError(error.message, hint=error.hint) from error
+        """The names of `wanted` that a person names; raises UsageError for one that is not configured."""
+        return provable.chosen(self.config, texts)
 
     def wishes(self, labels: Iterable[str] = ()) -> tuple[Wish, ...]:
         """The certificates of the follower's part, or those that a person names: LABEL in all kinds of keys, LABEL+KEYTYPE in one.
@@ -317,7 +243,7 @@ class Host:
     def account(self, name: str) -> StoredAccount:
         """The stored account, under the lock, with the key that the CA knows. Raises as `connect` does."""
         stored = self.state.accounts.load(name)
-        self._check_authority(stored)
+        accounts.check_authority(stored, self.config.authority.directory_url)
         from acmectl.app import rollover
 
         if stored.next_key_pem is None:

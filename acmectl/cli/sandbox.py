@@ -12,13 +12,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from acmectl.cli.context import DurationType
+from acmectl.cli.sandbox_values import Address, AddressType, LifetimesType, is_address
 from acmectl.errors import UsageError
-from acmectl.model.durations import parse_duration
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -29,55 +29,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = 0o644
 _LOOK_UP = "resolver"
-_LIFETIMES = {
-    "reuse": "reuse",
-    "order": "order_lifetime",
-    "pending": "pending_lifetime",
-    "certificate": "certificate_lifetime",
-}
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-
-Address = tuple[str, int]
-
-
-class AddressType(click.ParamType[Address]):
-    """`127.0.0.1:14000` or `[::1]:14000`."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        """Address and port; fails as click does, with what is accepted."""
-        if isinstance(value, tuple):
-            return value
-        host, _, port = str(value).rpartition(":")
-        host = host.removeprefix("[").removesuffix("]")
-        if not port.isdecimal() or not port.isascii() or int(port) > 65535 or not _is_address(host):
-            self.fail(f"`{value}` is no address with a port, such as `127.0.0.1:14000`", param, ctx)
-        return host, int(port)
-
-
-class LifetimesType(click.ParamType[tuple[str, "Lifetimes"]]):
-    """`classic:reuse=30m,order=8h`."""
-
-    name = "lifetimes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Lifetimes]:
-        """A profile and the lifetimes that it shall have; fails as click does."""
-        from acmectl.sandbox.rules import Lifetimes
-
-        if isinstance(value, tuple):
-            return value
-        profile, _, rest = str(value).partition(":")
-        lifetimes: dict[str, Any] = {}
-        for part in filter(None, rest.split(",")):
-            name, _, duration = part.partition("=")
-            if name not in _LIFETIMES:
-                self.fail(f"`{name}` is no lifetime; there are {', '.join(_LIFETIMES)}", param, ctx)
-            try:
-                lifetimes[_LIFETIMES[name]] = parse_duration(duration)
-            except ValueError as error:
-                self.fail(f"`{part}`: {error}", param, ctx)
-        return profile, Lifetimes(**lifetimes)
 
 
 @click.command()
@@ -217,15 +169,13 @@ def sandbox(
     from acmectl.sandbox.validation import HttpTarget
 
     rules = replace(
-        _preset(preset, profiles),
+        _preset(preset, profiles, reuse),
         cutoff=cutoff,
         nonce_reject_percent=nonce_reject,
         issue_delay=issue_delay,
         replica_lag=replica_lag,
         new_authz=new_authz,
     )
-    if reuse is not None:
-        rules = replace(rules, reuse_percent=reuse)
     with _directory(output) as directory:
         settings = Settings(
             output=directory,
@@ -278,7 +228,7 @@ def _announce(running: Sandbox, directory: Path) -> None:
     )
 
 
-def _preset(name: str, profiles: tuple[tuple[str, Lifetimes], ...]) -> Rules:
+def _preset(name: str, profiles: tuple[tuple[str, Lifetimes], ...], reuse: int | None) -> Rules:
     from acmectl.sandbox.rules import PRESETS
 
     rules = PRESETS[name]
@@ -287,7 +237,8 @@ def _preset(name: str, profiles: tuple[tuple[str, Lifetimes], ...]) -> Rules:
         if profile not in known:
             hint = f"the profiles are {', '.join(f'`{each}`' for each in known)}"
             raise UsageError(f"no profile `{profile}` among the rules of {name}", hint=hint)
-    return replace(rules, overrides=dict(profiles))
+    reused = rules.reuse_percent if reuse is None else reuse
+    return replace(rules, overrides=dict(profiles), reuse_percent=reused)
 
 
 def _limits(rules: Rules, failures: int | None) -> Limits | None:
@@ -301,7 +252,7 @@ def _http_address(text: str, resolver: Address | None) -> str | None:
         if resolver is None:
             raise UsageError("`--http-address resolver` needs `--resolver`", hint="such as `--resolver 127.0.0.1:53`")
         return None
-    if not _is_address(text):
+    if not is_address(text):
         raise UsageError(f"`--http-address` is no address: {text}", hint=f"write `127.0.0.1`, or `{_LOOK_UP}`")
     return text
 
@@ -332,16 +283,6 @@ def _directory(given: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="acmectl-sandbox-") as made:
         yield Path(made)
-
-
-def _is_address(host: str) -> bool:
-    import ipaddress
-
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _echo_request(line: str) -> None:

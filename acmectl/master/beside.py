@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from acmectl.errors import AcmectlError, CAError, CAProtocolError, CARefused
 from acmectl.master.attempts import Proven
 from acmectl.master.proving import Prover
-from acmectl.master.refreshing import NotRefreshed, Stale, unprovable
+from acmectl.master.sparing import NotRefreshed, Stale, unprovable
 from acmectl.model.orders import Authorization
 from acmectl.policy.refresh import Wanted
 
@@ -33,7 +33,7 @@ _OF_NAMES = frozenset({"rejectedIdentifier", "unsupportedIdentifier", "caa", "dn
 def is_offered(session: Session, books: Books, profile: str | None) -> bool:
     """Whether the directory has the resource, for orders without a profile, and it has not refused before."""
     directory = session.directory
-    return "newAuthz" in directory.endpoints and not directory.profile_for(profile) and books.new_authz_works
+    return "newAuthz" in directory.endpoints and not directory.profile_for(profile) and books.lore.new_authz_works
 
 
 def refresh(
@@ -45,7 +45,7 @@ def refresh(
     outcomes: dict[Wanted, Proven | AcmectlError] = {w: unprovable(e) for w, e in failed.items()}
     made: dict[Wanted, Authorization] = {}
     for wanted in able:
-        if wanted in failed or not books.new_authz_works:
+        if wanted in failed or not books.lore.new_authz_works:
             continue
         made |= _made(wanted, session, books, outcomes)
     proven, errors = prover.prove_alone(made)
@@ -62,7 +62,7 @@ def _made(
         return {wanted: new_authorization(session, wanted.identifier)}
     except CAError as error:
         if _is_of_the_resource(error):
-            books.new_authz_refused(error, session.ca_now())
+            books.lore.new_authz_refused(error, session.ca_now())
             log.info(
                 "the CA advertises newAuthz, and refuses it (%s): authorizations are replaced instead", error.message
             )

@@ -1,22 +1,23 @@
-"""What a master writes down: authorizations, orders, failures, how many orders it has sent, and what it learned of the CA."""
+"""What a master writes down: authorizations, orders, failures, and how many orders it has sent."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, CARefused, CAUnreachable, RateLimited, SolverError
+from acmectl.master.litter import Litter
+from acmectl.master.lore import Lore
 from acmectl.model.memory import Event, Failure, RememberedAuthorization, failure_key
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, Order
 from acmectl.policy import backoff, batching
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
-from acmectl.policy.refresh import Knowledge, Wanted
+from acmectl.policy.refresh import Wanted
 from acmectl.policy.replacing import Zone
-from acmectl.solvers.base import Response
 
 if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 _KEPT_AFTER_ITS_END = timedelta(days=1)
 _SOLVER_AVOIDED = timedelta(days=30)  # as long as authorizations live: one failure more each time is nothing lost
 _FAILED_VALIDATIONS = "failed-validations"
-_LIMIT_BELIEVED = timedelta(days=90)
 _DAILY = backoff.PAUSES[-1]
 _TOLERANCE = timedelta(minutes=1)  # between two answers of a CA about what time it is
 _GONE = "let-go/"
@@ -45,14 +45,14 @@ class Books:
     ) -> None:
         """For one run. What is learned is of the CA at `directory_url`; an account may send `new_orders` in three hours.
 
-        `marks` tell for each solver where its options lead to: what was published under another one cannot be known to be removed.
+        `marks` are those of `Litter`.
         `may_wait`: what the CA has paused waits until a person asks for it by name; else it is tried daily.
         """
         self._memory = memory
-        self._directory_url = directory_url
+        self.lore = Lore(memory, directory_url)
+        self.litter = Litter(memory, marks or {})
         self._limit = new_orders
         self._may_wait = may_wait
-        self._marks = marks or {}
         self._before: dict[tuple[str, str], Failure | None] = {}  # what had failed before this run
         self._blocked: set[str] = set()  # in this run
 
@@ -108,51 +108,6 @@ class Books:
 
     def _zones_key(self, account: str, profile: str | None) -> str:
         return f"failed-zones/{account}/{profile or ''}"
-
-    # -- what is known of the CA
-
-    def knowledge(self, profile: str | None, published: timedelta | None) -> Knowledge:
-        """C as `published`, and the longest span of a wholly new order of the profile, seen while just that was published.
-
-        When a CA changes its rules (Let's Encrypt: on announced days), what was seen under the old ones says nothing any more.
-        """
-        span = self._memory.fact(self._span_key(profile, published))
-        return Knowledge(published, timedelta(seconds=float(span)) if span else None)
-
-    def learn_span(self, profile: str | None, published: timedelta | None, span: timedelta) -> None:
-        """An order all of whose authorizations were new was seen to live for `span`, while C was published as it is."""
-        key = self._span_key(profile, published)
-        if span.total_seconds() > float(self._memory.fact(key) or 0):
-            self._memory.set_fact(key, str(span.total_seconds()))
-
-    def learned_limit(self, profile: str | None, now: datetime) -> int:
-        """How many names the CA has shown to take in one order; asked again after 90 days, since limits are raised as well."""
-        learned_at = float(self._memory.fact(self._key("max-names-at", profile)) or now.timestamp())
-        if now.timestamp() - learned_at > _LIMIT_BELIEVED.total_seconds():
-            return batching.MAX_NAMES
-        return int(self._memory.fact(self._key("max-names", profile)) or batching.MAX_NAMES)
-
-    def learn_limit(self, profile: str | None, limit: int, now: datetime) -> None:
-        """The CA refused an order as too large, and named the limit."""
-        self._memory.set_fact(self._key("max-names", profile), str(limit))
-        self._memory.set_fact(self._key("max-names-at", profile), str(now.timestamp()))
-
-    @property
-    def new_authz_works(self) -> bool:
-        """Whether newAuthz, where the directory has it, has not refused."""
-        return self._memory.fact(self._key("new-authz-refused")) is None
-
-    def new_authz_refused(self, error: AcmectlError, now: datetime) -> None:
-        """The resource is advertised, and not offered."""
-        self._memory.set_fact(self._key("new-authz-refused"), error.message)
-        self._memory.add_event(Event(now, "newAuthz", "refused", error.message))
-
-    def _span_key(self, profile: str | None, published: timedelta | None) -> str:
-        return f"{self._key('order-span', profile)}/{published.total_seconds() if published else ''}"
-
-    def _key(self, kind: str, profile: str | None = None) -> str:
-        """Where a fact about this CA lies: another CA has its own."""
-        return f"{kind}/{self._directory_url}/{profile or ''}"
 
     # -- names
 
@@ -354,53 +309,6 @@ class Books:
         lines = [Event(now, name.value, kind, text) for name, kind, text in events]
         if lines:
             self._memory.add_events(lines)
-
-    # -- what lies in the world
-
-    def publishing(self, solver: str, responses: Iterable[Response]) -> None:
-        """Note what is about to be published, so that the next run cleans up after one that was killed."""
-        self._note(solver, dict.fromkeys(responses, self._marks.get(solver)) | self._left(solver))
-
-    def removed(self, solver: str, responses: Iterable[Response]) -> None:
-        """What has been taken away again; what was published under other options is noted still."""
-        here = {None, self._marks.get(solver)}
-        left, gone = self._left(solver), set(responses)
-        if gone:
-            self._note(solver, {r: mark for r, mark in left.items() if r not in gone or mark not in here})
-
-    def given_up(self, solver: str, responses: Iterable[Response]) -> None:
-        """What nobody tries to take away any more."""
-        gone = set(responses)
-        self._note(solver, {r: mark for r, mark in self._left(solver).items() if r not in gone})
-
-    def leftovers(self, solver: str) -> tuple[Response, ...]:
-        """What may still lie in the world."""
-        return tuple(self._left(solver))
-
-    def _left(self, solver: str) -> dict[Response, str | None]:
-        """What may still lie in the world, and the mark of the options under which it was published."""
-        left = json.loads(self._memory.fact(f"published/{solver}") or "[]")
-        marks = [r.pop("mark", None) for r in left]
-        responses = [Response(**r | {"identifier": Identifier(r["identifier"])}) for r in left]
-        return dict(zip(responses, marks, strict=True))
-
-    def mark(self, solver: str) -> str | None:
-        """Where the options of a solver lead to now."""
-        return self._marks.get(solver)
-
-    def solvers_with_leftovers(self) -> tuple[str, ...]:
-        """The solvers, configured or not, whose records may still lie in the world."""
-        names = (key.removeprefix("published/") for key in self._memory.facts("published/"))
-        return tuple(name for name in names if self.leftovers(name))
-
-    def _note(self, solver: str, left: Mapping[Response, str | None]) -> None:
-        text = json.dumps(
-            [
-                asdict(r) | {"identifier": r.identifier.value} | ({"mark": mark} if mark else {})
-                for r, mark in left.items()
-            ]
-        )
-        self._memory.set_fact(f"published/{solver}", text)
 
 
 def remembered(

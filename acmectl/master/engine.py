@@ -91,11 +91,11 @@ class Master:
 
     def knowledge(self, profile: str | None) -> Knowledge:
         """What is known of the CA's cutoff for a profile."""
-        return self._books.knowledge(profile, self._published_cutoff(profile, self.now))
+        return self._books.lore.knowledge(profile, self._published_cutoff(profile, self.now))
 
     def learned_limit(self, profile: str | None) -> int:
         """How many names the CA has shown to take in one order."""
-        return self._books.learned_limit(profile, self.now)
+        return self._books.lore.learned_limit(profile, self.now)
 
     def run(
         self,
@@ -308,9 +308,9 @@ class Master:
 
     def _abandoned(self) -> Iterator[Note]:
         """What an interrupted run left behind with a solver that is not configured any more: nobody removes it."""
-        for name in self._books.solvers_with_leftovers():
+        for name in self._books.litter.solvers_with_leftovers():
             if name not in self._factories:
-                places = ", ".join(dict.fromkeys(place(r) for r in self._books.leftovers(name)))
+                places = ", ".join(dict.fromkeys(place(r) for r in self._books.litter.leftovers(name)))
                 yield Note(
                     f"an interrupted run left behind what solver `{name}` published, and no solver has that name now: {places}",
                     f"give solver `{name}` its configuration back for one run, which removes it",

@@ -65,7 +65,7 @@ class Leftovers:
     def remove(self) -> None:
         """Take away what is due; warns of what stays."""
         for name in self._names:
-            left = self._books.leftovers(name)
+            left = self._books.litter.leftovers(name)
             if left or self._memory.fact(_key(name)) is not None:
                 self._remove(name, left)
 
@@ -74,8 +74,8 @@ class Leftovers:
         efforts = self._efforts(name)
         due = [r for r in left if _is_due(efforts.get(_id(r)), now)]
         failures = self._failures(name, due) if due else {}
-        self._books.removed(name, [r for r in due if r not in failures])
-        still = self._books.leftovers(name)
+        self._books.litter.removed(name, [r for r in due if r not in failures])
+        still = self._books.litter.leftovers(name)
         for response in still:
             if response in due:
                 efforts[_id(response)] = _after(efforts.get(_id(response)), now)
@@ -92,7 +92,7 @@ class Leftovers:
                 name,
                 ", ".join(dict.fromkeys(place(r) for r in over)),
             )
-            self._books.given_up(name, over)
+            self._books.litter.given_up(name, over)
         self._save(name, {_id(r): efforts[_id(r)] for r in still if r not in over and _id(r) in efforts})
 
     def _failures(self, name: str, due: list[Response]) -> Mapping[Response, AcmectlError]:
@@ -124,13 +124,13 @@ class Leftovers:
         """What was tried; under other options than now it does not count, and what they lead to is tried at once."""
         mark, known = json.loads(self._memory.fact(_key(name)) or "[null, {}]")
         efforts = {key: _Effort(*effort) for key, effort in known.items()}
-        if mark == self._books.mark(name):
+        if mark == self._books.litter.mark(name):
             return efforts
         return {key: replace(effort, tries=0, next=0.0) for key, effort in efforts.items()}
 
     def _save(self, name: str, efforts: Mapping[str, _Effort]) -> None:
         tried = {key: [e.since, e.tries, e.next] for key, e in efforts.items()}
-        kept = json.dumps([self._books.mark(name), tried]) if efforts else None
+        kept = json.dumps([self._books.litter.mark(name), tried]) if efforts else None
         if kept != self._memory.fact(_key(name)):
             self._memory.set_fact(_key(name), kept)
 

@@ -140,7 +140,7 @@ class Preflight:
     def _publish(self, name: str, responses: Sequence[Response]) -> Failures:
         """Why each could not be published or seen."""
         solver = self._solver(name)
-        self._books.publishing(name, responses)
+        self._books.litter.publishing(name, responses)
         failures = dict(solver.publish(responses))
         self._unpublished |= failures.keys()
         self._progress(name, "published", len(responses))
@@ -151,7 +151,7 @@ class Preflight:
     def _remove(self, name: str, responses: Sequence[Response]) -> Failures:
         """Why each is left."""
         left = self._solver(name).remove(responses)
-        self._books.removed(name, [r for r in responses if r not in left])
+        self._books.litter.removed(name, [r for r in responses if r not in left])
         self._progress(name, "removed", len(responses))
         return left
 

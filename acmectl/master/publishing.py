@@ -34,8 +34,8 @@ class Publisher:
 
         def publish(name: str) -> dict[Response, SolverError]:
             solver, responses = self._solver(name), tuple(a.response for a in groups[name])
-            before = set(self._books.leftovers(name))
-            self._books.publishing(name, responses)
+            before = set(self._books.litter.leftovers(name))
+            self._books.litter.publishing(name, responses)
             failures = dict(solver.publish(responses))
             self._unpublished.update(failures)
             self._older.difference_update(responses)
@@ -57,7 +57,7 @@ class Publisher:
                 # what was never published is no surprise, and its own error is reported
                 level = logging.INFO if response in self._unpublished else logging.WARNING
                 log.log(level, "left behind for `%s`: %s", response.identifier, error)
-            self._books.removed(name, [r for r in responses if r not in failures and r not in self._older])
+            self._books.litter.removed(name, [r for r in responses if r not in failures and r not in self._older])
 
         _, broken = workers.each(groups, remove, workers=self._pool)
         for name, error in broken.items():

@@ -27,7 +27,7 @@ class RememberedReceipts:
 
     def put(self, response: Response, text: str) -> None:
         """Keep `text`, durable before this returns."""
-        present = {left.token for left in self._books.leftovers(self._solver)}
+        present = {left.token for left in self._books.litter.leftovers(self._solver)}
         kept = {token: text for token, text in self._kept().items() if token in present}
         self._memory.set_fact(self._key, json.dumps(kept | {response.token: text}))
 

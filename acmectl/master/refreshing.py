@@ -13,7 +13,6 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from acmectl import workers
@@ -21,7 +20,7 @@ from acmectl.errors import AcmectlError, CARefused
 from acmectl.master.attempts import Proven
 from acmectl.master.ordering import Unordered
 from acmectl.master.retrying import Retrying
-from acmectl.model.memory import RememberedAuthorization
+from acmectl.master.sparing import NotRefreshed, Spared, Stale, kept, spared, unprovable
 from acmectl.policy import batching, replacing
 from acmectl.policy.refresh import Wanted
 from acmectl.policy.replacing import CANARIES, Stake, Zone
@@ -39,39 +38,6 @@ _ASKED = 2  # times in a row that a set is asked for which changes by the answer
 
 Outcomes = Mapping[Wanted, Proven | AcmectlError]
 _Results = dict[Wanted, Proven | AcmectlError]
-
-
-class NotRefreshed(AcmectlError):
-    """An authorization was left as it is, still usable; `local` where the CA was not even tried, `cause` what it said."""
-
-    def __init__(
-        self, message: str, *, hint: str | None = None, local: bool = False, cause: AcmectlError | None = None
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.local = local
-        self.cause = cause
-
-
-class Spared(NotRefreshed):
-    """Left as it is for a reason that is not its own: nothing to hold against the name. `retry_at` as of `Unordered`."""
-
-    def __init__(self, message: str, *, hint: str | None = None, retry_at: datetime | None = None) -> None:
-        super().__init__(f"not refreshed: {message}", hint=hint, local=True)
-        self.retry_at = retry_at
-
-
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """A name whose valid authorization is to be replaced, and what a failure would cost."""
-
-    wanted: Wanted
-    authorization: RememberedAuthorization
-    stake: Stake
-
-    @property
-    def zone(self) -> Zone:
-        """Whose canary speaks for it."""
-        return replacing.zone(self.wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +241,7 @@ class Refresher:
             log.info("%s: the old authorization could not be deactivated: %s", item.wanted.identifier, error)
         results = self._retrying.prove([s.wanted for s in batch])
         self._notice(results)
-        results |= {s.wanted: _kept(error) for s, error in failed.items() if _is_same(results[s.wanted], s)}
+        results |= {s.wanted: kept(error) for s, error in failed.items() if _is_same(results[s.wanted], s)}
         older = self._elders(results, {s.wanted: s for s in batch})
         if not older or not elders or self._orders.budget() <= 0:
             return results
@@ -292,18 +258,6 @@ class Refresher:
             and (last := ends.get(s.wanted))
             and mine <= last
         ]
-
-
-def unprovable(error: AcmectlError) -> NotRefreshed:
-    """That the solver cannot prove a name now, so that nothing of it is given up."""
-    return NotRefreshed(f"not refreshed: {error.message}", hint=error.hint, local=True)
-
-
-def spared(reason: Unordered | Spared) -> Spared:
-    """That nothing of a name is given up, since the CA takes no orders."""
-    if isinstance(reason, Spared):
-        return reason
-    return Spared(reason.message, hint=reason.hint, retry_at=reason.retry_at)
 
 
 _ZONE_FAILED = Spared("other names of its zone failed, and none was proven since")
@@ -328,9 +282,3 @@ def _without(stale: Iterable[Stale], others: Iterable[Stale]) -> tuple[Stale, ..
 def _is_same(outcome: Proven | AcmectlError, item: Stale) -> bool:
     """Whether a name came back with the authorization that was to be given up."""
     return isinstance(outcome, Proven) and outcome.authorization.url == item.authorization.url
-
-
-def _kept(error: AcmectlError) -> NotRefreshed:
-    return NotRefreshed(
-        f"not refreshed: the old authorization could not be deactivated: {error.message}", hint=error.hint, cause=error
-    )

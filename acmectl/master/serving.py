@@ -12,7 +12,6 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.ca.patience import Patience
 from acmectl.errors import AcmectlError, CAError, CARefused, CAUnreachable
 from acmectl.master import beside
 from acmectl.master.attempts import Deactivated, Proven
@@ -22,10 +21,12 @@ from acmectl.master.company import Company
 from acmectl.master.ordering import Batch, Unordered, open_orders
 from acmectl.master.preflight import Preflight
 from acmectl.master.proving import Prover
-from acmectl.master.refreshing import NotRefreshed, Orders, Refresher, Spared, Stale, spared, unprovable
+from acmectl.master.refreshing import Orders, Refresher
 from acmectl.master.report import NameResult, Outcome, Settings
 from acmectl.master.retrying import Retrying
 from acmectl.master.reuse import Reuse
+from acmectl.master.sending import Sending
+from acmectl.master.sparing import NotRefreshed, Spared, Stale, spared, unprovable
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus, Order
@@ -78,9 +79,8 @@ class AccountRun:
         self._prover = Prover(session, solver, workers=settings.workers, books=books, choosing=choosing)
         self._reuse = reuse
         self._given_up: set[str] = set()
-        self._retrying = Retrying(self.prove, budget=self._budget, pause=session.clocks.pause)
-        self._refusal: Unordered | None = None
-        self._refused_until: datetime | None = None
+        self._sending = Sending(session, account, books=books, new_orders=settings.new_orders, now=lambda: self.now)
+        self._retrying = Retrying(self.prove, budget=self._sending.budget, pause=session.clocks.pause)
         self._until: dict[Wanted, datetime | None] = {}
         self._standing: set[Wanted] = set()
         self._lost: set[Wanted] = set()
@@ -141,7 +141,7 @@ class AccountRun:
                 stale=self._stale,
                 asked=partial(self._parts, profile),
                 give_up=self._give_up,
-                budget=self._budget,
+                budget=self._sending.budget,
                 limit=lambda: self._limit(profile),
             ),
             pool=self._settings.workers,
@@ -221,7 +221,7 @@ class AccountRun:
 
     def _is_last_try(self, due: Collection[Wanted]) -> bool:
         """Whether names that were just deactivated can be ordered but once more: then the CA's replicas get all their time before it."""
-        return 0 < self._budget() <= len({w.profile for w in due}) and not self._unsettled.isdisjoint(due)
+        return 0 < self._sending.budget() <= len({w.profile for w in due}) and not self._unsettled.isdisjoint(due)
 
     def _held(self, wanted: Wanted, outcome: Outcomed) -> Outcomed:
         """A name that got no order, and whose old authorization stands, has lost nothing."""
@@ -240,29 +240,15 @@ class AccountRun:
             expected = self._expected(profile, names)
             opened = open_orders(batching.pack(names, limit=self._limit(profile)), partial(self._opened, profile))
             if opened.limit is not None:
-                self._books.learn_limit(profile, opened.limit, self.now)
+                self._books.lore.learn_limit(profile, opened.limit, self.now)
             outcomes |= {w: self._refused(w, reason) for w, reason in opened.refused.items()}
             if opened.stopped is not None:
-                outcomes |= dict.fromkeys(opened.unordered, self._stopped(opened.stopped))
+                outcomes |= dict.fromkeys(opened.unordered, self._sending.stopped(opened.stopped))
             proven, errors = self._prover.prove(opened.orders)
             self._learn(profile, opened.orders, proven, expected)
             outcomes |= {w: self._replicated(p) for w, p in proven.items()}
             outcomes |= errors
         return outcomes
-
-    def _stopped(self, reason: AcmectlError) -> Unordered:
-        """What is held against no name: the CA refuses the account, or does not answer."""
-        if isinstance(reason, Unordered):
-            return reason
-        if isinstance(reason, CARefused) and batching.is_about_account(reason.problem):
-            blocked = self._books.block(self._account, reason, self.now)
-            after = reason.retry_after
-            self._refusal = Unordered(reason.message, hint=reason.hint, retry_at=blocked.retry_at, retry_after=after)
-            self._refused_until = None if after is None else self.now + after
-            return self._refusal
-        if isinstance(reason, CAUnreachable):
-            self._books.away(self._account, reason, self.now)
-        return Unordered(reason.message, hint=reason.hint, is_away=isinstance(reason, CAUnreachable))
 
     def _replicated(self, proven: Proven) -> Outcomed:
         """A replica of the CA may still show what this run has given up."""
@@ -295,16 +281,12 @@ class AccountRun:
         try:
             order = self._new_order(profile, frozenset(w.identifier for w in names))
         except CAError as error:
-            raise self._stopped(error) from error
+            raise self._sending.stopped(error) from error
         states = {fetch_authorization(self._session, url).status for url in order.authorization_urls}
         self._reuse.learn(profile, order.identifiers, reused=AuthorizationStatus.VALID in states)
 
-    def _budget(self) -> int:
-        """How many newOrders are left."""
-        return self._books.orders_left(self._account, self.now)
-
     def _limit(self, profile: str | None) -> int:
-        return min(self._max_names(profile), self._books.learned_limit(profile, self.now))
+        return min(self._max_names(profile), self._books.lore.learned_limit(profile, self.now))
 
     def _opened(self, profile: str | None, identifiers: frozenset[Identifier]) -> Order:
         order = self._company.order(profile, identifiers)
@@ -326,36 +308,11 @@ class AccountRun:
 
         said = self._session.directory.profile_for(profile)  # read first: the answer brings the CA's time
         is_new = self._reuse.is_new(self._account, profile, identifiers)
-        order = self._persist(lambda: new_order(self._session, identifiers, profile=said, repeatable=False))
+        order = self._sending.persist(lambda: new_order(self._session, identifiers, profile=said, repeatable=False))
         self._books.order(self._account, profile, order, now=self.now)
         if is_new:
             self._new_sets.add(order.url)
         return order
-
-    def _persist(self, send: Callable[[], Order]) -> Order:
-        """The answer to an order, sent again while the CA is away and patience lasts: each time it counts as one more."""
-        patience = Patience(self._session.clocks)
-        while True:
-            self._check_limits()
-            self._books.sent_order(self._account, self.now)
-            try:
-                return send()
-            except CAUnreachable as away:
-                if self._budget() <= 0 or not patience.wait(away.retry_after):
-                    raise
-
-    def _check_limits(self) -> None:
-        """Raises Unordered where the account may send no order now."""
-        if self._refusal is not None:
-            if self._refused_until is None or self.now < self._refused_until:
-                raise self._refusal
-            self._refusal = None
-            self._books.unblock(self._account)
-        if self._budget() <= 0:
-            raise Unordered(
-                f"{self._settings.new_orders} orders were sent in the last three hours, as many as the CA allows",
-                hint="a later run goes on",
-            )
 
     def _learn(
         self,
@@ -367,7 +324,7 @@ class AccountRun:
         """What the orders tell of the CA: how long orders live, and whether valid authorizations are put into new ones."""
         for order, names in orders:
             if order.expires_at and names and all(w in proven and proven[w].fresh for w in names):
-                self._books.learn_span(profile, self._knowledge(profile).cutoff, order.expires_at - self.now)
+                self._books.lore.learn_span(profile, self._knowledge(profile).cutoff, order.expires_at - self.now)
             surely = [w for w in names if w in expected and w in proven]
             if surely and order.url in self._new_sets:
                 reused = any(not proven[w].fresh for w in surely)

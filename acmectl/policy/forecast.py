@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.names import Identifier
+from acmectl.policy.budget import Budget, Costs
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS, ProfileRules
 from acmectl.policy.coverage import Gap
-from acmectl.policy.lane import VALIDATION, Budget, Costs, Lane, Setting
+from acmectl.policy.lane import VALIDATION, Lane, Setting
 from acmectl.policy.lifetimes import Schedule, judge
 from acmectl.policy.refresh import Wanted
 from acmectl.policy.replacing import cost

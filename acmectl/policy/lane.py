@@ -13,11 +13,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import chain, takewhile
+from itertools import chain
 
 from acmectl.model.memory import RememberedAuthorization
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import batching, refresh, replacing
+from acmectl.policy.budget import Budget, Costs
 from acmectl.policy.ca_rules import LETS_ENCRYPT_LIMITS
 from acmectl.policy.coverage import Cohort, Gap, Strand, joined, merged
 from acmectl.policy.lifetimes import Schedule
@@ -26,7 +27,6 @@ from acmectl.policy.replacing import Zone
 from acmectl.policy.terms import Terms
 
 VALIDATION = timedelta(minutes=1)
-_PER = LETS_ENCRYPT_LIMITS.new_orders.per
 _KEPT = 128
 
 _MOMENT = timedelta(microseconds=1)
@@ -42,51 +42,6 @@ class Setting:
     validation: timedelta = VALIDATION
     new_orders: int = LETS_ENCRYPT_LIMITS.new_orders.count
     workers: int = 16
-
-
-@dataclass(slots=True)
-class Costs:
-    """What the master asked of the CA: newOrders, validations, all requests; the most newOrders of an account in three hours.
-
-    `put_off` is the most names that had to wait for a later run at once, because no newOrder was left.
-    """
-
-    orders: int = 0
-    validations: int = 0
-    requests: int = 0
-    peak: int = 0
-    put_off: int = 0
-
-
-class Budget:
-    """The newOrders of one account, in a sliding window of three hours, as the master counts them.
-
-    A run sends its orders some time after it began, so a run just three hours later finds them still counted.
-    """
-
-    def __init__(self, limit: int, costs: Costs, *, late: timedelta) -> None:
-        """Orders are sent as much as `late` after the beginning of a run."""
-        self._limit = limit
-        self._late = late
-        self._costs = costs
-        self._sent: deque[tuple[datetime, int]] = deque()
-        self._count = 0
-
-    def left(self, now: datetime) -> int:
-        """How many may still be sent."""
-        while self._sent and self._sent[0][0] <= now - _PER:
-            self._count -= self._sent.popleft()[1]
-        return self._limit - self._count
-
-    def spend(self, now: datetime, orders: int) -> None:
-        """So many were sent in the run that began at `now`."""
-        at = now + self._late
-        before = self._sent.pop()[1] if self._sent and self._sent[-1][0] == at else 0
-        self._sent.append((at, before + orders))
-        self._count += orders
-        self._costs.orders += orders
-        ended = sum(count for sent_at, count in takewhile(lambda sent: sent[0] <= at - _PER, self._sent))
-        self._costs.peak = max(self._costs.peak, self._count - ended)
 
 
 class Lane:

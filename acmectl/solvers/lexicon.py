@@ -130,7 +130,7 @@ class LexiconSolver:
         return dict(answers), ending
 
     def _error(self, what: str, zone: str, failure: Mapping[str, Any]) -> SolverError:
-        """Words for a failure of `lexicon_worker.failure_of`; `what` is `publish` or `remove`, and the record."""
+        """Words for a failure of `lexicon_failures.failure_of`; `what` is `publish` or `remove`, and the record."""
         provider, kind, text = self._options.provider, failure["kind"], failure["text"]
         limit = format_duration(self._options.timeout)
         back = f"{text} could not be put back" if text else "they were put back"

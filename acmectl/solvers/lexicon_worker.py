@@ -11,39 +11,28 @@ one that started it is gone, so that nothing is published after a run that was k
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import importlib
 import json
 import logging
 import os
 import queue
-import re
 import sys
 import threading
 import time
-import urllib.parse
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from acmectl.solvers.lexicon_failures import Failure, NotDone, failure_of
+from acmectl.solvers.lexicon_records import PAUSES, publish, remove
+
 if TYPE_CHECKING:
     from lexicon.interfaces import Provider
 
 _LOOK_SECONDS = 0.1  # how often to look whether a zone hangs, or the parent is gone
-_PAUSES = (0.5, 1.0, 2.0)  # seconds, after trouble of the provider's server
-_TROUBLE = {500, 502, 503, 504}
-_TOO_MANY = 429
 _PATIENCE = 10.0  # seconds that a provider may ask us to wait (Retry-After); for more, a later run is the better one
-_A_LINE = 8  # characters of a line of a key that is a secret as well
-_LONGEST = 400  # characters of what a provider says
-
-Failure = Mapping[str, Any]
-"""`kind` is one of those in `LexiconSolver._error`, `text` the provider's words, without secrets.
-
-`is_untouched` is there, and true, where no change was even asked for; `after` has the seconds of a Retry-After.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +48,6 @@ class Job:
     timeout: float
     workers: int
     parent: int
-
-
-class NotDone(Exception):
-    """The provider did something else than it was asked for. `kind` as in `Failure`."""
-
-    def __init__(self, kind: str, text: str = "") -> None:
-        super().__init__(text)
-        self.kind = kind
 
 
 def open_provider(job: Job, zone: str) -> Provider:
@@ -92,70 +73,6 @@ def open_provider(job: Job, zone: str) -> Provider:
     opened = provider(config)
     opened.authenticate()
     return opened
-
-
-def publish(provider: Provider, owner: str, value: str, begin: Callable[[bool], None] = lambda _: None) -> None:
-    """Add one value. Raises NotDone, and whatever the provider raises; `begin` is called when it was looked and not yet changed.
-
-    It is told whether others have values there.
-
-    That `create_record` does nothing for what exists already is promised by lexicon, and not kept by all of its providers.
-    """
-    before = _look(provider, owner)
-    begin(bool((before or set()) - {value}))
-    if before and value in before:
-        return
-    if provider.create_record("TXT", owner, value) is False:
-        raise NotDone("refused")
-    if before:
-        _put_back(provider, owner, before - values_at(provider, owner))
-
-
-def remove(provider: Provider, owner: str, value: str, begin: Callable[[bool], None] = lambda _: None) -> None:
-    """Take one value away, if it is there, and see that it is gone. Raises as `publish` does."""
-    before = _look(provider, owner)
-    begin(bool((before or set()) - {value}))
-    if before is not None and value not in before:
-        return
-    if provider.delete_record(rtype="TXT", name=owner, content=value) is False:
-        raise NotDone("refused")
-    if before is not None:
-        _put_back(provider, owner, before - {value} - _values_without(provider, owner, value))
-
-
-def values_at(provider: Provider, owner: str) -> set[str]:
-    """The TXT values at `owner`; some providers answer with the quotes of a zone file, and not all obey the filter for a name."""
-    found = provider.list_records("TXT", owner) or []
-    names = {owner, owner.removesuffix(f".{provider.domain}")}
-    return {str(r.get("content", "")).strip('"') for r in found if str(r.get("name", owner)).rstrip(".") in names}
-
-
-def _look(provider: Provider, owner: str) -> set[str] | None:
-    """The values before a change; None where the provider cannot say: that of `ddns` in dns-lexicon 3.25 fails on the first record it finds."""
-    try:
-        return values_at(provider, owner)
-    except Exception as error:
-        if failure_of(error, ())["kind"] != "error":
-            raise
-        return None
-
-
-def _values_without(provider: Provider, owner: str, value: str) -> set[str]:
-    """The values once `value` is gone, for which a provider's list may take a moment; NotDone if it does not go."""
-    for pause in (0.0, *_PAUSES):
-        time.sleep(pause)
-        if value not in (after := values_at(provider, owner)):
-            return after
-    raise NotDone("kept")
-
-
-def _put_back(provider: Provider, owner: str, lost: set[str]) -> None:
-    """A provider may replace a whole set, or have room for one value: what it took away from others is put back, and told."""
-    if lost:
-        for value in sorted(lost):
-            provider.create_record("TXT", owner, value)
-        left = lost - values_at(provider, owner)
-        raise NotDone("others", f"{len(left)} of {len(lost)}" if left else "")
 
 
 def work(
@@ -260,7 +177,7 @@ class _Lane:
         One that has had too many requests gets one more, after the time that it asks for, and then none for this zone.
         """
         was_limited = False
-        for pause in (*_PAUSES, None):
+        for pause in (*PAUSES, None):
             failure = self._unopened or self._change(index, owner, value)
             if failure is None or failure["kind"] not in {"trouble", "limited"} or failure is self._unopened:
                 break
@@ -303,53 +220,6 @@ class _Lane:
 
 def _marked(failure: Failure, *, is_untouched: bool) -> Failure:
     return {**failure, "is_untouched": True} if is_untouched else failure
-
-
-def failure_of(error: BaseException, secrets: Iterable[str], *, is_opening: bool = False) -> Failure:
-    """What went wrong, in the provider's words without secrets. What is not found while opening is the zone."""
-    if isinstance(error, NotDone):
-        return {"kind": error.kind, "text": str(error)}
-    response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
-    names = {kind.__name__ for kind in type(error).__mro__}
-    kind = "error"
-    if "AuthenticationError" in names or status in {401, 403} or (is_opening and status in {404, 422}):
-        kind = "credentials"
-    elif status == _TOO_MANY:
-        kind = "limited"
-    elif status in _TROUBLE:
-        kind = "trouble"
-    elif names & {"ConnectionError", "Timeout", "TimeoutError", "URLError", "gaierror"}:
-        kind = "unreachable"
-    said, reason = (redacted(text, secrets) for text in (str(error), _reason(response)))
-    words = (type(error).__name__, said, reason if reason not in said else "")
-    failure = {"kind": kind, "text": ": ".join(word for word in words if word)}
-    after = str(getattr(response, "headers", {}).get("Retry-After", "")) if kind == "limited" else ""
-    return {**failure, "after": float(after)} if after.isascii() and after.isdigit() else failure
-
-
-def _reason(response: object) -> str:
-    """What a server says beside its status, where it is meant for people: short, and no page."""
-    text = getattr(response, "text", "")
-    return text if isinstance(text, str) and len(text) <= _LONGEST and not text.lstrip().startswith("<") else ""
-
-
-def redacted(text: str, secrets: Iterable[str]) -> str:
-    """`text` on one line, without the secrets in any form that requests have, and without the query of URLs, where some providers put them."""
-    text = re.sub(r"\?[^\s'\")]+", "?...", text)
-    parts = {part for secret in secrets for part in (secret, *(s for s in secret.splitlines() if len(s) >= _A_LINE))}
-    for form in sorted({form for part in parts for form in _forms(part)}, key=len, reverse=True):
-        text = text.replace(form, "...")
-    return "".join(c if c.isprintable() else " " for c in text).strip()[:_LONGEST]
-
-
-def _forms(secret: str) -> tuple[str, ...]:
-    """How a secret looks in URLs, JSON, Python's words and HTTP headers."""
-    if not secret:
-        return ()
-    encoded = base64.b64encode(secret.encode()).decode("ascii")
-    quoted = (urllib.parse.quote(secret), urllib.parse.quote(secret, safe=""), urllib.parse.quote_plus(secret))
-    return (secret, *quoted, json.dumps(secret)[1:-1], repr(secret)[1:-1], encoded)
 
 
 def _to_parent() -> Callable[[int, Failure | None], None]:

@@ -13,15 +13,14 @@ import re
 import select
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from acmectl.sandbox.server import Sandbox
+from tests.servers.zygote import ACMECTL, zygote
 
-ACMECTL = Path(sys.executable).with_name("acmectl")
 _SECONDS = 60
 _VARYING = (
     (r"https://127\.0\.0\.1:\d+", "https://ca.test"),
@@ -38,6 +37,9 @@ _VARYING = (
 
 AS_NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 """The words before a command that only root can use, to run it as a user who owns nothing."""
+
+FRESH = ("env",)
+"""The words before a command that starts as a person starts it, where a test looks at the process itself: see `tests.servers.zygote`."""
 
 WEB = "solvers:\n  web: {type: webroot, path: www, check: no}\n"
 """A solver for a CA that trusts: nobody looks at what it publishes."""
@@ -92,11 +94,19 @@ class Host:
     def acmectl(
         self, *arguments: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = (), stdin: str = ""
     ) -> Ran:
-        """Run a command as cron does: no terminal anywhere. `prefix` are words before it, such as `unshare -m`."""
+        """Run a command as cron does: no terminal anywhere. `prefix` are words before it, such as `unshare -m`.
+
+        It is a process of its own in any case, and a Python of its own with a `prefix` (`FRESH` if there is no other), or where a
+        test is about Python's path.
+        """
+        environment = self.environment(env)
+        if not prefix and "PYTHONPATH" not in environment:
+            ended = zygote().ended(arguments, directory=self.directory, environment=environment, stdin=stdin)
+            return Ran(ended.status, ended.out, ended.err)
         done = subprocess.run(
             [*prefix, ACMECTL, *arguments],
             cwd=self.directory,
-            env=self.environment(env),
+            env=environment,
             input=stdin.encode(),
             capture_output=True,
             timeout=_SECONDS,
@@ -104,9 +114,9 @@ class Host:
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def good(self, *arguments: str, env: Mapping[str, str] | None = None) -> Ran:
+    def good(self, *arguments: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Ran:
         """Run a command that must end with 0."""
-        ran = self.acmectl(*arguments, env=env)
+        ran = self.acmectl(*arguments, env=env, prefix=prefix)
         assert ran.status == 0, (arguments, ran)
         return ran
 

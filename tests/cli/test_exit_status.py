@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from acmectl.sandbox.server import Sandbox
-from tests.cli.hosts import ACMECTL, Host, follower_of
+from tests.cli.hosts import Host, follower_of
+from tests.servers.zygote import ACMECTL
 
 LONG_NAMES = "  xmpp: {names: [xmpp.acme.test, mail.acme.test, late.acme.test]}\n"
 

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from acmectl.model.names import Identifier
-from tests.cli.hosts import ACMECTL, Host
+from tests.cli.hosts import Host
+from tests.servers.zygote import ACMECTL
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -95,6 +95,26 @@ def test_a_limit_of_the_account_ends_its_orders_in_this_run(ca: Sandbox, followe
     assert "from this account" in ran.err
 
 
+def engine(
+    host: app.Host,
+    connect: Callable[[str], Session],
+    pause: Callable[[float], None],
+    clock: Callable[[], datetime] | None = None,
+) -> Follower:
+    """The follower of a host, with another way to its CA."""
+    return Follower(
+        connect=connect,
+        certificates=host.state.certificates,
+        revocations=host.state.revocations,
+        previous_files=host.state.previous_files,
+        memory=host.state.memory,
+        clock=CAClock(host.state.memory, clock or host.clock),
+        pause=pause,
+        directory_url=host.config.authority.directory_url,
+        settings=Settings(timedelta(minutes=15), 0.15, timedelta(days=1), 5),
+    )
+
+
 def test_wait_goes_on_while_the_ca_is_not_there(authorized: Host, follower: Host) -> None:  # noqa: ARG001  # as above
     host = app.load(follower.config)
     outages = [CAUnreachable("no route to host"), CAUnreachable("no route to host")]
@@ -105,20 +125,9 @@ def test_wait_goes_on_while_the_ca_is_not_there(authorized: Host, follower: Host
             raise outages.pop()
         return host.connect(account)
 
-    engine = Follower(
-        connect=connect,
-        certificates=host.state.certificates,
-        revocations=host.state.revocations,
-        previous_files=host.state.previous_files,
-        memory=host.state.memory,
-        clock=CAClock(host.state.memory, host.clock),
-        pause=pauses.append,
-        directory_url=host.config.authority.directory_url,
-        settings=Settings(timedelta(minutes=15), 0.15, timedelta(days=1), 5),
-    )
     try:
         with host.state.locked():
-            (result,) = engine.run(host.wishes(), wait=timedelta(hours=1)).results
+            (result,) = engine(host, connect, pauses.append).run(host.wishes(), wait=timedelta(hours=1)).results
             assert isinstance(result.outcome, Issued)
             assert pauses == [5.0, 10.0]
             assert not host.state.memory.failures("certificate")
@@ -141,27 +150,14 @@ def test_wait_also_waits_for_the_end_of_an_earlier_pause(authorized: Host, follo
     def pause(seconds: float) -> None:
         slept[0] += seconds
 
-    def engine() -> Follower:
-        return Follower(
-            connect=connect,
-            certificates=host.state.certificates,
-            revocations=host.state.revocations,
-            previous_files=host.state.previous_files,
-            memory=host.state.memory,
-            clock=CAClock(host.state.memory, now),
-            pause=pause,
-            directory_url=host.config.authority.directory_url,
-            settings=Settings(timedelta(minutes=15), 0.15, timedelta(days=1), 5),
-        )
-
     try:
         with host.state.locked():
-            (before,) = engine().run(host.wishes()).results
+            (before,) = engine(host, connect, pause, now).run(host.wishes()).results
             assert isinstance(before.outcome, Failed)
-            (result,) = engine().run(host.wishes(), wait=timedelta(seconds=30)).results
+            (result,) = engine(host, connect, pause, now).run(host.wishes(), wait=timedelta(seconds=30)).results
             assert isinstance(result.outcome, Failed), "the pause is longer than the time there is"
             assert slept == [0.0]
-            (result,) = engine().run(host.wishes(), wait=timedelta(hours=1)).results
+            (result,) = engine(host, connect, pause, now).run(host.wishes(), wait=timedelta(hours=1)).results
             assert isinstance(result.outcome, Issued)
             assert 60 <= slept[0] < 300
     finally:

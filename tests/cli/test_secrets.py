@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from acmectl.sandbox.server import Sandbox
-from tests.cli.hosts import Host, Ran, authority, follower_of, master_of
+from tests.cli.hosts import FRESH, Host, Ran, authority, follower_of, master_of
 
 PASSPHRASE = "correct horse battery staple"
 TSIG_SECRET = base64.b64encode(b"a secret that BIND shares with us").decode()
@@ -57,7 +57,7 @@ def test_no_command_says_a_secret_however_loud(ca: Sandbox, tmp_path: Path) -> N
         (follower, "status"),
         (follower, "check"),
     ]
-    said = "".join(host.good("-vv", *words.split()).said for host, words in commands)
+    said = "".join(host.good("-vv", *words.split(), prefix=FRESH).said for host, words in commands)
     assert "POST https://127.0.0.1" in said
     secrets = secret_lines(tmp_path)
     assert len(secrets) >= 2 + 2 * 3, "the account's key and both generations' are looked for"

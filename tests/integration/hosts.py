@@ -20,7 +20,10 @@ from typing import Any
 
 import yaml
 
-ACMECTL = Path(sys.executable).with_name("acmectl")
+from acmectl import app
+from tests.servers.zygote import ACMECTL, zygote
+
+_WORDS = ("--config", "config.yaml", "-v")
 _SECONDS = 60.0
 _LISTING = """
 import sys
@@ -46,6 +49,12 @@ class Finished:
     def said(self) -> str:
         return self.out + self.err
 
+    def expected(self, status: int | None) -> Finished:
+        """Itself; a failure where it ended otherwise than with `status` (None: any), or by a bug."""
+        assert "Traceback" not in self.err, self.err
+        assert status in {None, self.status}, f"exit status {self.status}, not {status}:\n{self.out}\n{self.err}"
+        return self
+
 
 @dataclass(slots=True)
 class Running:
@@ -64,10 +73,7 @@ class Running:
             self.process.kill()
             out, err = self.process.communicate()
             raise AssertionError(f"did not end within {seconds:g} s:\n{out}\n{err}") from None
-        done = Finished(self.process.returncode, out, err)
-        assert "Traceback" not in err, err
-        assert expect is None or done.status == expect, f"exit status {done.status}, not {expect}:\n{out}\n{err}"
-        return done
+        return Finished(self.process.returncode, out, err).expected(expect)
 
     def end(self) -> None:
         """In any case, at the end of a test."""
@@ -102,9 +108,9 @@ class Host:
     ) -> Running:
         """Start `acmectl` with this host's configuration; `prefix` is a program that runs it."""
         process = subprocess.Popen(
-            [*prefix, ACMECTL, "--config", "config.yaml", "-v", *arguments],
+            [*prefix, ACMECTL, *_WORDS, *arguments],
             cwd=self.directory,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.directory), **(environment or {})},
+            env=self._environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -122,11 +128,22 @@ class Host:
         environment: Mapping[str, str] | None = None,
     ) -> Finished:
         """Run `acmectl` to its end; `expect` is its exit status (None: any)."""
-        started = self.start(*arguments, prefix=prefix, environment=environment)
-        try:
-            return started.finish(expect=expect)
-        finally:
-            started.end()
+        if prefix:
+            started = self.start(*arguments, prefix=prefix, environment=environment)
+            try:
+                return started.finish(expect=expect)
+            finally:
+                started.end()
+        ended = zygote().ended(
+            [*_WORDS, *arguments],
+            directory=self.directory,
+            environment=self._environment(environment),
+            seconds=_SECONDS,
+        )
+        return Finished(ended.status, ended.out, ended.err).expected(expect)
+
+    def _environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.directory), **(more or {})}
 
     def modules_after(self, *arguments: str) -> set[str]:
         """The names of all Python modules that a run had loaded when it ended well."""
@@ -173,6 +190,15 @@ def family(directory: Path, common: dict[str, Any], master: dict[str, Any], *fol
     for other in others:
         other.take_over_account(first)
     return Family(first, others)
+
+
+def will_ask_again(host: Path) -> bool:
+    """Whether a plain run of the follower in `host` would ask the CA now for its first certificate, which is not there yet."""
+    loaded = app.load(host / "config.yaml")
+    try:
+        return loaded.follower().status(loaded.wishes()[0]).next_look_at is None
+    finally:
+        loaded.state.close()
 
 
 def certificate(*names: str, **more: Any) -> dict[str, Any]:

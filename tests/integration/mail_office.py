@@ -19,7 +19,7 @@ from tests.servers.dane import MAIL, SMTP, SUBMISSIONS, World, dane_world
 from tests.servers.places import open_place
 from tests.servers.postfix import Postfix, running_postfix
 from tests.servers.sandbox import running_sandbox
-from tests.stories.zygote import Zygote
+from tests.servers.zygote import Zygote
 
 LABEL = "mail"
 RECORDS = "mail.records"

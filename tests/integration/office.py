@@ -11,7 +11,7 @@ from typing import Any
 from acmectl.sandbox.server import Sandbox
 from tests.integration.hosts import Family, family
 from tests.servers.bind import Bind, Key, Zone, running_bind
-from tests.servers.pebble import Pebble
+from tests.servers.pebble import Pebble, running_challenge_dns, running_pebble
 from tests.servers.static_web import Answer, Web, running_web
 
 ZONES = (
@@ -60,6 +60,16 @@ def office_site(directory: Path) -> Iterator[Site]:
 
     with running_web(answer) as web:
         yield Site(directory, web, closed)
+
+
+@contextmanager
+def office_pebble(directory: Path, site: Site) -> Iterator[Pebble]:
+    """A Pebble that validates at the office's site, and reuses whatever is valid."""
+    with (
+        running_challenge_dns(directory) as dns,
+        running_pebble(directory, resolver=dns.resolver, http_port=site.web.port, authz_reuse=100) as server,
+    ):
+        yield server
 
 
 def by_dns(bind: Bind, **changes: Any) -> dict[str, Any]:

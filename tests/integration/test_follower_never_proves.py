@@ -12,7 +12,7 @@ from pathlib import Path
 from acmectl.errors import Problem
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.sandbox.server import Sandbox
-from tests.integration.hosts import Finished, Host, certificate
+from tests.integration.hosts import Finished, Host, await_true, certificate, will_ask_again
 from tests.integration.office import authorize, by_dns, by_web, hosts, office_bind, office_site
 from tests.servers.pebble import running_pebble
 from tests.servers.sandbox import running_sandbox
@@ -95,6 +95,7 @@ def test_at_pebble_too(tmp_path: Path) -> None:
             assert pebble.challenge_posts() == 0
             made.master.run("master", "run")
             assert (pebble.challenge_posts(), pebble.finalize_posts()) == (1, 0)
+            await_true(lambda: will_ask_again(made.followers[0].directory), what="the end of the pause")
             made.followers[0].run("follower", "run")
             assert (pebble.challenge_posts(), pebble.finalize_posts()) == (1, 1)
 

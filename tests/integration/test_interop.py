@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.integration.hosts import Host, certificate, shakes_hands
-from tests.integration.office import Site, authorize, by_web, office_site
+from tests.integration.office import Site, authorize, by_web, office_pebble, office_site
 from tests.servers.clients import Acmebot, Certbot, Lego
-from tests.servers.pebble import Pebble, running_challenge_dns, running_pebble
+from tests.servers.pebble import Pebble
 from tests.servers.sandbox import running_sandbox
 
 NAMES = ("xmpp.office.test", "mail.office.test")
@@ -30,11 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def pebble(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Pebble]:
     """A CA that believes nothing without looking."""
-    directory = tmp_path_factory.mktemp("pebble")
-    with (
-        running_challenge_dns(directory) as dns,
-        running_pebble(directory, resolver=dns.resolver, http_port=site.web.port, authz_reuse=100) as server,
-    ):
+    with office_pebble(tmp_path_factory.mktemp("pebble"), site) as server:
         yield server
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 
 from acmectl.sandbox.server import Sandbox
-from tests.integration.hosts import ACMECTL, Host, Running, await_true, certificate
+from tests.integration.hosts import Host, Running, await_true, certificate
 from tests.integration.office import Site, authorize, by_dns, by_web, hosts, office_bind, office_site, published
 from tests.servers.bind import Bind, free_port
 from tests.servers.sandbox import running_sandbox
+from tests.servers.zygote import ACMECTL
 
 ENTRIES = [authorize("dns", "office.test", "*.office.test", "away.office.test"), authorize("web", "www.web.test")]
 EXIT_STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.integration.hosts import certificate
+from acmectl.sandbox.server import Sandbox
+from tests.integration.hosts import Host, certificate
 from tests.integration.office import authorize, by_web, hosts, office_site
 from tests.servers.sandbox import running_sandbox
 
@@ -12,35 +15,36 @@ NAMES = ["web.test", "www.web.test"]
 HEAVY = {"acme", "josepy", "requests", "dns", "cryptography", "rich", "werkzeug"}
 
 
-def test_nothing_is_asked_and_nothing_heavy_is_loaded(tmp_path: Path) -> None:
-    (tmp_path / "www").mkdir()
+@contextmanager
+def alone(directory: Path) -> Iterator[tuple[Host, Sandbox]]:
+    """A host that proves its own names, with a certificate that is due, and its CA."""
+    (directory / "www").mkdir()
     with (
-        office_site(tmp_path / "www") as site,
-        running_sandbox(tmp_path / "ca", http_port=site.web.port) as sandbox,
-        hosts(tmp_path, sandbox, {"web": by_web(site)}, [authorize("web", *NAMES)]) as made,
+        office_site(directory / "www") as site,
+        running_sandbox(directory / "ca", http_port=site.web.port) as sandbox,
+        hosts(directory, sandbox, {"web": by_web(site)}, [authorize("web", *NAMES)]) as made,
     ):
         made.master.configure(certificates={"web": certificate(*NAMES)})
-        assert {"acme", "requests", "cryptography"} <= made.master.modules_after("run"), "what is loaded is seen"
+        yield made.master, sandbox
+
+
+def test_nothing_is_asked_and_nothing_heavy_is_loaded(tmp_path: Path) -> None:
+    with alone(tmp_path) as (host, sandbox):
+        assert {"acme", "requests", "cryptography"} <= host.modules_after("run"), "what is loaded is seen"
         asked = sandbox.counts.by_kind()
         assert asked["finalize"] == 1
         for command in (["master", "run"], ["follower", "run"], ["run"], ["status"]):
-            assert not HEAVY & made.master.modules_after(*command)
-        assert "asked nothing of the CA" in made.master.run("run").out
+            assert not HEAVY & host.modules_after(*command)
+        assert "asked nothing of the CA" in host.run("run").out
         assert sandbox.counts.by_kind() == asked
 
 
 def test_the_cas_advice_is_asked_for_once_and_costs_later_runs_nothing(tmp_path: Path) -> None:
-    (tmp_path / "www").mkdir()
-    with (
-        office_site(tmp_path / "www") as site,
-        running_sandbox(tmp_path / "ca", http_port=site.web.port) as sandbox,
-        hosts(tmp_path, sandbox, {"web": by_web(site)}, [authorize("web", *NAMES)]) as made,
-    ):
-        made.master.configure(certificates={"web": certificate(*NAMES)})
-        made.master.run("run")
-        (made.master.state / "state.db").unlink()  # what the CA said is lost, with all that the master part remembers
-        made.master.run("follower", "run")
+    with alone(tmp_path) as (host, sandbox):
+        host.run("run")
+        (host.state / "state.db").unlink()  # what the CA said is lost, with all that the master part remembers
+        host.run("follower", "run")
         asked = sandbox.counts.by_kind()
         assert asked["renewalInfo"] == 1
-        assert not HEAVY & made.master.modules_after("follower", "run")
+        assert not HEAVY & host.modules_after("follower", "run")
         assert sandbox.counts.by_kind() == asked

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from acmectl import workers
-from acmectl.errors import SolverError
 from acmectl.model.names import Identifier
 from acmectl.solvers import registry
-from acmectl.solvers.base import Capabilities, Failures, KeepsReceipts, Probe, Response, Solver
+from acmectl.solvers.base import Capabilities, KeepsReceipts, Probe, Response, Solver
 from acmectl.solvers.testing import Kept
 from tests.integration.hosts import await_true
+from tests.servers.solvers import only
 from tests.servers.static_web import Answer, running_web
 
 
@@ -46,11 +46,6 @@ def hook(directory: Path, script: str) -> Path:
 
 def response(name: str = "www.example.com", kind: str = "dns-01") -> Response:
     return Response(Identifier.parse(name), kind, "T0ken_-x", "T0ken_-x.thumbprint")
-
-
-def only(failures: Failures) -> SolverError:
-    (error,) = set(failures.values())
-    return error
 
 
 def told(path: Path) -> Mapping[str, str]:

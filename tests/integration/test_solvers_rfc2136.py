@@ -22,14 +22,14 @@ import pytest
 from dns.message import Message
 
 from acmectl.dns.zones import Location
-from acmectl.errors import SolverError
 from acmectl.model.names import Identifier
 from acmectl.solvers import registry
-from acmectl.solvers.base import Failures, Response, Solver
+from acmectl.solvers.base import Response, Solver
 from acmectl.solvers.dns_check import zone_key
 from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
 from tests.servers.odd_dns import running_odd_dns
 from tests.servers.own_network import run_in_own_network
+from tests.servers.solvers import only
 
 GOOD = Key("acmectl")
 NARROW = Key("narrow")
@@ -72,11 +72,6 @@ def make(bind: Bind, **changes: Any) -> Solver:
 
 def response(name: str, token: str = "token") -> Response:
     return Response(Identifier.parse(name), "dns-01", token, f"{token}.{name}.thumbprint")
-
-
-def only(failures: Failures) -> SolverError:
-    (error,) = set(failures.values())
-    return error
 
 
 def update(bind: Bind, *lines: str) -> None:

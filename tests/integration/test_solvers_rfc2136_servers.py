@@ -16,16 +16,16 @@ from acmectl.dns.endpoints import Endpoint
 from acmectl.dns.records import Record, parse_name
 from acmectl.dns.tsig import load_key_file
 from acmectl.dns.update import Primary, add, remove
-from acmectl.errors import SolverError
 from acmectl.model.names import Identifier
 from acmectl.solvers import registry
-from acmectl.solvers.base import Failures, Response, Solver
+from acmectl.solvers.base import Response, Solver
 from acmectl.solvers.rfc2136 import Rfc2136Options
 from tests.servers.bind import running_bind
 from tests.servers.knot import running_knot
 from tests.servers.name_server import Key, NameServer, Zone
 from tests.servers.nsd import running_nsd
 from tests.servers.powerdns import running_powerdns
+from tests.servers.solvers import only
 
 KEYS = (Key("acmectl"), Key("long", "hmac-sha384"), Key("longest", "hmac-sha512"))
 ZONES = (
@@ -62,11 +62,6 @@ def make(server: NameServer, **changes: Any) -> Solver:
 
 def response(name: str, token: str = "token") -> Response:
     return Response(Identifier.parse(name), "dns-01", token, f"{token}.{name}.thumbprint")
-
-
-def only(failures: Failures) -> SolverError:
-    (error,) = set(failures.values())
-    return error
 
 
 def primary(server: NameServer, zone: str) -> Primary:

@@ -15,30 +15,19 @@ from typing import Any
 
 import pytest
 
-from acmectl.errors import SolverError
 from acmectl.model.names import Identifier
-from acmectl.solvers import registry
-from acmectl.solvers.base import Failures, Response, Solver
+from acmectl.solvers.base import Response, Solver
 from tests.servers.bind import free_port
 from tests.servers.own_network import run_in_own_network
+from tests.servers.solvers import listening, only
 
 
 def make(listen: str | None, **changes: Any) -> Solver:
-    """A solver that is asked where it listens, if that is an address: the names of these tests are nobody's."""
-    asked = {"check_address": listen} if listen and not listen.startswith("systemd") else {}
-    options = ({"listen": listen} if listen else {}) | asked | {"check_timeout": "1s"} | changes
-    model = registry.options_model("standalone")
-    assert model
-    return registry.build("standalone", model.model_validate(options))
+    return listening("standalone", listen, **changes)
 
 
 def response(name: str = "www.example.com", token: str = "T0ken_-x") -> Response:
     return Response(Identifier.parse(name), "http-01", token, f"{token}.thumbprint")
-
-
-def only(failures: Failures) -> SolverError:
-    (error,) = set(failures.values())
-    return error
 
 
 @pytest.fixture

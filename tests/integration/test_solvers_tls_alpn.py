@@ -15,25 +15,19 @@ from typing import Any
 
 import pytest
 
-from acmectl.errors import SolverError
 from acmectl.model.names import Identifier
 from acmectl.sandbox.tls_alpn import validate
 from acmectl.sandbox.validation import Attempt
-from acmectl.solvers import registry
-from acmectl.solvers.base import Failures, Response, Solver
+from acmectl.solvers.base import Response, Solver
 from tests.servers.bind import free_port
 from tests.servers.own_network import run_in_own_network
+from tests.servers.solvers import listening, only
 
 CHECKOUT = Path(__file__).parents[2]
 
 
 def make(listen: str | None, type_: str = "tls-alpn", **changes: Any) -> Solver:
-    """A solver that is asked where it listens, if that is an address: the names of these tests are nobody's."""
-    asked = {"check_address": listen} if listen and not listen.startswith("systemd") else {}
-    options = ({"listen": listen} if listen else {}) | asked | {"check_timeout": "1s"} | changes
-    model = registry.options_model(type_)
-    assert model
-    return registry.build(type_, model.model_validate(options))
+    return listening(type_, listen, **changes)
 
 
 def response(name: str = "www.example.com", token: str = "T0ken_-x") -> Response:
@@ -44,11 +38,6 @@ def fault(one: Response, port: int, address: str = "127.0.0.1") -> str:
     """Why the CA would not take it; nothing where it does."""
     problem = validate(Attempt(one.type, one.identifier, one.token, one.key_authorization), address, port, seconds=5)
     return problem.detail if problem else ""
-
-
-def only(failures: Failures) -> SolverError:
-    (error,) = set(failures.values())
-    return error
 
 
 @pytest.fixture

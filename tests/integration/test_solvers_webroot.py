@@ -18,10 +18,11 @@ from acmectl.errors import SolverError
 from acmectl.files import write_atomically
 from acmectl.model.names import Identifier
 from acmectl.solvers import registry, webroot
-from acmectl.solvers.base import Failures, KeepsReceipts, Response, Solver
+from acmectl.solvers.base import KeepsReceipts, Response, Solver
 from acmectl.solvers.testing import Kept
 from tests.servers.bind import free_port
 from tests.servers.own_network import run_in_own_network
+from tests.servers.solvers import only
 from tests.servers.static_web import Answer, Web, files_below, running_web
 
 DIRECTORY = Path(".well-known", "acme-challenge")
@@ -51,11 +52,6 @@ def make(root: Path | list[str], web: Web | None = None, **changes: Any) -> Solv
 
 def response(name: str = "www.example.com", token: str = "T0ken_-x") -> Response:
     return Response(Identifier.parse(name), "http-01", token, f"{token}.thumbprint")
-
-
-def only(failures: Failures) -> SolverError:
-    (error,) = set(failures.values())
-    return error
 
 
 def test_a_file_is_published_seen_at_its_name_and_removed_with_its_directories(root: Path, web: Web) -> None:

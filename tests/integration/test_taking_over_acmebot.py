@@ -17,9 +17,9 @@ import yaml
 from acmectl import keys
 from acmectl.model.certificates import KeyType
 from tests.cli.hosts import Host
-from tests.integration.office import Site, office_site
+from tests.integration.office import Site, office_pebble, office_site
 from tests.servers.clients import Acmebot
-from tests.servers.pebble import Pebble, running_challenge_dns, running_pebble
+from tests.servers.pebble import Pebble
 
 TSIG = "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3JldA=="
 
@@ -176,11 +176,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def pebble(tmp_path_factory: pytest.TempPathFactory, site: Site) -> Iterator[Pebble]:
-    directory = tmp_path_factory.mktemp("pebble")
-    with (
-        running_challenge_dns(directory) as dns,
-        running_pebble(directory, resolver=dns.resolver, http_port=site.web.port, authz_reuse=100) as server,
-    ):
+    with office_pebble(tmp_path_factory.mktemp("pebble"), site) as server:
         yield server
 
 

@@ -7,20 +7,18 @@ one run goes on where the service is well, and one where its own configuration b
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import stat
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from acmectl.storage.state import StateDirectory
-from tests.integration.hosts import await_true
 from tests.integration.services import ECDSA, LABEL, Desk, desk
-from tests.stories.zygote import Zygote
+from tests.servers.zygote import zygote
+from tests.stories.killing import Executioner
 
 EFFECTS = ["open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "subprocess.Popen"]
 AT_MOST = 200
@@ -43,7 +41,6 @@ class Scene:
     """A host with two generations; the first is deployed."""
 
     def __init__(self, directory: Path) -> None:
-        self.zygote = Zygote()
         self._copies = itertools.count(1)
         self._office: Desk = desk(directory, kinds=[ECDSA])
         self.host = self._office.host.directory
@@ -69,42 +66,25 @@ class Scene:
         shutil.copytree(copy, self.host, symlinks=True)
 
     def run(self, *, expect: int = 0) -> None:
-        status = self.zygote.run(self.host, "follower", "run")
+        status = zygote().run(self.host, "follower", "run")
         assert status == expect, (self.host / "output").read_text()
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    scene = Scene(tmp_path_factory.mktemp("deployed"))
-    try:
-        yield scene
-    finally:
-        scene.zygote.end()
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    return Scene(tmp_path_factory.mktemp("deployed"))
 
 
 def by_effects(scene: Scene, number: int, command: tuple[str, ...]) -> int:
-    return scene.zygote.run(scene.host, *command, kill=(EFFECTS, number))
+    return zygote().run(scene.host, *command, kill=(EFFECTS, number))
 
 
-def by_system_calls(call: str) -> Kill:
-    """By strace, for what Python does not tell of: syncs, and commits, which SQLite makes by removing its journal."""
+def by_syncs(scene: Scene, number: int, command: tuple[str, ...]) -> int:
+    return Executioner().before_a_sync(scene.host, number, *command)
 
-    def kill(scene: Scene, number: int, command: tuple[str, ...]) -> int:
-        tracers: list[subprocess.Popen[bytes]] = []
 
-        def attach(pid: int) -> None:
-            options = ["-q", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}", "-o", os.devnull]
-            tracers.append(subprocess.Popen(["strace", *options, "-p", str(pid)], stderr=subprocess.DEVNULL))
-            status = Path(f"/proc/{pid}/status")
-            await_true(lambda: "TracerPid:\t0\n" not in status.read_text(), what="strace")
-
-        try:
-            return scene.zygote.run(scene.host, *command, attach=attach)
-        finally:
-            for tracer in tracers:
-                tracer.wait(20)
-
-    return kill
+def by_commits(scene: Scene, number: int, command: tuple[str, ...]) -> int:
+    return Executioner().before_a_commit(scene.host, number, *command)
 
 
 def generation_of(host: Path, name: str) -> int:
@@ -148,8 +128,8 @@ def assert_no_key_is_exposed(host: Path) -> None:
     ("kill", "command"),
     [
         (by_effects, ("follower", "run")),
-        (by_system_calls("fsync"), ("follower", "run")),
-        (by_system_calls("unlink"), ("follower", "run")),
+        (by_syncs, ("follower", "run")),
+        (by_commits, ("follower", "run")),
         (by_effects, ("cert", "rollback", LABEL)),
     ],
     ids=["effects", "syncs", "commits", "rollback"],

@@ -21,14 +21,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from acmectl import keys
-from acmectl.errors import Problem
 from acmectl.follower import CertificateStatus, FollowerReport, Issued
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy.renewal import Due
-from acmectl.sandbox.rules import Lifetimes
 from tests.stories.follower_stories import certificates, released
 from tests.stories.test_master_machine import Recorder
-from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World, memory
+from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World, lifetimes, memory
 
 NAMES = ("a.acme.test", "b.acme.test", "c.acme.test")
 SETS = {"whole": NAMES, "twin": NAMES, "part": NAMES[:2]}  # two share the master's set, one has another
@@ -73,15 +71,13 @@ class FollowersMachine(RuleBasedStateMachine):
     @initialize(reuse=st.sampled_from([7 * HOUR, 10 * DAY, 30 * DAY]), is_down=st.booleans())
     def begin(self, reuse: timedelta, is_down: bool) -> None:  # noqa: FBT001  # hypothesis passes it by name
         self.directory = Path(tempfile.mkdtemp(prefix="acmectl-machine-", dir=memory()))
-        order = 8 * HOUR if reuse < DAY else 7 * DAY
-        lifetimes = Lifetimes(reuse=reuse, order_lifetime=order, pending_lifetime=min(order, reuse))
         self.world = World(
             self.directory,
             start=TODAY,
             is_trusting=True,
             poll_after=None,
             limits=None,
-            overrides={"classic": lifetimes},
+            overrides={"classic": lifetimes(reuse)},
         )
         self.recorder = Recorder()
         self.recorder.is_down = is_down
@@ -157,11 +153,7 @@ class FollowersMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), fails=st.booleans())
     def the_ca_cannot_see_a_name(self, name: str, fails: bool) -> None:  # noqa: FBT001  # as above
-        failing = self.world.sandbox.authority.state.injections.failing
-        if fails:
-            failing[name] = Problem("connection", "Connection refused", 400)
-        else:
-            failing.pop(name, None)
+        self.world.cannot_see(name, fails=fails)
 
     @rule(name=st.sampled_from(NAMES))
     def the_ca_revokes_a_name(self, name: str) -> None:

@@ -21,15 +21,8 @@ from acmectl.storage.memory import Memory
 from tests.integration.hosts import Host, certificate
 from tests.integration.office import authorize, by_web, hosts, office_site
 from tests.servers.sandbox import running_sandbox
-from tests.stories.test_killed_anywhere import (
-    Executioner,
-    Kill,
-    Scene,
-    before_a_change_of_files,
-    before_an_answer,
-    until_nothing_is_left_to_kill,
-)
-from tests.stories.zygote import Zygote
+from tests.stories.killing import Executioner, Kill
+from tests.stories.test_killed_anywhere import Scene
 
 NAMES = ["xmpp.web.test", "mail.web.test"]
 MODES: dict[str, dict[str, Any]] = {
@@ -49,29 +42,26 @@ def wanted(mode: str, *names: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A follower for each way to a key; each has a certificate with one name, and is to get one with two."""
-    directory, executioner, zygote = tmp_path_factory.mktemp("keys"), Executioner(), Zygote()
+    directory, executioner = tmp_path_factory.mktemp("keys"), Executioner()
     (directory / "www").mkdir()
     followers = [{"certificates": wanted(mode, NAMES[0])} for mode in MODES]
-    try:
-        with (
-            office_site(directory / "www") as site,
-            running_sandbox(
-                directory / "ca", http_port=site.web.port, limits=None, poll_after=None, on_request=executioner.see
-            ) as sandbox,
-            hosts(directory, sandbox, {"web": by_web(site)}, [authorize("web", *NAMES)], *followers) as made,
-        ):
-            scene = Scene(sandbox, site, executioner, zygote, directory)
-            scene.start_again(proven=True)
-            for mode, host in zip(MODES, made.followers, strict=True):
-                give(host, NAMES[:1])
-                host.run("follower", "run")
-                give(host, NAMES)
-                host.configure(certificates=wanted(mode, *NAMES))
-                shutil.move(host.directory, directory / mode)
-            place(directory / "placed")
-            yield scene
-    finally:
-        zygote.end()
+    with (
+        office_site(directory / "www") as site,
+        running_sandbox(
+            directory / "ca", http_port=site.web.port, limits=None, poll_after=None, on_request=executioner.see
+        ) as sandbox,
+        hosts(directory, sandbox, {"web": by_web(site)}, [authorize("web", *NAMES)], *followers) as made,
+    ):
+        scene = Scene(sandbox, site, executioner, directory)
+        scene.start_again(proven=True)
+        for mode, host in zip(MODES, made.followers, strict=True):
+            give(host, NAMES[:1])
+            host.run("follower", "run")
+            give(host, NAMES)
+            host.configure(certificates=wanted(mode, *NAMES))
+            shutil.move(host.directory, directory / mode)
+        place(directory / "placed")
+        yield scene
 
 
 def give(host: Host, names: list[str]) -> None:
@@ -127,14 +117,14 @@ def deployed_pair(host: Path, suffix: str = "") -> bool:
 @pytest.mark.timeout(600)  # two kinds of keys mean some eighty runs that are killed, and as many that are not
 @pytest.mark.parametrize(
     ("mode", "kill"),
-    [*((mode, before_a_change_of_files) for mode in MODES), ("both", before_an_answer)],
+    [*((mode, Executioner.before_a_change_of_files) for mode in MODES), ("both", Executioner.before_an_answer)],
 )
 def test_one_certificate_is_issued_for_each_kind_of_key_and_no_key_is_lost(scene: Scene, mode: str, kill: Kill) -> None:
     kinds = ["xmpp", "xmpp+rsa-2048"] if mode == "both" else ["xmpp"]
     pin = intended(mode, scene.directory / mode)
     for number in itertools.count(1):
         host, before = scene.copy(mode), scene.certificates
-        if not until_nothing_is_left_to_kill(kill, scene, host, "follower", number):
+        if not scene.executioner.killed(kill, host, number, "follower", "run"):
             break
         told = f"killed {kill.__name__} {number}"
         assert all(certificates(host).damage(label, deep=True) is None for label in kinds), told

@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from acmectl.errors import Problem, SolverError
+from acmectl.errors import SolverError
 from acmectl.master import MasterReport, Outcome
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
-from acmectl.sandbox.rules import Lifetimes
 from acmectl.solvers.base import Capabilities, Failures, Response
-from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World, memory
+from tests.stories.world import DAY, HOUR, MINUTE, TODAY, Host, World, lifetimes, memory
 
 POOL = tuple(f"{host}.{zone}.test" for zone in ("one", "two", "three") for host in ("a", "b"))
 NEW_ORDERS = 9
@@ -63,9 +62,7 @@ class MasterMachine(RuleBasedStateMachine):
     )
     def begin(self, reuse: timedelta, every: timedelta, names: set[str]) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="acmectl-machine-", dir=memory()))
-        order = 8 * HOUR if reuse < DAY else 7 * DAY
-        lifetimes = Lifetimes(reuse=reuse, order_lifetime=order, pending_lifetime=min(order, reuse))
-        self.world = World(self.directory, start=TODAY, is_trusting=True, overrides={"classic": lifetimes})
+        self.world = World(self.directory, start=TODAY, is_trusting=True, overrides={"classic": lifetimes(reuse)})
         self.world.on_request = self.watch
         self.every = every
         self.names = set(names)
@@ -116,11 +113,7 @@ class MasterMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(POOL), fails=st.booleans())
     def the_ca_cannot_see_a_name(self, name: str, fails: bool) -> None:  # noqa: FBT001  # as above
-        failing = self.world.sandbox.authority.state.injections.failing
-        if fails:
-            failing[name] = Problem("connection", "Connection refused", 400)
-        else:
-            failing.pop(name, None)
+        self.world.cannot_see(name, fails=fails)
 
     @rule(name=st.sampled_from(POOL))
     def the_ca_revokes_a_name(self, name: str) -> None:

@@ -1,17 +1,13 @@
 """`account register`, `rollover` and `deactivate` are killed (SIGKILL) just before or after their n-th effect, for every n: no account is lost.
 
-The next command, or the next run, finds out which key the CA knows. Effects are requests (before they are sent, and after the CA did
-what they ask but before its answer), changes of the file system, and commits of the state database.
+The next command, or the next run, finds out which key the CA knows.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,31 +18,8 @@ from acmectl.sandbox.server import Sandbox
 from acmectl.storage.accounts import StoredAccount
 from tests.cli.hosts import master_of
 from tests.servers.sandbox import running_sandbox
-from tests.stories.zygote import Zygote
-
-AT_MOST = 200  # points at which a command can be killed; it has about fifty
-FILES = ["open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.symlink", "shutil.rmtree"]
-REQUESTS = ["http.client.send"]
-
-
-@dataclass
-class Executioner:
-    """Kills a process when the CA has done what its n-th request asks, before the answer goes out."""
-
-    victim: int = 0
-    left: int = 0
-
-    def attach(self, number: int) -> Callable[[int], None]:
-        def aim(pid: int) -> None:
-            self.victim, self.left = pid, number
-
-        return aim
-
-    def see(self, _: str) -> None:
-        self.left -= 1
-        if self.left == 0:
-            with suppress(ProcessLookupError):
-                os.kill(self.victim, signal.SIGKILL)
+from tests.servers.zygote import zygote
+from tests.stories.killing import Executioner, Kill
 
 
 @dataclass
@@ -55,7 +28,6 @@ class Scene:
 
     sandbox: Sandbox
     executioner: Executioner
-    zygote: Zygote
     directory: Path
     hosts: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -74,7 +46,7 @@ class Scene:
 
     def run(self, host: Path, *argv: str) -> str:
         """A command that nobody disturbs, and what it said."""
-        status = self.zygote.run(host, *argv)
+        status = zygote().run(host, *argv)
         said = (host / "output").read_text()
         assert status == 0, said
         return said
@@ -88,33 +60,14 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    directory, executioner, zygote = tmp_path_factory.mktemp("scene"), Executioner(), Zygote()
-    try:
-        with running_sandbox(
-            directory / "ca", trust=True, limits=None, poll_after=None, on_request=executioner.see
-        ) as sandbox:
-            yield Scene(sandbox, executioner, zygote, directory)
-    finally:
-        zygote.end()
+    directory, executioner = tmp_path_factory.mktemp("scene"), Executioner()
+    with running_sandbox(
+        directory / "ca", trust=True, limits=None, poll_after=None, on_request=executioner.see
+    ) as sandbox:
+        yield Scene(sandbox, executioner, directory)
 
 
-Kill = Callable[[Scene, Path, int, tuple[str, ...]], int]
-
-
-def before_a_request(scene: Scene, host: Path, number: int, argv: tuple[str, ...]) -> int:
-    """Headers and body count each."""
-    return scene.zygote.run(host, *argv, kill=(REQUESTS, number))
-
-
-def before_an_answer(scene: Scene, host: Path, number: int, argv: tuple[str, ...]) -> int:
-    return scene.zygote.run(host, *argv, attach=scene.executioner.attach(number))
-
-
-def before_a_change_of_files(scene: Scene, host: Path, number: int, argv: tuple[str, ...]) -> int:
-    return scene.zygote.run(host, *argv, kill=(FILES, number))
-
-
-KILLS = [before_a_request, before_an_answer, before_a_change_of_files]
+KILLS = [Executioner.before_a_request, Executioner.before_an_answer, Executioner.before_a_change_of_files]
 
 
 def killed_everywhere(
@@ -122,13 +75,9 @@ def killed_everywhere(
 ) -> Iterator[tuple[Path, StoredAccount, str]]:
     """A host for each point at which the command can be killed, after it was: where, its account before, and a word for the point."""
     for number in itertools.count(1):
-        assert number < AT_MOST
         host = scene.host()
         before = account(host)
-        status = kill(scene, host, number, argv(host))
-        scene.executioner.left = 0
-        assert status in {0, -signal.SIGKILL}, (host / "output").read_text()
-        if status == 0:
+        if not scene.executioner.killed(kill, host, number, *argv(host)):
             assert number > 3, "a command has more effects than that: this test sees none of them"
             return
         yield host, before, f"killed {kill.__name__} {number}"
@@ -141,7 +90,7 @@ def account(host: Path) -> StoredAccount:
 
 @pytest.mark.parametrize(
     ("kill", "next_command"),
-    [*((kill, ("account", "rollover")) for kill in KILLS), (before_an_answer, ("master", "run"))],
+    [*((kill, ("account", "rollover")) for kill in KILLS), (Executioner.before_an_answer, ("master", "run"))],
 )
 def test_a_rollover_that_is_killed_anywhere_loses_no_account(
     scene: Scene, kill: Kill, next_command: tuple[str, ...]
@@ -182,12 +131,9 @@ def test_a_deactivation_that_is_killed_anywhere_is_finished_by_the_same_command(
 def test_a_registration_that_is_killed_anywhere_makes_one_account(scene: Scene, kill: Kill) -> None:
     argv = ("account", "register", "--agree-tos")
     for number in itertools.count(1):
-        assert number < AT_MOST
         host = scene.fresh()
         known = len(scene.sandbox.authority.state.store.accounts)
-        status = kill(scene, host, number, argv)
-        scene.executioner.left = 0
-        if status == 0:
+        if not scene.executioner.killed(kill, host, number, *argv):
             break
         if not (host / "state/accounts/default").exists():
             scene.run(host, *argv)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +16,7 @@ from acmectl import keys
 from tests.integration.hosts import certificate
 from tests.integration.office import authorize, by_web, hosts, office_site
 from tests.servers.sandbox import running_sandbox
-from tests.stories.zygote import Zygote
+from tests.servers.zygote import zygote
 
 NAMES = ["web.test", "www.web.test"]
 TIMES = 3  # of each kind; the answers are held until both have their order, so that every time is a race
@@ -40,17 +38,8 @@ class Starter:
             self.barrier.wait()
 
 
-@pytest.fixture
-def zygotes() -> Iterator[list[Zygote]]:
-    with ExitStack() as stack:
-        started = [Zygote(), Zygote()]
-        for zygote in started:
-            stack.callback(zygote.end)
-        yield started
-
-
 @pytest.mark.parametrize("lost", [0, 100], ids=["the order holds one's certificate", "the order becomes invalid"])
-def test_each_gets_a_certificate_for_its_own_key(tmp_path: Path, zygotes: list[Zygote], lost: int) -> None:
+def test_each_gets_a_certificate_for_its_own_key(tmp_path: Path, lost: int) -> None:
     starter = Starter()
     (tmp_path / "www").mkdir()
     wanted = {"certificates": {"web": certificate(*NAMES)}}
@@ -71,12 +60,12 @@ def test_each_gets_a_certificate_for_its_own_key(tmp_path: Path, zygotes: list[Z
             copies = [shutil.copytree(made.followers[0].directory, tmp_path / f"{time}-{n}") for n in range(2)]
             starter.aim(2)
             ordered = sandbox.counts["newOrder"]
-            statuses = list(threads.map(lambda z, copy: z.run(copy, "-v", "follower", "run"), zygotes, copies))
-            for zygote, copy, status in zip(zygotes, copies, statuses, strict=True):
+            statuses = list(threads.map(lambda copy: zygote().run(copy, "-v", "follower", "run"), copies))
+            for copy, status in zip(copies, statuses, strict=True):
                 if status:  # by chance they met three times in a row: then the next run goes on
                     said = (copy / "output").read_text()
                     assert "the order is `invalid` after finalization" in said or "another host" in said, said
-                    assert zygote.run(copy, "-v", "follower", "run", "web") == 0, (copy / "output").read_text()
+                    assert zygote().run(copy, "-v", "follower", "run", "web") == 0, (copy / "output").read_text()
             issued = [(copy / "tls" / "fullchain.pem").read_bytes() for copy in copies]
             assert issued[0] != issued[1]
             if statuses == [0, 0]:

@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from acmectl import app, keys
 from acmectl.ca import accounts
+from acmectl.errors import Problem
 from acmectl.follower import FollowerReport
 from acmectl.master import MasterReport
 from acmectl.model.certificates import KeyType
@@ -31,6 +32,7 @@ from acmectl.model.orders import AuthorizationStatus, ChallengeStatus
 from acmectl.policy import ca_rules
 from acmectl.sandbox.clock import Clock
 from acmectl.sandbox.objects import Authorization
+from acmectl.sandbox.rules import Lifetimes
 from acmectl.sandbox.server import Sandbox
 from acmectl.solvers.base import Solver
 from acmectl.storage.accounts import StoredAccount
@@ -91,6 +93,12 @@ class Costs:
     def add(self, report: MasterReport | FollowerReport) -> None:
         self.runs += 1
         self.requests.update(report.requests)
+
+
+def lifetimes(reuse: timedelta) -> Lifetimes:
+    """Those of a CA that reuses authorizations for so long: its orders live as long as Boulder's do with it."""
+    order = 8 * HOUR if reuse < DAY else 7 * DAY
+    return Lifetimes(reuse=reuse, order_lifetime=order, pending_lifetime=min(order, reuse))
 
 
 class World:
@@ -307,6 +315,14 @@ class World:
         store = self.sandbox.authority.state.store
         self._lost += [(a, self.now) for a in store.authorizations.values()]
         self.sandbox.authority.forget(accounts=False)
+
+    def cannot_see(self, name: str, *, fails: bool = True) -> None:
+        """The CA cannot connect to `name`, or can again."""
+        failing = self.sandbox.authority.state.injections.failing
+        if fails:
+            failing[name] = Problem("connection", "Connection refused", 400)
+        else:
+            failing.pop(name, None)
 
     def authorizations(self) -> list[Authorization]:
         """All that the CA has ever made and not forgotten."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace as changed
 from datetime import timedelta
 from pathlib import Path
@@ -61,6 +61,26 @@ def import_(
     With --from, FILE is another client's: /etc/letsencrypt, ~/.lego, /etc/acmebot, or the folder of one of its accounts.
     Nothing is changed there. With --key, the CA says which account the key has.
     """
+    _refuse_mixtures(file, key, client, passphrase_file, account_id)
+    if key is not None:
+        return import_key(context, key, account=account, lock_wait=lock_wait, replace=replace)
+    assert file is not None  # noqa: S101  # one of the two is there
+    if client is not None:
+        return import_foreign(
+            context, client, file, account_id=account_id, account=account, lock_wait=lock_wait, replace=replace
+        )
+    passphrase = passphrase_in(passphrase_file)
+    with context.working(lock_wait) as host:
+        stored, placed = _import_bundle(host, chosen(host, account), file, passphrase, replace=replace)
+    words_about.account(stored, "imported")
+    words_about.placed_keys(tuple(placed))
+    return 0
+
+
+def _refuse_mixtures(
+    file: Path | None, key: Path | None, client: str | None, passphrase_file: Path | None, account_id: str | None
+) -> None:
+    """Raises UsageError for options of different ways to import."""
     if file is None and key is None:
         raise click.UsageError("Missing argument 'FILE'.", click.get_current_context())
     if key is not None and (file is not None or client is not None):
@@ -69,30 +89,24 @@ def import_(
         raise UsageError("`--passphrase-file` is for bundles")
     if account_id is not None and client is None:
         raise UsageError("`--account-id` is for `--from`")
-    if key is not None:
-        return import_key(context, key, account=account, lock_wait=lock_wait, replace=replace)
-    assert file is not None  # noqa: S101  # one of the two is there
-    if client is not None:
-        return import_foreign(
-            context, client, file, account_id=account_id, account=account, lock_wait=lock_wait, replace=replace
-        )
+
+
+def _import_bundle(
+    host: Host, name: str, file: Path, passphrase: bytes | None, *, replace: bool
+) -> tuple[StoredAccount, Collection[str]]:
+    """The account under the name that it has here, and the labels of the keys that came with it."""
     from acmectl.storage.bundle import read_bundle
 
-    passphrase = passphrase_in(passphrase_file)
-    with context.working(lock_wait) as host:
-        name = chosen(host, account)
-        bundle = read_bundle(file, passphrase=passphrase)
-        refuse_existing(host, name, replace=replace)
-        stored = changed(bundle.account, name=name)
-        _fits(host, stored, file)
-        placed = _fit(host, bundle.certificate_keys, file)
-        _verify(host, stored, file)
-        for label, pem in placed.items():
-            host.state.certificates.place_key(label, pem)
-        save_imported(host, stored, "a bundle", replace=replace)
-    words_about.account(stored, "imported")
-    words_about.placed_keys(tuple(placed))
-    return 0
+    bundle = read_bundle(file, passphrase=passphrase)
+    refuse_existing(host, name, replace=replace)
+    stored = changed(bundle.account, name=name)
+    _fits(host, stored, file)
+    placed = _fit(host, bundle.certificate_keys, file)
+    _verify(host, stored, file)
+    for label, pem in placed.items():
+        host.state.certificates.place_key(label, pem)
+    save_imported(host, stored, "a bundle", replace=replace)
+    return stored, placed.keys()
 
 
 def _fit(host: Host, certificate_keys: Mapping[str, bytes], file: Path) -> dict[str, bytes]:

@@ -17,8 +17,9 @@ from acmectl.master.attempts import Proven
 from acmectl.master.books import Books, remembered
 from acmectl.master.preflight import Preflight
 from acmectl.master.proving import Prover
-from acmectl.master.refreshing import NotRefreshed, Orders, Outcomes, Refresher, Stale
+from acmectl.master.refreshing import Orders, Outcomes, Refresher
 from acmectl.master.retrying import Retrying
+from acmectl.master.sparing import NotRefreshed, Stale
 from acmectl.model.certificates import KeyType
 from acmectl.model.names import Identifier
 from acmectl.model.orders import Authorization, AuthorizationStatus

@@ -240,13 +240,13 @@ def test_a_solver_that_raises_fails_its_names_and_no_others(desk: Desk) -> None:
 def test_receipts_outlive_the_process_and_go_when_their_response_is_removed(desk: Desk, tmp_path: Path) -> None:
     ours = [Response(Identifier("a.test"), "dns-01", f"token{n}", "x") for n in range(3)]
     receipts = RememberedReceipts("dns", desk.memory, desk.books)
-    desk.books.publishing("dns", ours)
+    desk.books.litter.publishing("dns", ours)
     receipts.put(ours[0], "record 0")
     receipts.put(ours[1], "record 1")
     memory = Memory(tmp_path / "state.db")
     later = RememberedReceipts("dns", memory, Books(memory, new_orders=300, directory_url="https://ca.test/directory"))
     assert [later.get(response) for response in ours] == ["record 0", "record 1", None]
-    desk.books.removed("dns", ours[:1])
+    desk.books.litter.removed("dns", ours[:1])
     receipts.put(ours[2], "record 2")
     assert [later.get(response) for response in ours] == [None, "record 1", "record 2"]
     memory.close()

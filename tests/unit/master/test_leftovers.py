@@ -56,7 +56,7 @@ def clean(
     """A run's cleaning up; returns what is left."""
     books = books_of(memory, mark)
     Leftovers(lambda _: solver, ["dns"], books=books, memory=memory, now=lambda: NOW + after).remove()
-    return books.leftovers("dns")
+    return books.litter.leftovers("dns")
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -66,7 +66,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_what_can_be_removed_is_removed_in_silence(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
-    books_of(memory).publishing("dns", OURS)
+    books_of(memory).litter.publishing("dns", OURS)
     solver = Remover()
     assert clean(memory, solver) == ()
     assert clean(memory, solver) == ()
@@ -74,7 +74,7 @@ def test_what_can_be_removed_is_removed_in_silence(memory: Memory, caplog: pytes
 
 
 def test_one_reason_is_told_once_for_all_names(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
-    books_of(memory).publishing("dns", OURS)
+    books_of(memory).litter.publishing("dns", OURS)
     solver = Remover()
     solver.reason = "nobody listens"
     clean(memory, solver)
@@ -88,7 +88,7 @@ def test_one_reason_is_told_once_for_all_names(memory: Memory, caplog: pytest.Lo
 def test_the_tries_become_rare_and_end_after_a_week_with_a_note(
     memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    books_of(memory).publishing("dns", OURS[:1])
+    books_of(memory).litter.publishing("dns", OURS[:1])
     solver = Remover()
     solver.reason = "nobody listens"
     hours = range(24 * 7 + 1)
@@ -105,7 +105,7 @@ def test_the_tries_become_rare_and_end_after_a_week_with_a_note(
 
 
 def test_a_clock_that_was_set_back_delays_no_try(memory: Memory) -> None:
-    books_of(memory).publishing("dns", OURS[:1])
+    books_of(memory).litter.publishing("dns", OURS[:1])
     solver = Remover()
     solver.reason = "nobody listens"
     for _ in range(2):
@@ -117,7 +117,7 @@ def test_a_clock_that_was_set_back_delays_no_try(memory: Memory) -> None:
 def test_what_was_published_with_other_options_is_told_and_waits_for_them(
     memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    books_of(memory).publishing("dns", OURS[:1])
+    books_of(memory).litter.publishing("dns", OURS[:1])
     solver = Remover()
     for _ in range(3):
         assert clean(memory, solver, mark="elsewhere") == OURS[:1]
@@ -132,8 +132,8 @@ def test_what_was_published_with_other_options_is_told_and_waits_for_them(
 
 
 def test_what_is_published_again_with_other_options_is_still_at_the_first_place(memory: Memory) -> None:
-    books_of(memory).publishing("dns", OURS[:1])
+    books_of(memory).litter.publishing("dns", OURS[:1])
     later = books_of(memory, "elsewhere")
-    later.publishing("dns", OURS[:2])
-    later.removed("dns", OURS[:2])
-    assert later.leftovers("dns") == OURS[:1]
+    later.litter.publishing("dns", OURS[:2])
+    later.litter.removed("dns", OURS[:2])
+    assert later.litter.leftovers("dns") == OURS[:1]

@@ -85,6 +85,7 @@ def proving(directory: Path, solver: Nothing) -> Iterator[tuple[Prover, Order, T
             books = Books(memory, directory_url="https://ca.test/directory", new_orders=300)
             prover = Prover(session, lambda _: solver, workers=1, books=books, timeout=TIMEOUT)
             yield prover, new_order(session, [w.identifier for w in NAMES], profile="classic"), time
+            silent.close()  # or the CA would wait for it to the end of its patience
     memory.close()
 
 

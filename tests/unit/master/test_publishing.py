@@ -42,13 +42,13 @@ def left_after(books: Books) -> tuple[Response, ...]:
     publisher = Publisher(lambda _: Down(), books, pool=1)
     assert ATTEMPT in publisher.publish([ATTEMPT])
     publisher.remove([ATTEMPT])
-    return books.leftovers("dns")
+    return books.litter.leftovers("dns")
 
 
 def test_what_an_earlier_run_may_have_published_stays_noted_although_this_one_could_not(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "state.db")
     books = Books(memory, directory_url="https://ca.test/directory", new_orders=1)
     assert left_after(books) == ()
-    books.publishing("dns", [RESPONSE])
+    books.litter.publishing("dns", [RESPONSE])
     assert left_after(books) == (RESPONSE,)
     memory.close()

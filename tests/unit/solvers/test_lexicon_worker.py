@@ -15,8 +15,9 @@ from lexicon.config import ConfigResolver
 from lexicon.exceptions import AuthenticationError
 from lexicon.interfaces import Provider
 
-from acmectl.solvers import lexicon_worker
-from acmectl.solvers.lexicon_worker import Job, NotDone
+from acmectl.solvers import lexicon_failures, lexicon_records, lexicon_worker
+from acmectl.solvers.lexicon_failures import NotDone
+from acmectl.solvers.lexicon_worker import Job
 
 ZONE = "example.test"
 OWNER = f"_acme-challenge.{ZONE}"
@@ -139,16 +140,16 @@ def job(**changes: Any) -> Job:
     return replace(base, **changes)
 
 
-def work(job: Job, *opened: Memory | Callable[[], Memory]) -> dict[int, lexicon_worker.Failure | None]:
+def work(job: Job, *opened: Memory | Callable[[], Memory]) -> dict[int, lexicon_failures.Failure | None]:
     """Do the job with these providers, in the order in which they are opened."""
-    left, told = list(opened), dict[int, lexicon_worker.Failure | None]()
+    left, told = list(opened), dict[int, lexicon_failures.Failure | None]()
 
     def opening(_: Job, zone: str) -> Provider:
         assert zone in job.zones
         provider = left.pop(0) if len(left) > 1 else left[0]
         return provider if isinstance(provider, Memory) else provider()
 
-    def tell(index: int, failure: lexicon_worker.Failure | None) -> None:
+    def tell(index: int, failure: lexicon_failures.Failure | None) -> None:
         assert index not in told
         told[index] = failure
 
@@ -161,6 +162,34 @@ def raising(error: Exception) -> Callable[[], Memory]:
         raise error
 
     return fail
+
+
+class Refusing(Memory):
+    """Its server refuses every look with an `error`, and counts them."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.asked = 0
+
+    def list_records(
+        self, rtype: str | None = None, name: str | None = None, content: str | None = None
+    ) -> list[dict[str, Any]]:
+        del rtype, name, content
+        self.asked += 1
+        raise self.error
+
+
+class Closed:
+    """What cannot even be opened, and counts who tries."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.asked = 0
+
+    def __call__(self) -> Memory:
+        self.asked += 1
+        raise self.error
 
 
 def refusal(status: int, *, after: str | None = None) -> requests.HTTPError:
@@ -191,7 +220,7 @@ def test_what_is_there_is_not_added_again_and_what_is_not_there_is_not_removed()
 def test_the_quotes_of_a_zone_file_and_records_of_other_names_are_seen_through() -> None:
     provider = Quotes(["one"])
     provider.records.append((f"other.{ZONE}", "two"))
-    assert lexicon_worker.values_at(provider, OWNER) == {"one"}
+    assert lexicon_records.values_at(provider, OWNER) == {"one"}
     assert work(job(), provider) == {0: None, 1: None}
     assert sorted(provider.records) == [(OWNER, "one"), (OWNER, "two"), (f"other.{ZONE}", "two")]
 
@@ -222,8 +251,8 @@ def test_a_provider_that_cannot_list_its_records_changes_them_all_the_same() -> 
 
 def test_a_provider_that_says_no_has_refused() -> None:
     with pytest.raises(NotDone) as caught:
-        lexicon_worker.publish(SaysNo(), OWNER, "one")
-    assert lexicon_worker.failure_of(caught.value, ()) == {"kind": "refused", "text": ""}
+        lexicon_records.publish(SaysNo(), OWNER, "one")
+    assert lexicon_failures.failure_of(caught.value, ()) == {"kind": "refused", "text": ""}
 
 
 def test_trouble_of_a_server_is_waited_for_and_what_was_remembered_is_forgotten() -> None:
@@ -246,45 +275,27 @@ def test_after_trouble_amid_a_change_the_provider_is_opened_anew() -> None:
 
 
 def test_refused_credentials_are_not_tried_for_every_record() -> None:
-    asked = []
-
-    def refuse() -> Memory:
-        asked.append(1)
-        raise AuthenticationError("no zone found")
-
-    told = work(job(), refuse)
+    closed = Closed(AuthenticationError("no zone found"))
+    told = work(job(), closed)
     refused = {"kind": "credentials", "text": "AuthenticationError: no zone found", "is_untouched": True}
     assert told == {0: refused, 1: refused}
-    assert len(asked) == 1
+    assert closed.asked == 1
 
 
-def kinds(told: Mapping[int, lexicon_worker.Failure | None]) -> list[tuple[str, bool]]:
+def kinds(told: Mapping[int, lexicon_failures.Failure | None]) -> list[tuple[str, bool]]:
     return [(failure["kind"], "is_untouched" in failure) for failure in told.values() if failure]
 
 
 def test_a_zone_whose_server_has_had_too_many_requests_is_asked_once_more_and_no_further() -> None:
-    asked = []
-
-    class Limited(Memory):
-        def list_records(
-            self, rtype: str | None = None, name: str | None = None, content: str | None = None
-        ) -> list[dict[str, Any]]:
-            asked.append((rtype, name, content))
-            raise refusal(429)
-
-    assert kinds(work(job(), Limited())) == [("limited", True), ("limited", True)]
-    assert len(asked) == 2
+    limited = Refusing(refusal(429))
+    assert kinds(work(job(), limited)) == [("limited", True), ("limited", True)]
+    assert limited.asked == 2
 
 
 def test_a_server_that_asks_to_wait_for_longer_than_a_run_is_not_asked_again() -> None:
-    asked = []
-
-    def refuse() -> Memory:
-        asked.append(1)
-        raise refusal(429, after="3600")
-
-    assert kinds(work(job(), refuse)) == [("limited", True), ("limited", True)]
-    assert len(asked) == 1
+    closed = Closed(refusal(429, after="3600"))
+    assert kinds(work(job(), closed)) == [("limited", True), ("limited", True)]
+    assert closed.asked == 1
 
 
 def test_a_server_that_asks_for_a_short_wait_gets_it() -> None:
@@ -293,17 +304,9 @@ def test_a_server_that_asks_for_a_short_wait_gets_it() -> None:
 
 
 def test_credentials_that_may_not_look_are_not_tried_for_every_record() -> None:
-    asked = []
-
-    class Forbidden(Memory):
-        def list_records(
-            self, rtype: str | None = None, name: str | None = None, content: str | None = None
-        ) -> list[dict[str, Any]]:
-            asked.append((rtype, name, content))
-            raise refusal(403)
-
-    assert kinds(work(job(), Forbidden())) == [("credentials", True), ("credentials", True)]
-    assert len(asked) == 1
+    forbidden = Refusing(refusal(403))
+    assert kinds(work(job(), forbidden)) == [("credentials", True), ("credentials", True)]
+    assert forbidden.asked == 1
 
 
 def test_what_failed_amid_a_change_may_have_been_done_whatever_fails_after_it() -> None:
@@ -332,7 +335,7 @@ def test_what_failed_amid_a_change_may_have_been_done_whatever_fails_after_it() 
     ],
 )
 def test_whatever_is_raised_is_told_by_kind_and_without_secrets(error: BaseException, kind: str) -> None:
-    failure = lexicon_worker.failure_of(error, ["s3cret"])
+    failure = lexicon_failures.failure_of(error, ["s3cret"])
     assert failure["kind"] == kind
     assert failure["text"].startswith(type(error).__name__)
     assert "s3cret" not in failure["text"]
@@ -350,7 +353,7 @@ def test_whatever_is_raised_is_told_by_kind_and_without_secrets(error: BaseExcep
 def test_a_servers_short_reason_is_told_and_pages_are_not(body: str, words: str) -> None:
     response = requests.Response()
     response.status_code, response._content = 404, body.encode()
-    failure = lexicon_worker.failure_of(requests.HTTPError("404", response=response), ["s3cret"], is_opening=True)
+    failure = lexicon_failures.failure_of(requests.HTTPError("404", response=response), ["s3cret"], is_opening=True)
     assert failure == {"kind": "credentials", "text": f"HTTPError: 404{words}"}
 
 
@@ -365,14 +368,14 @@ def test_a_servers_short_reason_is_told_and_pages_are_not(body: str, words: str)
     ],
 )
 def test_a_secret_is_redacted_in_every_form_that_it_has_on_its_way(text: str) -> None:
-    said = lexicon_worker.redacted(text, ["päss/w rd+x", ""])
+    said = lexicon_failures.redacted(text, ["päss/w rd+x", ""])
     assert "rd" not in said
     assert "cMOkc3" not in said
     assert "..." in said
 
 
 def test_a_line_of_a_key_is_redacted_as_well() -> None:
-    assert lexicon_worker.redacted("line 2: MIGHAgEAMBMG", ["-----BEGIN\nMIGHAgEAMBMG\n}\n"]) == "line 2: ..."
+    assert lexicon_failures.redacted("line 2: MIGHAgEAMBMG", ["-----BEGIN\nMIGHAgEAMBMG\n}\n"]) == "line 2: ..."
 
 
 def test_a_zone_that_hangs_is_given_up_and_the_others_are_done() -> None:
@@ -386,7 +389,7 @@ def test_a_zone_that_hangs_is_given_up_and_the_others_are_done() -> None:
     hanging, good = Hangs(), Memory(owner="b.test")
     zones = {"a.test": [(0, "x.a.test", "one"), (1, "x.a.test", "two")], "b.test": [(2, "x.b.test", "three")]}
     providers: Mapping[str, Memory] = {"a.test": hanging, "b.test": good}
-    told = dict[int, lexicon_worker.Failure | None]()
+    told = dict[int, lexicon_failures.Failure | None]()
     try:
         lexicon_worker.work(
             job(zones=zones, timeout=0.5),
@@ -417,9 +420,9 @@ def test_values_of_others_are_put_back_after_the_time_is_over_and_when_the_paren
                 threading.Event().wait(0.3)  # a moment in which a process that ended at once would be gone
             return super().create_record(rtype, name, content)
 
-    provider, told = Replaces(["other"]), dict[int, lexicon_worker.Failure | None]()
+    provider, told = Replaces(["other"]), dict[int, lexicon_failures.Failure | None]()
 
-    def tell(index: int, failure: lexicon_worker.Failure | None) -> None:
+    def tell(index: int, failure: lexicon_failures.Failure | None) -> None:
         told[index] = failure
         given_up.set()
 
