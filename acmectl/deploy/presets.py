@@ -56,6 +56,7 @@ PRESETS: Mapping[str, Preset] = {
         # `apachectl graceful` starts an Apache that is not running, outside of its unit
         reload=("systemctl", "reload", "apache2"),
         verify=((Protocol.TLS, 443),),
+        note="`configtest` does not look into certificates: one that Apache cannot read passes, and the reload after it ends Apache",
     ),
     "coturn": Preset(
         service="coturn",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from acmectl.deploy.presets import PRESETS
 from tests.integration.services import Desk, contents, desk, half_a_request, rights
 from tests.servers.apache import Apache, serving_apache
 from tests.servers.places import broken, open_place
@@ -67,3 +69,18 @@ def test_a_broken_configuration_leaves_files_and_service_as_they_were(office: tu
     assert follower.seen(apache.port) == seen
     follower.run()
     assert follower.serves(apache.port, second)
+
+
+def test_a_file_that_apache_cannot_read_passes_its_check_and_ends_it_at_the_reload() -> None:
+    """Why the preset has a note: our files were parsed before, so that only somebody else's can be like that."""
+    assert "passes" in PRESETS["apache"].note
+    with open_place("apache-spoilt") as place:
+        follower = desk(place)
+        follower.place_first({"type": "apache", "directory": str(place / "tls")})
+        with serving_apache(place, site(place / "tls")) as apache:
+            (place / "tls" / "site.pem").write_text("garbage\n")
+            checked = subprocess.run(apache.command("-t"), capture_output=True, text=True, check=True, timeout=30)
+            assert "Syntax OK" in checked.stderr
+            subprocess.run(apache.command("-k", "graceful"), check=False, timeout=30)
+            apache.daemon.process.wait(timeout=30)
+            assert apache.daemon.process.returncode != 0
