@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import selectors
 import shlex
@@ -26,6 +27,7 @@ _MAX_OUTPUT = 16 * 1024 * 1024  # bytes of each stream that are kept, the last o
 _GRACE_SECONDS = 5  # between SIGTERM and SIGKILL
 _LOOK_SECONDS = 0.05  # how often to look whether it exited while its pipes are open
 _DRAIN_SECONDS = 1  # for what is still in the pipes when it exited
+_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

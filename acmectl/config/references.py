@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from acmectl.config.names import ListedName
-from acmectl.config.nodes import MappingNode, Member, locate, problem, show_key
+from acmectl.config.nodes import MappingNode, locate, problem, show_key
 from acmectl.config.outline import Entry, Outline
 from acmectl.errors import ConfigurationProblem, Place
 from acmectl.model.names import Identifier
@@ -22,12 +22,13 @@ _FOR_ADDRESSES = "shortlived"
 def check_references(root: MappingNode, parts: Outline, *, complete: bool) -> Iterator[ConfigurationProblem]:
     """Unknown solvers and accounts, names listed twice, and a host with nothing to do.
 
-    With files missing (`complete` false) nothing is called undefined: it may be defined there.
+    With files missing (`complete` false) nothing is called undefined: it may be defined there. A host whose last certificate was taken
+    out says `certificates: {}`: what it keeps of it can then be looked at, and removed.
     """
     if complete:
         yield from _undefined(parts)
-        if "master" not in root.members and _is_empty(root.members.get("certificates")):
-            hint = "list names under `master.authorize`, or certificates under `certificates`"
+        if root.members.keys().isdisjoint({"master", "certificates"}):
+            hint = "list names under `master.authorize`, or certificates under `certificates` (`{}`: none any more)"
             yield problem((), root.place, "nothing to do: neither `master` nor `certificates`", hint)
     yield from _twice_for_an_account(parts.authorize)
     for entry in parts.certificates.values():
@@ -35,11 +36,6 @@ def check_references(root: MappingNode, parts: Outline, *, complete: bool) -> It
         yield from _covered(entry)
     yield from _misspelt_profiles(root, parts)
     yield from _addresses(root, parts)
-
-
-def _is_empty(certificates: Member | None) -> bool:
-    """Left out, or `{}`; something else than a mapping is told by the schema."""
-    return certificates is None or (isinstance(certificates.node, MappingNode) and not certificates.node.members)
 
 
 def _undefined(parts: Outline) -> Iterator[ConfigurationProblem]:

@@ -7,7 +7,7 @@ Directories are root's, because whoever owns a directory can put a link in the p
 root before it gives up its rights, the file is root's alone; else the service's group may read it.
 
 Commands are as on Debian. A check fails only where the service could not start: not because of what it advises against. A reload is the
-service's own command where it has one that does nothing but reload; `systemctl` where it has none, or where its own would
+service's own command where it has one that does nothing but reload (where that refuses what it does not like, it is the check as well); `systemctl` where it has none, or where its own would
 start a service that was stopped.
 """
 
@@ -83,10 +83,11 @@ PRESETS: Mapping[str, Preset] = {
         directory="/etc/ejabberd",
         group="ejabberd",
         key_mode=0o640,
+        check=("ejabberdctl", "reload_config"),
         reload=("ejabberdctl", "reload_config"),
         verify=((Protocol.XMPP_CLIENT, 5222),),
         serves_one_kind=True,
-        note="`reload_config` is the check as well: ejabberd goes on with what it has where it does not like what it reads",
+        note="`reload_config` is check and reload in one, and is run once: it takes all, or fails and ejabberd goes on with what it has",
     ),
     "exim": Preset(
         service="Exim 4",

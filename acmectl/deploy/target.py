@@ -47,7 +47,8 @@ class Target:
     """What one service gets; commands are None where there is nothing to run.
 
     `digest` is a hash of all options: a target whose digest changed is deployed anew. `check` is run after the files are in place and
-    says whether the service could use them; `reload_command` makes the service read them, and targets that share it need it once; `verify` is
+    says whether the service could use them; `reload_command` makes the service read them, and targets that share it need it once, and where it
+    is the check as well, not again after that; `verify` is
     how to see that it did; `family`, `ecdsa` or `rsa`, is set where the service has both kinds, and is to be looked at for this one. `run` is what a
     target of type `command` does in place of all that.
     """
@@ -63,6 +64,11 @@ class Target:
     family: str | None = None
     run: tuple[str, ...] | None = None
     run_timeout: timedelta = _MINUTE
+
+    @property
+    def is_reloaded_by_check(self) -> bool:
+        """Whether the service has read the files once its check has accepted them: the same command does both."""
+        return self.check is not None and self.check == self.reload_command
 
     @property
     def copies(self) -> tuple[Path, ...]:

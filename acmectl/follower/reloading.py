@@ -16,9 +16,14 @@ log = logging.getLogger(__name__)
 
 
 def reload(works: Iterable[Work]) -> Failures:
-    """Run the reload command of each service once, and the command of each target that is one; returns what failed."""
+    """Run the reload command of each service once, and the command of each target that is one; returns what failed.
+
+    A service whose check is its reload has read its files by now.
+    """
     groups: dict[object, list[Work]] = {}
     for work in works:
+        if work.target.is_reloaded_by_check:
+            continue
         groups.setdefault(work.target.reload_command or work, []).append(work)
     failed: Failures = {}
     for group in groups.values():

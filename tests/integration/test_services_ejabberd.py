@@ -37,6 +37,7 @@ def target(ejabberd: Ejabberd, **changes: Any) -> dict[str, Any]:
     return {
         "type": "ejabberd",
         "directory": str(ejabberd.directory / "tls"),
+        "check": ejabberd.ejabberdctl("reload_config"),
         "reload": ejabberd.ejabberdctl("reload_config"),
         "verify": [{"protocol": protocol, "port": port} for protocol, port in endpoints.items()],
         **changes,
@@ -63,18 +64,23 @@ def test_ejabberd_serves_the_second_certificate_and_keeps_the_streams_of_the_fir
     assert rights(ejabberd.directory / "tls") == {"site.pem": "root:ejabberd 0640"}
 
 
-def test_a_broken_configuration_is_not_taken_and_ejabberd_goes_on_until_it_is_mended(
+def test_a_broken_configuration_brings_the_old_file_back_and_ejabberd_goes_on_until_it_is_mended(
     office: tuple[Desk, Ejabberd],
 ) -> None:
-    """It has nothing to check a configuration with but its reload, which takes all or nothing."""
+    """Its reload is its check: it takes all or nothing."""
     follower, ejabberd = office
     serving = seen(follower, ejabberd)
+    file = ejabberd.directory / "tls" / "site.pem"
+    before = file.read_bytes()
     second = follower.issue()
     with broken(ejabberd.config, "listen: ["):
         said = follower.run(expect=1).err
         assert "Failed to read YAML file" in said
         assert "Syntax error on line" in said
+        assert "mend the configuration of the service" in said
         assert seen(follower, ejabberd) == serving
+        assert file.read_bytes() == before, "a restart would find the old one"
+        assert rights(file.parent) == {"site.pem": "root:ejabberd 0640"}
     follower.run()
     assert seen(follower, ejabberd) == [second] * 3
 

@@ -91,6 +91,25 @@ def test_a_command_for_one_target_is_told_everything_of_its_certificate(place: P
     assert place.lines("log") == [f"mail 1a 2027-02-20T12:00:00+00:00 tls; b.example a.example; {lineage}; {lineage}"]
 
 
+def test_a_command_that_is_check_and_reload_runs_once_and_takes_back_what_it_refuses(place: Place) -> None:
+    both = place.shell("echo $(cat tls/cert.pem) >>log && test ! -e broken")
+    target = place.target("tls", check=both, reload=both)
+    assert errors(place.deploy(target)) == [None]
+    assert place.lines("log") == ["cert 1"]
+    assert place.record("tls").reloaded_at == NOW
+    place.now += timedelta(seconds=1)
+    (place.root / "broken").touch()
+    (failed,) = place.deploy(target, serial=2)
+    assert failed.step is DeployStep.CHECK
+    assert place.content("tls") == ["1"]
+    assert place.lines("log")[1:] == ["cert 2", "cert 1"], "asked once more, with the old files"
+    assert place.record("tls").reloaded_at == NOW
+    (place.root / "broken").unlink()
+    assert errors(place.deploy(target, serial=2)) == [None]
+    assert place.lines("log")[3:] == ["cert 2"]
+    assert place.record("tls").reloaded_at == place.now
+
+
 def test_a_reload_that_fails_three_times_and_then_works_is_deployed_on_the_fourth_run(place: Place) -> None:
     reload = place.shell('echo run >>log && test "$(wc -l <log)" = 4 || { echo "no socket" >&2; exit 3; }')
     target = place.target("tls", reload=reload)
