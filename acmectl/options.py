@@ -166,6 +166,19 @@ def _secret_file(value: Any) -> Path:
     return path
 
 
+def _secret_path(value: Any) -> Path:
+    if isinstance(value, str) and value.startswith(_BY_CREDENTIAL):
+        name = value.removeprefix(_BY_CREDENTIAL)
+        try:
+            return _credential(name)
+        except InvalidOption:  # not there now
+            return Path(os.environ.get("CREDENTIALS_DIRECTORY") or _CREDENTIAL_STORES[0], name)
+    path = parse_path(value)
+    if _LIKE_A_SECRET.match(str(value)) and not os.path.exists(path):  # noqa: PTH110  # Path.exists raises for a name that is too long
+        raise _no_file(str(value), path)
+    return path
+
+
 def _no_file(text: str, path: Path) -> InvalidOption:
     """Does not repeat what may be the secret itself, pasted where its file's name should be."""
     if path.exists():
@@ -213,6 +226,11 @@ SecretFile = Annotated[
 
 `credential:NAME` is one that systemd hands to the service (`LoadCredential=`, systemd.exec(5)).
 """
+
+SecretPath = Annotated[
+    Path, BeforeValidator(_secret_path), WithJsonSchema({"type": "string", "minLength": 1, "x-kind": "secret file"})
+]
+"""The same, looked at only where it is needed: what is wrong with the file stops nothing else. Read it by `files.read_secret`."""
 
 Mode = Annotated[
     int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "x-kind": "file mode"})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def verify(host: Host) -> None:
-    """Raises ConfigurationError with all that is wrong with accounts, and with the files of keys, CSRs and TLSA records that are named."""
+    """Raises ConfigurationError with all that is wrong with accounts, and with the files of keys, CSRs and TLSA records that are named, TSIG keys for them included."""
     try:
         found = [
             *_accounts(host),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from acmectl.errors import ConfigurationError, ConfigurationProblem, StorageError
+from acmectl.dns.tsig import load_key_file
+from acmectl.errors import ConfigurationError, ConfigurationProblem, DNSError, Place, StorageError
 
 if TYPE_CHECKING:
     from acmectl.app.host import Host
@@ -30,14 +32,27 @@ def keep(host: Host) -> tuple[RecordsResult, ...]:
 
 
 def problems(host: Host) -> tuple[ConfigurationProblem, ...]:
-    """What is wrong with the files; a run tells it as well, and goes on with all the rest."""
+    """What is wrong with the files of records, and of keys that change the DNS; a run tells it as well, and goes on with all the rest."""
     found: list[ConfigurationProblem] = []
     for source in _sources(host.parts) if host.parts.records else ():
         try:
             source.read()
         except ConfigurationError as error:
             found.extend(error.problems)
-    return tuple(found)
+    return (*found, *_unusable_keys(host))
+
+
+def _unusable_keys(host: Host) -> Iterator[ConfigurationProblem]:
+    """TSIG keys that no update can be signed with."""
+    updates = [(f"certificates.{label}.tlsa", options.update) for label, options in host.parts.tlsa.items()]
+    updates += [(f"master.records[{index}]", options.update) for index, options in enumerate(host.parts.records)]
+    for path, update in updates:
+        if update is not None:
+            try:
+                load_key_file(update.tsig_key_file)
+            except DNSError as error:
+                place = Place(update.tsig_key_file)
+                yield ConfigurationProblem(place, f"{path}.update.tsig_key_file", error.message, error.hint)
 
 
 def _sources(parts: Parts) -> tuple[Source, ...]:

@@ -246,6 +246,24 @@ def test_a_name_server_that_refuses_is_told_and_holds_up_nothing_else(mail: Mail
     assert mail.published == set(mail.records().values())
 
 
+def test_a_key_file_of_updates_that_is_gone_or_bad_stops_nothing_but_publishing(mail: Mail) -> None:
+    mail.configure()
+    key = mail.bind.directory / "acmectl.key"
+    key.unlink()
+    missing = mail.host.acmectl("follower", "run")
+    assert (missing.status, mail.generation) == (1, 1)
+    assert f"the TLSA record of {OWNER} was not published: cannot read the TSIG key file `{key}`: " in missing.err
+    mail.host.good("status")
+    told = mail.host.acmectl("check")
+    assert (told.status, "`certificates.mail.tlsa.update.tsig_key_file`" in told.err) == (2, True)
+    key.touch(0o600)
+    key.write_text('key "acmectl" { algorithm hmac-sha256; secret "c2Vjc!!mV0"; };')
+    bad = mail.host.acmectl("cert", "renew", "mail", "--force")
+    assert (bad.status, mail.generation) == (1, 2)
+    assert "is no base64 text" in bad.err
+    assert "c2Vjc" not in bad.err
+
+
 def test_status_says_how_far_each_key_is(mail: Mail) -> None:
     mail.configure()
     mail.host.good("follower", "run")

@@ -20,6 +20,7 @@ from acmectl.options import (
     Options,
     Port,
     SecretFile,
+    SecretPath,
     Text,
     describe,
     format_duration,
@@ -33,6 +34,7 @@ class Example(Options):
     duration: Duration | None = None
     path: ConfigPath | None = None
     secret: SecretFile | None = None
+    late: SecretPath | None = None
     mode: Mode | None = None
     argv: Argv | None = None
     port: Port | None = None
@@ -256,3 +258,15 @@ def test_a_credential_outside_of_the_service_says_where_to_put_it(monkeypatch: p
     missing = "credential:acmectl-test-without-such-a-file"
     assert refusal(secret=missing).endswith("is with systemd, which did not start this process")
     assert "/etc/credstore" in str(hint(secret=missing))
+
+
+def test_a_secret_that_is_read_late_may_be_missing_for_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Example.model_validate({"late": str(tmp_path / "x.key")}).late == tmp_path / "x.key"
+    assert Example.model_validate({"late": str(tmp_path / ("x" * 300))}).late
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert Example.model_validate({"late": "credential:tsig"}).late == tmp_path / "tsig"
+    (tmp_path / "tsig").touch()
+    assert Example.model_validate({"late": "credential:tsig"}).late == tmp_path / "tsig"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert Example.model_validate({"late": "credential:tsig"}).late == Path("/etc/credstore/tsig")
+    assert refusal(late="c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0") == "there is no file of that name"

@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from acmectl.dns.options import DnsEndpoints, DomainName, Host, TimeLimit, TsigKeyFile, between
+from acmectl.dns.options import DnsEndpoints, DomainName, Host, TimeLimit, between
 from acmectl.errors import InvalidName
 from acmectl.model.names import Identifier
 from acmectl.model.tlsa import Service
-from acmectl.options import ConfigPath, Duration, InvalidOption, Options, Port, describe, nearest
+from acmectl.options import ConfigPath, Duration, InvalidOption, Options, Port, SecretPath, describe, nearest
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _SHORT = re.compile(r"(?P<host>[^:/\s]+):(?P<port>[0-9]{1,5})(?:/(?P<protocol>[a-z]+))?\Z")
@@ -99,8 +99,8 @@ class UpdateOptions(Options):
     port: Port = 53
     """Its port."""
 
-    tsig_key_file: TsigKeyFile
-    """The TSIG key as `tsig-keygen` writes it."""
+    tsig_key_file: SecretPath
+    """The TSIG key as `tsig-keygen` writes it; without it certificates are issued all the same."""
 
     zone: DomainName | None = None
     """The zone around the records, where looking it up would give another."""
