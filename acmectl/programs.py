@@ -27,7 +27,15 @@ _MAX_OUTPUT = 16 * 1024 * 1024  # bytes of each stream that are kept, the last o
 _GRACE_SECONDS = 5  # between SIGTERM and SIGKILL
 _LOOK_SECONDS = 0.05  # how often to look whether it exited while its pipes are open
 _DRAIN_SECONDS = 1  # for what is still in the pipes when it exited
-_KEY = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_LOOKED_AT = (
+    65536  # characters of output in which private keys are looked for; the keys that services use are far shorter
+)
+_END_OF_KEY = r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
+_KEY = re.compile(rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:{_END_OF_KEY}|\Z)", re.DOTALL)
+_REST_OF_KEY = re.compile(  # its beginning was cut off: up to 200 lines of base64 before its end
+    rf"(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]*+[ \t\r]*+\n){{0,200}}[A-Za-z0-9+/=]*+{_END_OF_KEY}"
+)
+_NO_KEY = "(a private key, left out here)"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -45,7 +53,7 @@ def run(
 
     The program gets PATH, HOME, LANG and `environment`, nothing else of ours. Raises `error` when it cannot be started, exits
     with another status than 0, or runs longer than `timeout` (the whole group is then ended); the message quotes
-    the end of what it printed. `stop` is asked now and then: when it says so, the program is ended, and Interrupted raised.
+    the end of what it printed, without private keys. `stop` is asked now and then: when it says so, the program is ended, and Interrupted raised.
     `heard` has its standard output afterwards, also where an error is raised.
     """
     shown = shlex.join(argv)
@@ -174,6 +182,11 @@ def _ending(status: int) -> str:
 
 
 def _quote(output: bytes | bytearray) -> str:
-    text = output.decode("utf-8", "backslashreplace").strip()
+    text = _without_keys(output.decode("utf-8", "backslashreplace")[-_LOOKED_AT:]).strip()
     text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)[-_KEPT:]
     return f": {text}" if text else ""
+
+
+def _without_keys(text: str) -> str:
+    """What a program prints is told to people and kept: a private key in it, also a part of one, would be read by whoever reads logs."""
+    return _REST_OF_KEY.sub(_NO_KEY, _KEY.sub(_NO_KEY, text))

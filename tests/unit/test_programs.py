@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -9,10 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from acmectl import programs
+from acmectl import keys, programs
 from acmectl.errors import DeployError, ProgramFailed
+from acmectl.model.certificates import KeyType
 
+NO_KEY = "(a private key, left out here)"
 SOON = timedelta(seconds=20)
 
 
@@ -97,6 +101,46 @@ def test_what_a_failure_quotes_is_short_and_has_no_control_characters() -> None:
     assert quoted.endswith("\\xff end")
     assert len(quoted) <= 2000
     assert "\x1b" not in raised.value.message
+
+
+@pytest.mark.parametrize("kind", [KeyType.ECDSA_P256, KeyType.RSA_2048])
+@pytest.mark.parametrize(
+    ("printed", "quoted"),
+    [
+        ("cat key; echo is bad", f"{NO_KEY}\nis bad"),
+        ("echo before; cat key key; echo after", f"before\n{NO_KEY}\n{NO_KEY}\nafter"),
+        ("echo before; head -2 key", f"before\n{NO_KEY}"),
+        ("echo before:; tail -n +2 key; echo after", f"before:{NO_KEY}\nafter"),
+        ("tail -c 90 key", NO_KEY),
+        ("printf 'it ends with: '; tail -c 90 key", f"it ends with: {NO_KEY}"),
+        ("printf 'key = \"%s\"\\n' \"$(tr '\\n' '|' <key)\"", f'key = "{NO_KEY}|"'),
+        ("cat key; head -c 1900 /dev/zero | tr '\\0' x", f"{NO_KEY}\n{'x' * 1900}"),
+        ("cat key; head -c 65400 /dev/zero | tr '\\0' x", "x" * 2000),
+        ("cat public", "public"),
+    ],
+)
+def test_a_private_key_is_not_quoted_and_neither_is_a_part_of_one(
+    tmp_path: Path, kind: KeyType, printed: str, quoted: str
+) -> None:
+    key = keys.generate(kind)
+    (tmp_path / "key").write_bytes(keys.to_pem(key))
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    (tmp_path / "public").write_text(public)
+    for stream in (1, 2):
+        with pytest.raises(ProgramFailed) as raised:
+            programs.run(
+                ["sh", "-c", f'cd "$1"; {{ {printed}; }} >&{stream}; exit 1', "sh", str(tmp_path)], timeout=SOON
+            )
+        said = raised.value.message.partition("failed with exit status 1: ")[2]
+        assert said == (public.strip() if quoted == "public" else quoted)
+
+
+def test_a_private_key_is_not_quoted_of_a_program_that_was_stopped_either() -> None:
+    with pytest.raises(ProgramFailed, match=rf"was stopped: {re.escape(NO_KEY)}$"):
+        programs.run(
+            ["sh", "-c", "echo -----BEGIN EC PRIVATE KEY-----; echo c2VjcmV0; exec sleep 60"],
+            timeout=timedelta(seconds=0.5),
+        )
 
 
 def test_a_signal_is_named() -> None:
