@@ -93,6 +93,11 @@ class Host:
         return accounts.in_use(self.config, self.state)[1]
 
     @property
+    def is_follower(self) -> bool:
+        """Whether this host issues certificates; one whose last was taken out of the configuration (`certificates: {}`) still is one."""
+        return bool(self.config.certificates) or self.config.master is None
+
+    @property
     def wanted(self) -> tuple[Wanted, ...]:
         """The names that the master's part keeps authorized, in the order of the configuration."""
         return provable.kept(self.config)
@@ -205,11 +210,11 @@ class Host:
         )
 
     def follower(self, *, past: bool = False) -> Follower:
-        """The engine that issues and deploys; the configuration must have `certificates`, but for a look at `past` ones."""
+        """The engine that issues and deploys. Raises UsageError for a master without certificates, but for a look at `past` ones."""
         from acmectl.follower import Follower, Settings
 
-        if not self.config.certificates and not past:
-            raise UsageError("this host is no follower", hint="its configuration has no `certificates:`")
+        if not self.is_follower and not past:
+            raise UsageError("this host is no follower", hint="its configuration lists no certificates")
         patience = self.config.follower
         return Follower(
             connect=self.connect,

@@ -37,7 +37,7 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
         return _plan(context)
     with context.working(lock_wait) as host:
         host.settle()
-        follower = host.follower() if host.config.certificates else None
+        follower = host.follower() if host.is_follower else None
         if follower is not None:
             follower.publish_keys(host.wishes())  # before it is decided whose names are to be proven
             follower.take_advice(host.wishes())

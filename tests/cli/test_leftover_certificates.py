@@ -73,6 +73,19 @@ def test_a_host_without_certificates_in_its_configuration_still_lists_and_revoke
     assert old in revoked(ca)
 
 
+def test_the_last_certificate_can_be_taken_out_of_the_configuration_and_removed(ca: Sandbox, issued: Host) -> None:
+    issued.configure(follower_of(ca).partition("certificates:")[0] + "certificates: {}\n")
+    assert "no problems" in issued.good("check").out
+    for silent in ("run", "follower run", "follower plan", "follower status"):
+        assert issued.good(*silent.split()).out == ""
+    issued.good("status")
+    assert "not in the configuration" in issued.good("cert", "list").out
+    issued.good("cert", "remove", "xmpp", "--yes")
+    assert not (issued.directory / "state/certificates/xmpp").exists()
+    for command in ("cert list", "check", "run", "status"):
+        issued.good(*command.split())
+
+
 def test_where_there_are_several_accounts_a_person_says_which_one_signs(ca: Sandbox, issued: Host) -> None:
     issued.configure(follower_of(ca, f"  chat: {{{NAMES}, account: default}}\n", accounts="{default: {}, other: {}}"))
     ran = issued.acmectl("cert", "revoke", "xmpp", "--yes")

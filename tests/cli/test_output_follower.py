@@ -165,7 +165,7 @@ def test_a_host_without_certificates_is_no_follower(master: Host) -> None:
         master.block(master.acmectl("follower", "run"))
         == """\
 ! error: this host is no follower
-! hint: its configuration has no `certificates:`
+! hint: its configuration lists no certificates
 -> 2
 """
     )

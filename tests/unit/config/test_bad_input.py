@@ -28,12 +28,7 @@ MISTAKES = [
     (
         "authority: letsencrypt\n",
         [("config.yaml: nothing to do: neither `master` nor `certificates`"
-         " (list names under `master.authorize`, or certificates under `certificates`)")],
-    ),
-    (
-        "authority: letsencrypt\ncertificates: {}\n",
-        [("config.yaml: nothing to do: neither `master` nor `certificates`"
-         " (list names under `master.authorize`, or certificates under `certificates`)")],
+         " (list names under `master.authorize`, or certificates under `certificates` (`{}`: none any more))")],
     ),
     (
         "authority: letsencrypt\ncertificates: []\n",
