@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError
+from acmectl.errors import AcmectlError, StorageError
 from acmectl.policy import tlsa
 from acmectl.policy.tlsa import Lack
 
@@ -31,7 +31,17 @@ def findings(host: Host) -> tuple[KeyFinding, ...]:
     return tuple(one for label, publisher in host.publishers.items() for one in _of(host, label, publisher))
 
 
+def _unread(host: Host, label: str) -> Iterator[KeyFinding]:
+    """Files that do not say any more what is known of published keys: no key changes until a person has moved them away."""
+    for spec in host.config.certificates[label].specs:
+        try:
+            host.state.certificates.keys.published.load(spec.label)
+        except StorageError as error:
+            yield KeyFinding(label, error.message, error.hint)
+
+
 def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
+    yield from _unread(host, label)
     names = {name.value for name in host.config.certificates[label].spec.names}
     for service in publisher.services:
         if service.host not in names and f"*.{service.host.partition('.')[2]}" not in names:

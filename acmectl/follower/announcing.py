@@ -67,7 +67,7 @@ def _of(certificates: Certificates, publishers: Mapping[str, Publisher], wish: W
             hint=f"list them: `certificates: {{{spec.configured_label}: {{tlsa: [mail.example.org:25]}}}}`",
         )
     stored = certificates.keys
-    at_hand, known = stored.at_hand(spec), stored.published.load(spec.label)
+    at_hand, known = stored.at_hand(spec), stored.published.known(spec.label)
     keys = keys_of(at_hand, certificates.current(spec.label))
     former = [  # also a record of others' doing, as long as a target may serve its key: whoever copies the lines must not lose it
         p.spki

@@ -46,7 +46,7 @@ def _check_accepted(certificates: Certificates, spec: CertificateSpec, at_hand: 
     pin = key_choice.waits(at_hand)
     if pin is None:
         return
-    waits_for = tlsa.wait_for(pin, certificates.keys.published.load(spec.label))
+    waits_for = tlsa.wait_for(pin, certificates.keys.published.known(spec.label))
     whose = f" ({at_hand.imposed.origin})" if at_hand.imposed else ""
     raise KeyMaterialError(
         f"the key of `{spec.title}`{whose} must not be used yet: {waits_for}",
@@ -60,7 +60,7 @@ def remark(certificates: Certificates, spec: CertificateSpec, spki: str) -> str 
     following = at_hand.following
     if at_hand.usable is None or following is None or at_hand.is_accepted(following):
         return None
-    waits_for = tlsa.wait_for(following, certificates.keys.published.load(spec.label))
+    waits_for = tlsa.wait_for(following, certificates.keys.published.known(spec.label))
     if spki == following:
         return (
             f"its new key is used before every client accepts it, because the one before was compromised: {waits_for}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError
+from acmectl.errors import AcmectlError, StorageError
 from acmectl.follower.announcing import keys_of
 from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import tlsa
@@ -170,9 +170,12 @@ class KeyPublishing:
         """Remove what serves nobody any more, where this host may; whether anything was removed."""
         if not group.publisher.may_update:
             return False
-        wanted = {record for kind in group.kinds for record in _wanted(kind, group.publisher)} | self._wanted_by_others(
-            group
-        )
+        try:
+            wanted = self._wanted_by_others(group)
+        except StorageError as error:  # nothing is removed while it is not known who else needs it
+            self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
+            return False
+        wanted |= {record for kind in group.kinds for record in _wanted(kind, group.publisher)}
         over = {
             record: kind
             for kind in group.kinds
@@ -186,7 +189,7 @@ class KeyPublishing:
         return len(refused) < len(over)
 
     def _wanted_by_others(self, group: _Group) -> set[TlsaRecord]:
-        """The records of other certificates of this host, which may have the same services and the same keys."""
+        """The records of other certificates of this host, which may have the same services and the same keys. Raises StorageError."""
         own = {kind.wish.spec.configured_label for kind in group.kinds}
         certificates, found = self._means.certificates, set[TlsaRecord]()
         for label in certificates.labels():

@@ -163,7 +163,7 @@ class Standing:
     def _key_change(self, spec: CertificateSpec) -> KeyChange | None:
         """Whether another key was asked for, and what it waits for where keys are published."""
         keys = self._means.certificates.keys
-        known = keys.published.load(spec.label)
+        known = keys.published.known(spec.label)
         if known.left is None and not spec.pinned:
             return None
         try:

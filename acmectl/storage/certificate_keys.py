@@ -107,7 +107,7 @@ class CertificateKeys:
 
     def at_hand(self, spec: CertificateSpec) -> KeysAtHand:
         """What there is to choose the next key from. Raises as `imposed` does."""
-        published, in_use = self.published.load(spec.label), self._in_use(spec.label)
+        published, in_use = self.published.known(spec.label), self._in_use(spec.label)
         return KeysAtHand(
             imposed=self.imposed(spec),
             in_use=in_use,

@@ -43,6 +43,17 @@ class PublishedKeysStore:
                 hint=f"move it away: `mv {path} {path}.damaged`; then keys are looked at anew, and waited for",
             ) from cause
 
+    def known(self, label: str) -> PublishedKeys:
+        """What is known; nothing also where the file cannot be read.
+
+        For whoever can do without: the key in use needs no record that was not there before, and any other one waits then. A run
+        that looks at the records, and `check`, tell of the file by `load`.
+        """
+        try:
+            return self.load(label)
+        except StorageError:
+            return PublishedKeys()
+
     def save(self, label: str, known: PublishedKeys) -> None:
         """Remember it (0600, whole or not there). Raises StorageError."""
         path = self._path(label)

@@ -264,6 +264,22 @@ def test_a_key_file_of_updates_that_is_gone_or_bad_stops_nothing_but_publishing(
     assert "c2Vjc" not in bad.err
 
 
+def test_what_is_known_of_published_keys_may_be_lost_without_holding_up_the_key_in_use(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    before = mail.records()
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text("{")
+    ran = mail.host.acmectl("cert", "renew", "mail", "--force")
+    assert (ran.status, mail.generation) == (1, 2)
+    assert "published-keys.json` is damaged" in ran.err
+    assert mail.records()["in use"] == before["in use"]
+    mail.host.good("status")
+    assert "published-keys.json` is damaged" in mail.host.acmectl("check").err
+    known.unlink()
+    mail.host.good("cert", "renew", "mail", "--force")
+
+
 def test_status_says_how_far_each_key_is(mail: Mail) -> None:
     mail.configure()
     mail.host.good("follower", "run")

@@ -48,3 +48,4 @@ def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path, content: str) ->
     with pytest.raises(StorageError, match="is damaged: it does not say which keys are published") as error:
         store.load("mail")
     assert f"mv {path}" in (error.value.hint or "")
+    assert store.known("mail") == PublishedKeys()
