@@ -75,6 +75,7 @@ class Deployer:
         directory: Path,
         targets: Sequence[Placed],
         *,
+        lineage: Callable[[], Path],
         names: Iterable[Identifier] = (),
         at_once: bool = False,
         again: Collection[str] = (),
@@ -82,7 +83,8 @@ class Deployer:
     ) -> None:
         """Queue what is behind; `directory` holds the certificate, `names` are those of the configuration in their order.
 
-        `at_once` waits for no pause, and the targets named in `again` are deployed although they are not behind; with `only` no others are.
+        `lineage` makes the folder that is called as the certificate, for commands. `at_once` waits for no pause, and the targets named in
+        `again` are deployed although they are not behind; with `only` no others are.
         """
         self._put_strays_back(installed.label, targets)
         last = known(self._memory, installed.label) if targets else {}
@@ -91,7 +93,7 @@ class Deployer:
         for placed in targets:
             if placed.name not in again and (only or placed.name not in missing):
                 continue
-            work = Work(installed, listed, directory, placed, last.get(placed.name), placed.name in again)
+            work = Work(installed, listed, directory, lineage, placed, last.get(placed.name), placed.name in again)
             if at_once or work.again or policy.may_try(work.last, **work.subject, now=self._clock()):
                 self._wanted.append(work)
             elif work.last is not None:

@@ -1,8 +1,9 @@
 """What commands are told of the certificate that they are run for: in our words, and in those of certbot's deploy hooks.
 
 certbot gives its hooks `RENEWED_LINEAGE`, a folder with `cert.pem`, `chain.pem`, `fullchain.pem` and `privkey.pem`, and
-`RENEWED_DOMAINS`, the names with spaces between them (eff-certbot.readthedocs.io, "Renewing certificates"); so do we. A
-command that is run once for several certificates is told their labels alone.
+`RENEWED_DOMAINS`, the names with spaces between them (eff-certbot.readthedocs.io, "Renewing certificates"); so do we. Hooks take the
+last part of that folder for the certificate's name, so it is called as the certificate. A command that is run once for several certificates is
+told their labels alone.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from acmectl.follower.targets import Work
 
 
 def of_one(work: Work) -> dict[str, str]:
-    """For a command that is run for one target."""
-    have, directory, names = work.installed, str(work.directory), " ".join(map(str, work.names))
+    """For a command that is run for one target. Raises StorageError where the folder that certbot's hooks want cannot be made."""
+    have, names = work.installed, " ".join(map(str, work.names))
     return {
         "ACMECTL_LABEL": have.label,
         "ACMECTL_LABELS": have.label,
         "ACMECTL_NAMES": names,
-        "ACMECTL_DIRECTORY": directory,
+        "ACMECTL_DIRECTORY": str(work.directory),
         "ACMECTL_GENERATION": str(have.generation),
         "ACMECTL_SERIAL": have.serial,
         "ACMECTL_NOT_AFTER": have.not_after.isoformat(timespec="seconds"),
         "ACMECTL_KEY_TYPE": have.key_type or "",
         "ACMECTL_TARGET": work.placed.name,
-        "RENEWED_LINEAGE": directory,
+        "RENEWED_LINEAGE": str(work.lineage()),
         "RENEWED_DOMAINS": names,
     }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.follower.deploying import Deployer
@@ -39,7 +41,16 @@ class HandingOut:
         deployer = Deployer(means.memory, means.previous_files, means.clock, means.pause)
         for wish, installed in have:
             directory = means.certificates.current_directory(wish.spec.label)
-            deployer.add(installed, directory, wish.targets, names=wish.names, at_once=at_once, again=again, only=only)
+            deployer.add(
+                installed,
+                directory,
+                wish.targets,
+                lineage=self._lineage(wish.spec.label),
+                names=wish.names,
+                at_once=at_once,
+                again=again,
+                only=only,
+            )
         done = [*deployer.run(), *self._commands(have, at_once=at_once, again=again, only=only)]
         for wish, _ in have:
             self._forget_former(wish)
@@ -70,7 +81,11 @@ class HandingOut:
         last = known(self._means.memory, installed.label)
         directory = self._means.certificates.current_directory(installed.label)
         names = ordered(wish.names, installed.names)
-        return [Work(installed, names, directory, placed, last.get(placed.name)) for placed in wish.onchange]
+        lineage = self._lineage(installed.label)
+        return [Work(installed, names, directory, lineage, placed, last.get(placed.name)) for placed in wish.onchange]
+
+    def _lineage(self, label: str) -> Callable[[], Path]:
+        return partial(self._means.certificates.lineages.made, label)
 
     def _forget_former(self, wish: Wish) -> None:
         """What is known of a target that is none any more is of use as long as its files are there, to name them."""

@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from acmectl import programs
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 OF_ALL = ""
 """The label of what is run once for all certificates: no certificate has it."""
+
+_Told = Callable[[], Mapping[str, str]]
+"""Makes what a command is told: where that cannot be done the command has failed, and nothing else."""
 
 
 def missing(
@@ -66,7 +70,7 @@ class OnChange:
         lacking = {placed.name for placed, _ in missing(self._memory, installed, targets, [w.placed for w in wanted])}
         stamp = _since(known(self._memory, installed.label), targets)
         return tuple(
-            self._run(work.placed, work.last, environment.of_one(work), _for(work, stamp), kept=stamp)
+            self._run(work.placed, work.last, partial(environment.of_one, work), _for(work, stamp), kept=stamp)
             for work in wanted
             if work.placed.name in lacking or work.placed.name in again
         )
@@ -95,10 +99,10 @@ class OnChange:
         wanted = _text(now)
         fingerprint = hashlib.sha256(wanted.encode("ascii")).hexdigest()
         deployment = Deployment(OF_ALL, placed.name, placed.target.digest, 0, fingerprint, wanted)
-        return self._run(placed, last, environment.of_labels(changed), deployment, kept=_text(before))
+        return self._run(placed, last, partial(environment.of_labels, changed), deployment, kept=_text(before))
 
     def _run(
-        self, placed: Placed, last: Deployment | None, told: Mapping[str, str], wanted: Deployment, *, kept: str
+        self, placed: Placed, last: Deployment | None, told: _Told, wanted: Deployment, *, kept: str
     ) -> DeployResult:
         """Run one command; `kept` is what it was run for until now, which a failure does not change."""
         subject = {"digest": wanted.digest, "fingerprint": wanted.fingerprint}
@@ -149,13 +153,13 @@ def _text(states: Mapping[str, str]) -> str:
     return json.dumps(states, sort_keys=True)
 
 
-def _run(placed: Placed, told: Mapping[str, str]) -> None:
+def _run(placed: Placed, told: _Told) -> None:
     command = placed.target.run
     assert command is not None  # noqa: S101  # it is all that such a target has
     log.info("running: %s", shlex.join(command))
     programs.run(
         command,
         timeout=placed.target.run_timeout,
-        environment={**told, "ACMECTL_TARGET": placed.name},
+        environment={**told(), "ACMECTL_TARGET": placed.name},
         error=DeployError,
     )

@@ -57,12 +57,14 @@ class Broken:
 class Work:
     """One target that is to get one certificate, which lies in `directory`; `names` are in the order in which people wrote them.
 
-    `again` says that a person wants all of it done, whatever is remembered.
+    `lineage` makes and returns the folder that is called as the certificate; it raises StorageError. `again` says that a person wants all of
+    it done, whatever is remembered.
     """
 
     installed: Installed
     names: tuple[Identifier, ...]
     directory: Path
+    lineage: Callable[[], Path]
     placed: Placed
     last: Deployment | None
     again: bool = False

@@ -17,6 +17,7 @@ from acmectl.model.certificates import Installed
 from acmectl.storage import folders, inspection
 from acmectl.storage.certificate_keys import CertificateKeys
 from acmectl.storage.inspection import CHAIN, CSR, CURRENT, FULLCHAIN, KEY, LEAF, PARTS, Damage
+from acmectl.storage.lineages import Lineages
 from acmectl.storage.memory import Memory
 
 _PUBLIC = 0o644  # of certificates; the folders around them are 0700
@@ -44,10 +45,11 @@ class Certificates:
     """The certificates of this host. Whatever changes them needs the lock of the state directory."""
 
     def __init__(self, directory: Path, memory: Memory) -> None:
-        """`directory` is made by the first draft; `memory` keeps what parsing said."""
+        """`directory` is made by the first draft, `live` beside it by the first link; `memory` keeps what parsing said."""
         self._directory = directory
         self._memory = memory
         self.keys = CertificateKeys(directory, memory)
+        self.lineages = Lineages(directory.with_name("live"), directory)
 
     def place_key(self, label: str, pem: bytes) -> None:
         """From its next issue on, the certificate has this key. Raises StorageError, KeyMaterialError."""
@@ -185,6 +187,7 @@ class Certificates:
     def remove(self, label: str) -> None:
         """Remove all of a certificate, with its keys; nothing there is no error. Raises StorageError."""
         folder = self._folder(label)
+        self.lineages.remove(label)
         with folders.translated(f"read `{folder}`"):
             there = folders.exists(folder)
         if there:

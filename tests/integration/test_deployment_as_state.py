@@ -141,6 +141,27 @@ def test_a_deploy_hook_of_certbot_works_unchanged(office: Desk, tmp_path: Path) 
         office.issue()
 
 
+def test_a_hook_that_takes_the_last_part_of_the_lineage_for_the_name_finds_each_certificate(tmp_path: Path) -> None:
+    office = desk(tmp_path, kinds=[ECDSA, RSA])
+    office.issue()
+    hook = tmp_path / "copy.sh"
+    hook.write_text(f"""#!/bin/sh
+set -e
+name=$(basename "$RENEWED_LINEAGE")
+cat "$RENEWED_LINEAGE/privkey.pem" "$RENEWED_LINEAGE/fullchain.pem" >{tmp_path}/$name.combined
+""")
+    hook.chmod(0o755)
+    office.deploy({"type": "command", "run": [str(hook)]})
+    for _ in ("first", "second"):
+        office.run("run")
+        for label in (LABEL, f"{LABEL}+rsa-2048"):
+            current = office.host.current(label)
+            expected = (current / "privkey.pem").read_bytes() + (current / "fullchain.pem").read_bytes()
+            assert (tmp_path / f"{label}.combined").read_bytes() == expected
+            assert str((office.host.state / "live" / label).readlink()) == f"../certificates/{label}/current"
+        office.issue()
+
+
 def test_a_service_is_told_once_for_two_kinds_of_keys_and_two_certificates(tmp_path: Path) -> None:
     office = desk(tmp_path, kinds=[ECDSA, RSA])
     office.issue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from acmectl.follower.deploying import Deployer, DeployResult, Placed, behind
 from acmectl.model.certificates import Installed
 from acmectl.model.memory import Deployment
 from acmectl.model.names import Identifier
+from acmectl.storage.lineages import Lineages
 from acmectl.storage.memory import Memory
 from acmectl.storage.previous_files import PreviousFiles
 
@@ -27,6 +29,7 @@ class Place:
         self.root = root
         self.memory = Memory(root / "state.db")
         self.previous = PreviousFiles(root / "deployed")
+        self.lineages = Lineages(root / "live", root / "certificates")
         self.now = NOW
 
     def generation(self, serial: int) -> Path:
@@ -70,7 +73,9 @@ class Place:
     ) -> None:
         names = [Identifier.parse("b.example"), Identifier.parse("a.example")]
         have = certificate(serial, label)
-        deployer.add(have, self.generation(serial), targets, names=names, at_once=at_once, again=again)
+        made = self.generation(serial)
+        live = partial(self.lineages.made, label)
+        deployer.add(have, made, targets, lineage=live, names=names, at_once=at_once, again=again)
 
     def behind(self, *targets: Placed, serial: int = 1) -> list[str]:
         return [placed.name for placed, _ in behind(self.memory, certificate(serial), targets)]

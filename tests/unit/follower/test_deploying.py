@@ -87,8 +87,21 @@ def test_a_command_for_one_target_is_told_everything_of_its_certificate(place: P
     words = " ".join(f"${name}" for name in ("ACMECTL_LABEL", "ACMECTL_SERIAL", "ACMECTL_NOT_AFTER", "ACMECTL_TARGET"))
     check = place.shell(f'echo "{words}; $RENEWED_DOMAINS; $RENEWED_LINEAGE; $ACMECTL_DIRECTORY" >>log')
     place.deploy(place.target("tls", check=check), serial=26)
-    lineage = place.root / "generation-26"
-    assert place.lines("log") == [f"mail 1a 2027-02-20T12:00:00+00:00 tls; b.example a.example; {lineage}; {lineage}"]
+    folders = f"{place.root}/live/mail; {place.root}/generation-26"
+    assert place.lines("log") == [f"mail 1a 2027-02-20T12:00:00+00:00 tls; b.example a.example; {folders}"]
+
+
+def test_a_folder_for_hooks_that_cannot_be_made_is_the_failure_of_that_target_alone(place: Place) -> None:
+    (place.root / "live" / "mail").mkdir(parents=True)
+    check = place.shell("true")
+    deployer = place.deployer()
+    place.add(deployer, place.target("one", check=check))
+    place.add(deployer, place.target("two", check=place.shell(":")), label="web")
+    failed, deployed = deployer.run()
+    assert failed.error == f"cannot write `{place.root}/live/mail`: is a directory"
+    assert failed.step is DeployStep.CHECK
+    assert deployed.error is None
+    assert (place.root / "live" / "web").is_symlink()
 
 
 def test_a_command_that_is_check_and_reload_runs_once_and_takes_back_what_it_refuses(place: Place) -> None:

@@ -175,6 +175,26 @@ def check_copies(directory: Path) -> None:
     assert (copies / "fullchain.pem").read_bytes() in CHAINS
 
 
+def point_elsewhere(directory: Path) -> None:
+    """A certificate whose link somebody spoilt."""
+    issue(directory, 0)
+    live = directory / "live"
+    live.mkdir()
+    (live / "mail").symlink_to("elsewhere")
+
+
+def make_lineage(directory: Path) -> None:
+    state = StateDirectory(directory)
+    with state.locked():
+        assert (state.certificates.lineages.made("mail") / "fullchain.pem").read_bytes() == CHAINS[0]
+    state.close()
+
+
+def check_lineage(directory: Path) -> None:
+    """There is a link at any moment, the old or the right one."""
+    assert str((directory / "live" / "mail").readlink()) in {"elsewhere", "../certificates/mail/current"}
+
+
 STORIES: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], Callable[[Path], None]]] = {
     "certificate": (issue_twice, lambda d: issue(d, 2), check_certificates),
     "first-account": (
@@ -185,6 +205,7 @@ STORIES: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], Callabl
     "replaced-account": (lambda d: save(d, ACCOUNT), lambda d: save(d, ROLLED), check_replaced_account),
     "rolled-over-account": (lambda d: save(d, ACCOUNT), roll_over, check_account_with_two_keys),
     "archived-account": (lambda d: save(d, ACCOUNT), archive, check_archived_account),
+    "lineage": (point_elsewhere, make_lineage, check_lineage),
     "copies": (deploy_first, lambda d: deploy(d, 2), check_copies),
 }
 

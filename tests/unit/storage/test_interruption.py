@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[3]
         ("replaced-account", 14),
         ("rolled-over-account", 28),
         ("archived-account", 4),
+        ("lineage", 4),
         ("copies", 6),
     ],
 )
