@@ -87,3 +87,35 @@ def test_who_has_no_right_to_update_says_so(tmp_path: Path) -> None:
         assert error.message == "this host has no right to change TLSA records"
         (error,) = publisher(bind, port=free_port()).add([TlsaRecord(OWNER, OURS)]).values()
         assert "no name server listens at" in error.message
+
+
+def test_nothing_is_added_where_a_wildcard_answers_which_it_would_hide(tmp_path: Path) -> None:
+    there = [f"*._tcp.mail 3600 IN TLSA {text}" for text in (OURS, OF_A_CA)]
+    with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
+        ours, new = publisher(bind), TlsaRecord(OWNER, OTHERS)
+        (error,) = ours.add([new]).values()
+        assert error.message.startswith(f"a wildcard answers for `{OWNER}`")
+        assert ours.look([OWNER])[0][OWNER].everywhere == {OURS, OF_A_CA}
+
+
+def test_a_name_with_records_of_its_own_is_added_to_whatever_a_wildcard_beside_it_says(tmp_path: Path) -> None:
+    there = [f"*._tcp.mail 3600 IN TLSA {OF_A_CA}", f"_25._tcp.mail 3600 IN TLSA {OURS}"]
+    with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
+        assert publisher(bind).add([TlsaRecord(OWNER, OTHERS)]) == {}
+
+
+def test_records_whose_names_lead_to_one_place_are_one(tmp_path: Path) -> None:
+    there = [
+        "_25._tcp.mail IN CNAME _dane.mail",
+        "_465._tcp.mail IN CNAME _DANE.mail",
+        "_98._tcp.mail IN CNAME _99._tcp.mail",
+    ]
+    there += ["_99._tcp.mail IN CNAME _98._tcp.mail"]  # a loop
+    with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
+        ours = publisher(bind)
+        one, other, alone = (TlsaRecord(f"_{port}._tcp.mail.tlsa.test", OURS) for port in (25, 465, 443))
+        assert ours.same_places([one], [other]) == {one}
+        assert ours.same_places([one], [one]) == {one}
+        assert ours.same_places([one, alone], [TlsaRecord(other.owner, OTHERS)]) == frozenset()
+        assert ours.same_places([alone], [other]) == frozenset()
+        assert ours.same_places([one], [TlsaRecord("_99._tcp.mail.tlsa.test", OURS)]) == {one}

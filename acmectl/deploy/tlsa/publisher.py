@@ -71,10 +71,31 @@ class Publisher:
         return {owner: _together(answered) for owner, answered in seen.items()}, failed
 
     def add(self, records: Iterable[TlsaRecord]) -> Mapping[TlsaRecord, AcmectlError]:
-        """Add each record beside what is there; the reason for each that was not added. What is there already is no failure."""
+        """Add each record beside what is there; the reason for each that was not added. What is there already is no failure.
+
+        Nothing is added where a wildcard answers, which would be hidden.
+        """
         from acmectl.dns import update
 
-        return self._update(records, lambda listed, primary: update.add(listed, primary=primary, ttl=self.ttl))
+        listed = tuple(dict.fromkeys(records))
+        hidden = self._hidden({record.owner for record in listed}) if self.may_update else {}
+        refused = {record: hidden[record.owner] for record in listed if record.owner in hidden}
+        free = [record for record in listed if record not in refused]
+        return refused | dict(self._update(free, lambda some, primary: update.add(some, primary=primary, ttl=self.ttl)))
+
+    def same_places(self, records: Iterable[TlsaRecord], wanted: Iterable[TlsaRecord]) -> frozenset[TlsaRecord]:
+        """Those of the records that are one with a wanted record of another owner name, because CNAMEs lead both to one place.
+
+        So is one of which that cannot be known.
+        """
+        alike = {record: [w for w in wanted if w.association == record.association] for record in records}
+        located, _ = self._locate({r.owner for record, others in alike.items() if others for r in (record, *others)})
+
+        def are_one(one: TlsaRecord, other: TlsaRecord) -> bool:
+            ends = [located.get(owner) for owner in (one.owner, other.owner)]
+            return one == other or None in ends or _end(ends[0]) == _end(ends[1])
+
+        return frozenset(record for record, others in alike.items() if any(are_one(record, w) for w in others))
 
     def remove(self, records: Iterable[TlsaRecord]) -> Mapping[TlsaRecord, AcmectlError]:
         """Remove exactly these records; the reason for each that is left. What is gone already is no failure."""
@@ -130,6 +151,18 @@ class Publisher:
             else:
                 seen[owner] = one
         return seen, errors
+
+    def _hidden(self, owners: Collection[str]) -> Mapping[str, AcmectlError]:
+        """Why nothing may be added at some of the owner names; what cannot be located is told by the update."""
+        from acmectl.dns import wildcards
+
+        located, _ = self._locate(owners)
+        servers, unknown = self._servers_of({_key(location) for location in located.values()})
+        known = {owner: found for owner, found in located.items() if _key(found) not in unknown}
+        places = {found.owner: servers[_key(found)] for found in known.values()}
+        reasons = wildcards.hidden(places, authoritative=self._options.servers is None)
+        errors: dict[str, AcmectlError] = {o: unknown[_key(found)] for o, found in located.items() if o not in known}
+        return errors | {o: reasons[found.owner] for o, found in known.items() if found.owner in reasons}
 
     def _update(self, records: Iterable[TlsaRecord], send: _Send) -> Mapping[TlsaRecord, AcmectlError]:
         listed = tuple(dict.fromkeys(records))
@@ -227,6 +260,11 @@ def _together(answered: Mapping[Nameserver, Answered]) -> RecordSet:
 def _key(location: Location) -> str:
     """What tells the zone of a location from others: in lower case, as CNAMEs may spell one zone in several ways."""
     return location.zone.canonicalize().to_text()
+
+
+def _end(location: Location | None) -> str | None:
+    """Where records lie, in lower case."""
+    return location.owner.canonicalize().to_text() if location else None
 
 
 def _record(record: TlsaRecord, location: Location) -> Record:
