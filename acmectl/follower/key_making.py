@@ -66,7 +66,8 @@ def remark(certificates: Certificates, spec: CertificateSpec, spki: str) -> str 
             f"its new key is used before every client accepts it, because the one before was compromised: {waits_for}"
         )
     if (
-        spec.reuse_key
+        at_hand.imposed is None
+        and spec.reuse_key
         and not key_choice.is_left(at_hand)
         and at_hand.in_use
         and at_hand.in_use.key_type is spec.key_type

@@ -2,7 +2,7 @@
 
 A key that was revoked as compromised is never taken again, wherever it comes from. Where keys are published (TLSA), another one
 than that in use is taken only once every client accepts it; until then the one in use is kept, even where its type or its turn is
-over. Only a compromised one is not kept: its successor is taken at once, because whoever has it could pose as this host.
+over, or a person replaced it. Only a compromised one is not kept: its successor is taken at once, because whoever has it could pose as this host.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class KeyChange:
 def choose(spec: CertificateSpec, at_hand: KeysAtHand) -> Source:
     """Where the key of the next generation comes from."""
     if at_hand.imposed is not None:
-        return Source.IMPOSED
+        return Source.IN_USE if _is_imposed_later(at_hand) else Source.IMPOSED
     if spec.reuse_key and _serves(at_hand.in_use, spec, at_hand) and not is_left(at_hand):
         return Source.IN_USE
     if is_kept(spec, at_hand):
@@ -107,12 +107,25 @@ def is_kept(spec: CertificateSpec, at_hand: KeysAtHand) -> bool:
 
 
 def waits(at_hand: KeysAtHand) -> str | None:
-    """The pin of a key that must not be used yet: it is imposed, or the first, and not every client accepts it. None if there is none.
+    """The pin of a key that must not be used yet, and has none before it that can be kept: not every client accepts it. None if there is none.
 
     A successor of a compromised key does not wait.
     """
+    if _is_imposed_later(at_hand):
+        return None
     key = at_hand.imposed or (at_hand.prepared if at_hand.serving is None else None)
     return None if key is None or may_serve(at_hand, key.spki) else key.spki
+
+
+def _is_imposed_later(at_hand: KeysAtHand) -> bool:
+    """Whether a person's new key waits, and the one before is here to renew with: otherwise the certificate would run out first.
+
+    A CSR is signed with a key that may not be here, and says more than which key it is for.
+    """
+    imposed, in_use = at_hand.imposed, at_hand.in_use
+    if imposed is None or imposed.names is not None or in_use is None or in_use.spki in at_hand.distrusted:
+        return False
+    return not may_serve(at_hand, imposed.spki)
 
 
 def is_prepared(spec: CertificateSpec, at_hand: KeysAtHand) -> bool:

@@ -22,6 +22,7 @@ OLD, NEXT, RSA = (
     KeyAtHand("rsa", KeyType.RSA_2048),
 )
 ADMINS = ImposedKey("`/etc/key.pem`", "admin's")
+OF_CSR = replace(ADMINS, names=NEW.names)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,11 @@ NONE, ALL = frozenset[str](), frozenset({"old", "next", "admin's"})
         (PINNED, KeysAtHand(in_use=RSA, prepared=NEXT, usable=ALL), Source.PREPARED),
         (PINNED, KeysAtHand(in_use=OLD, prepared=NEXT, usable=NONE, distrusted=frozenset({"old"})), Source.PREPARED),
         (PINNED, KeysAtHand(prepared=NEXT, usable=ALL), Source.PREPARED),
-        (PINNED, KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE), Source.IMPOSED),
+        (PINNED, KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE), Source.IN_USE),
+        (PINNED, KeysAtHand(imposed=ADMINS, in_use=OLD, usable=ALL), Source.IMPOSED),
+        (PINNED, KeysAtHand(imposed=ADMINS, usable=NONE), Source.IMPOSED),
+        (PINNED, KeysAtHand(imposed=OF_CSR, in_use=OLD, usable=NONE), Source.IMPOSED),
+        (PINNED, KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE, distrusted=frozenset({"old"})), Source.IMPOSED),
         (REUSING, KeysAtHand(in_use=OLD, left="old"), Source.NEW),
         (BOTH, KeysAtHand(in_use=OLD, prepared=NEXT, left="old"), Source.PREPARED),
     ],
@@ -139,7 +144,8 @@ def test_a_published_key_is_kept_until_every_client_accepts_the_next_one(
 @pytest.mark.parametrize(
     ("at_hand", "pin"),
     [
-        (KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE), "admin's"),
+        (KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE), None),
+        (KeysAtHand(imposed=OF_CSR, in_use=OLD, usable=NONE), "admin's"),
         (KeysAtHand(imposed=ADMINS, in_use=OLD, usable=ALL), None),
         (KeysAtHand(imposed=ADMINS, in_use=OLD), None),
         (KeysAtHand(imposed=ADMINS, in_use=OLD, usable=NONE, distrusted=frozenset({"old"})), None),
