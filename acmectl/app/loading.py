@@ -52,7 +52,8 @@ def read(path: Path) -> tuple[Config, Parts]:
         for label, listed in sections.deploy.items()
     }
     tlsa = {label: one for label, part in sections.tlsa.items() if (one := _checked(part, TlsaOptions, problems))}
-    records = [one for part in sections.records if (one := _checked(part, RecordsOptions, problems))]
+    records = [(part, one) for part in sections.records if (one := _checked(part, RecordsOptions, problems))]
+    problems += _same_file(records)
     problems += _clashes(sections.solvers, checked_solvers)
     capable = _capabilities(sections.solvers, checked_solvers, problems)
     if loaded.config is not None:
@@ -68,7 +69,7 @@ def read(path: Path) -> tuple[Config, Parts]:
         problems += _in_each_others_way(places, loaded.config.state_directory)
         problems += _unfit(loaded.config, sections.deploy, checked_targets)
     config = loaded.with_problems(tuple(problems)).require()
-    return config, Parts(checked_solvers, checked_targets, tlsa, tuple(records))
+    return config, Parts(checked_solvers, checked_targets, tlsa, tuple(one for _, one in records))
 
 
 def _checked(section: Section, model: type[OptionsT], problems: list[ConfigurationProblem]) -> OptionsT | None:
@@ -101,6 +102,17 @@ def _check(
     except SolverError as error:
         problems.append(section.problem(error.message, key="type", hint=error.hint))
     return None
+
+
+def _same_file(records: Iterable[tuple[Section, RecordsOptions]]) -> Iterable[ConfigurationProblem]:
+    """What is known of records is known by their file: two entries would take each other's away."""
+    first: dict[str, str] = {}
+    for section, options in records:
+        place = os.path.realpath(options.file)
+        if place in first:
+            hint = "list all services of the file in one entry, or give each zone a file of its own"
+            yield section.problem(f"`{options.file}` is the file of `{first[place]}` too", key="file", hint=hint)
+        first.setdefault(place, section.path)
 
 
 def _capabilities(

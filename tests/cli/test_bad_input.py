@@ -229,3 +229,23 @@ xmpp: issued (`TMP/follower/state/certificates/xmpp/1/privkey.pem` is missing), 
     )
     assert (issued.state / "certificates" / "xmpp" / "current" / "privkey.pem").exists()
     assert issued.acmectl("status").status == 0
+
+
+def test_a_file_of_records_that_two_entries_name_is_refused_at_its_line(ca: Sandbox, new_master: Host) -> None:
+    host = new_master
+    key = host.directory / "tsig.key"
+    key.write_text('key "k" { algorithm hmac-sha256; secret "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"; };\n')
+    key.chmod(0o600)
+    (host.directory / "same.tlsa").symlink_to("mail.tlsa")
+    update = "update: {server: 127.0.0.1, tsig_key_file: tsig.key}"
+    host.configure(
+        master_of(ca)
+        + "  records:\n"
+        + f"    - {{file: mail.tlsa, records: [mail.acme.test:25], {update}}}\n"
+        + f"    - {{file: same.tlsa, records: [mail.acme.test:465], {update}}}\n"
+    )
+    line = host.config.read_text().count("\n")
+    ran = host.acmectl("check")
+    assert ran.status == 2
+    assert f"config.yaml:{line}: `master.records[1].file`: " in ran.err
+    assert "same.tlsa` is the file of `master.records[0]` too" in ran.err
