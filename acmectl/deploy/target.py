@@ -87,30 +87,46 @@ class Target:
         return tuple(files.standing_at(path, error=DeployError) for path in self.copies)
 
     def restore(self, standing: Sequence[files.Standing]) -> None:
-        """Put back just that, each by one rename, and remove what was not there. Raises DeployError, as `install`."""
+        """Put back just that, each by one rename, and remove what was not there. Raises DeployError, as `install`.
+
+        A place that is so already is left alone: it may be one that cannot be renamed over, such as a mounted file.
+        """
         for one in standing:
             if one.path.parent.is_dir():
                 files.remove_leftovers(one.path, error=DeployError)
-        files.put_back(standing, error=DeployError)
+        changed = [one for one in standing if files.standing_at(one.path, error=DeployError) != one]
+        files.put_back(changed, error=DeployError)
 
     def install(self, generation: Path) -> None:
-        """Put the files of a generation's folder in place, making directories (0755) where there are none.
+        """Put the files of a generation's folder in place: all are made first, then all are written.
 
-        Installing the same twice is no failure. The key of a generation that is for a person's CSR is not here to be copied: a file for the
-        key alone is left as it is. Raises DeployError: unknown owner or group, a directory that cannot be written, a full
-        disk. Every old file is then still in place.
+        Installing the same twice is no failure. Raises DeployError, as `made` and `put`.
+        """
+        self.put(self.made(generation))
+
+    def made(self, generation: Path) -> tuple[files.NewFile, ...]:
+        """The files as they shall be; makes their directories (0755) where there are none, and writes nothing else.
+
+        The key of a generation that is for a person's CSR is not here to be copied: a file for the key alone is left as it is. Raises
+        DeployError: unknown owner or group, a directory that cannot be made.
         """
         if not self.wanted:
-            return
+            return ()
         chosen = _possible(self.wanted, generation)
         owners = [_owner(copy) for copy in chosen]
         made = [made_from(generation, copy.content, self.passphrase_file) for copy in chosen]
         for directory in {copy.path.parent: None for copy in chosen}:
             files.make_directory(directory, mode=0o755, error=DeployError)
-        new = [
+        return tuple(
             files.NewFile(copy.path, content, copy.mode, uid, _group_in(copy.path.parent, gid))
             for copy, content, (uid, gid) in zip(chosen, made, owners, strict=True)
-        ]
+        )
+
+    def put(self, new: Sequence[files.NewFile]) -> None:
+        """Put what `made` returned in place. Raises DeployError: a directory that cannot be written, a full disk.
+
+        Every old file is then still in place.
+        """
         for copy in new:
             files.remove_leftovers(copy.path, error=DeployError)
         files.write_together(new, error=DeployError)

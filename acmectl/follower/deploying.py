@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.errors import StorageError
 from acmectl.follower import reloading, seeing
 from acmectl.follower.installing import Installer
 from acmectl.follower.targets import (
@@ -23,7 +22,6 @@ from acmectl.follower.targets import (
     DeployResult,
     Placed,
     Work,
-    attempt,
     behind,
     known,
     ordered,
@@ -67,7 +65,6 @@ class Deployer:
         self._pause = pause
         self._wanted: list[Work] = []
         self._left: list[_Left] = []
-        self._strays: list[DeployResult] = []
 
     def add(
         self,
@@ -86,7 +83,6 @@ class Deployer:
         `lineage` makes the folder that is called as the certificate, for commands. `at_once` waits for no pause, and the targets named in
         `again` are deployed although they are not behind; with `only` no others are.
         """
-        self._put_strays_back(installed.label, targets)
         last = known(self._memory, installed.label) if targets else {}
         missing = {placed.name for placed, _ in behind(self._memory, installed, targets)} if targets else set()
         listed = ordered(names, installed.names)
@@ -102,29 +98,13 @@ class Deployer:
     def run(self) -> tuple[DeployResult, ...]:
         """Deploy all that was added; what failed is among the results, and what is left alone."""
         self._take_companions()
-        works, left, strays = self._wanted, self._left, self._strays
-        self._wanted, self._left, self._strays = [], [], []
+        works, left = self._wanted, self._left
+        self._wanted, self._left = [], []
         saved = self._deploy(works)
         if saved:
             self._memory.save_deployments(saved)
         told = [result_of(deployment) for deployment in saved]
-        return (*strays, *(result_of(one.last, attempted=False) for one in left), *told)
-
-    def _put_strays_back(self, label: str, targets: Sequence[Placed]) -> None:
-        """A run was killed, and then the target was taken out of the configuration, or changed: no later one puts it right."""
-        present = {(placed.name, placed.target.digest) for placed in targets}
-        try:
-            remembered = self._previous.all(label)
-        except StorageError as damaged:
-            why = Broken(DeployStep.INSTALL, damaged.message, damaged.hint)
-            self._strays.append(_unsettled(label, "its targets", why))
-            return
-        for stray in remembered:
-            if (stray.target, stray.digest) in present:
-                continue
-            broken = attempt(DeployStep.INSTALL, lambda s=stray: self._installer.settle(s))  # type: ignore[misc]
-            if broken is not None:
-                self._strays.append(_unsettled(label, stray.target, broken))
+        return (*(result_of(one.last, attempted=False) for one in left), *told)
 
     def _take_companions(self) -> None:
         """What shares a command with what is tried now is tried with it: a check may accept them only together."""
@@ -206,8 +186,3 @@ def _moments(work: Work, broken: Broken | None, now: datetime) -> dict[str, obje
     if target.verify is not None and step is None:
         moments["verified_at"] = now
     return moments
-
-
-def _unsettled(label: str, target: str, broken: Broken) -> DeployResult:
-    error = f"the files of a run that was killed could not be put back: {broken.message}"
-    return DeployResult(label, target, error, None, broken.step, broken.hint)

@@ -86,11 +86,11 @@ class Follower:
         )
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
-        self._attempts = Attempts(self._means, self._standing, self._advice)
+        self._publishing = KeyPublishing(self._means, self._standing)
+        self._attempts = Attempts(self._means, self._standing, self._advice, self._publishing)
         self._kinds = SharedWaiting(memory)
         self._handing_out = HandingOut(self._means)
         self._account_profile = account_profile
-        self._publishing = KeyPublishing(self._means, self._standing)
 
     def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
         """How one certificate stands, and whether a run would issue it now; asks nobody."""
@@ -103,9 +103,13 @@ class Follower:
         return examine(self._means, self.status(wish))
 
     def roll_back(self, wish: Wish, *, to: int | None = None, expired: bool = False) -> RolledBack:
-        """Put generation `to` into use, or the one before that in use; `deploy` is next. Raises UsageError, StorageError."""
+        """Put generation `to` into use, or the one before that in use; `deploy` is next. Raises UsageError, StorageError.
+
+        Where keys are published, the name servers are asked first.
+        """
         from acmectl.follower.rolling_back import roll_back
 
+        self._publishing.look([wish])
         return roll_back(self._means, wish.spec, to=to, expired=expired)
 
     def revocable(self, wish: Wish, generation: int | None = None) -> Target:
@@ -145,8 +149,9 @@ class Follower:
 
         To the targets named in `again` it is deployed in any case, and with `only` to no others.
         """
+        unsettled = self._handing_out.settle()
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
-        return self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only)
+        return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only))
 
     def onchange(self) -> tuple[Deployment, ...]:
         """What is remembered of the commands that are run once for all certificates."""
@@ -192,6 +197,7 @@ class Follower:
         sessions = self._means.sessions
         try:
             self._means.clock.review()
+            unsettled = self._handing_out.settle()
             self._publishing.refresh(wishes)
             if not forced:
                 self._advice.refresh(wishes)
@@ -201,13 +207,13 @@ class Follower:
             if wait is not None:
                 self._await(others, results, wait, forced=forced)
             in_use = {label: r.installed for label, r in results.items()}
-            deployed = self._handing_out.deploy(wishes, in_use, at_once=at_once)
+            deployed = (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=at_once))
             changed = {d.label for d in deployed} | {k for k, r in results.items() if isinstance(r.outcome, Issued)}
             self._publishing.refresh([w for w in wishes if w.spec.label in changed], again=True)
             told = (
                 replace(r, deployments=tuple(d for d in deployed if d.label == label)) for label, r in results.items()
             )
-            once = tuple(d for d in deployed if d.label == OF_ALL)
+            once = tuple(d for d in deployed if d.label == OF_ALL or d.label not in results)
             return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset(), once, self._publishing.news)
         finally:
             sessions.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.follower.deploying import Deployer
 from acmectl.follower.onchange import OF_ALL, OnChange
+from acmectl.follower.settling import settle_all
 from acmectl.follower.targets import DeployResult, Work, known, ordered
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ class HandingOut:
     def __init__(self, means: Means) -> None:
         """Whatever a follower has."""
         self._means = means
+
+    def settle(self) -> tuple[DeployResult, ...]:
+        """Undo what killed runs left half done, in the places of whatever target; what could not be undone."""
+        failed = settle_all(self._means.previous_files, self._means.memory)
+        for result in failed:
+            self._log(result)
+        return failed
 
     def deploy(
         self,

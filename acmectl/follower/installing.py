@@ -1,7 +1,7 @@
 """New files are put in place, the service's own check looks at them, and the old ones go back if it refuses them.
 
-Before the first rename the old files are remembered in the state directory, so that a run which is killed anywhere in between
-takes nothing from the next one. Targets with the same check are put in place together and checked once: a service
+Before the first rename the old files are remembered in the state directory, so that the run after one which is killed anywhere in
+between can put them back (`settling`). Targets with the same check are put in place together and checked once: a service
 that is configured with two files from the start accepts none of them alone. Where the check refuses them together, each is tried by
 itself, so that one that is wrong does not hold back the others.
 """
@@ -19,8 +19,9 @@ from acmectl import programs
 from acmectl.errors import AcmectlError, DeployError
 from acmectl.follower import environment
 from acmectl.follower.targets import Broken, Failures, Work, attempt
+from acmectl.model.certificates import KIND
 from acmectl.model.memory import DeployStep
-from acmectl.storage.previous_files import Remembered
+from acmectl.storage.previous_files import Remembered, digest_of
 
 if TYPE_CHECKING:
     from acmectl.storage.previous_files import PreviousFiles
@@ -36,6 +37,7 @@ class Installer:
     def __init__(self, previous: PreviousFiles) -> None:
         """`previous` keeps what stood there before."""
         self._previous = previous
+        self._begun: set[Work] = set()
 
     def install(self, works: Iterable[Work]) -> Failures:
         """Install and check all of it; returns what failed, whose old files are in place again."""
@@ -43,13 +45,6 @@ class Installer:
         for group in _by_check(works):
             failed |= self._together(group)
         return failed
-
-    def settle(self, remembered: Remembered) -> None:
-        """Put back what a killed run remembered of a target that is no target any more, and forget it. Raises DeployError, StorageError."""
-        from acmectl.deploy.target import Target
-
-        Target(digest=remembered.digest).restore(remembered.standing)
-        self._previous.forget(remembered.label, remembered.target)
 
     def _together(self, group: Sequence[Work]) -> Failures:
         failed: Failures = {}
@@ -69,9 +64,19 @@ class Installer:
 
     def _put(self, work: Work) -> None:
         label, name, target = work.installed.label, work.placed.name, work.target
-        if target.copies and self._previous.of(label, name) is None:
-            self._previous.remember(Remembered(label, name, target.digest, target.standing()))
-        target.install(work.directory)
+        if not target.copies:
+            return
+        if self._previous.of(label, name) is not None:
+            raise DeployError(
+                "the files that were there before a run was killed are not back yet",
+                hint=f"`acmectl follower run {work.installed.label.partition(KIND)[0]}` says why",
+            )
+        new = target.made(work.directory)
+        begun = {str(file.path): digest_of(file.content) for file in new}
+        listed = tuple(begun.get(str(path)) for path in target.copies)
+        self._previous.remember(Remembered(label, name, target.digest, target.standing(), listed))
+        self._begun.add(work)
+        target.put(new)
 
     def _settled(self, works: Iterable[Work]) -> Failures:
         """The new files are there to stay."""
@@ -83,11 +88,12 @@ class Installer:
 
     def _undone(self, work: Work, broken: Broken) -> Broken:
         """The same failure, with the old files in place again, or the reason why they are not."""
+        if work not in self._begun:
+            return broken
         try:
             remembered = self._previous.of(work.installed.label, work.placed.name)
             if remembered is not None:
-                if work.target.standing() != remembered.standing:
-                    work.target.restore(remembered.standing)
+                work.target.restore(remembered.standing)
                 self._forget(work)
         except AcmectlError as error:
             message = f"{broken.message}; and the files from before could not be put back: {error.message}"
@@ -95,8 +101,9 @@ class Installer:
         return broken
 
     def _forget(self, work: Work) -> None:
-        if work.target.copies:
+        if work in self._begun:
             self._previous.forget(work.installed.label, work.placed.name)
+            self._begun.discard(work)
 
 
 def _by_check(works: Iterable[Work]) -> list[list[Work]]:

@@ -1,13 +1,13 @@
 """The files that stood at a target's places before a run put new ones there: what goes back when the service refuses the new ones.
 
 `deployed/LABEL/TARGET/` is written, whole, before the first rename in the target's places, and removed once the service's own check has passed. What lies
-there was left by a run that was killed in between, and is the truth to go back to: later runs keep it, and do not take a
-half-finished installation for it. It holds old private keys, so all of it is for its owner alone (0700, 0600).
+there was left by a run that was killed in between: the next one puts it back before it does anything else. It holds old private keys, so all of it is for its owner alone (0700, 0600).
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -24,12 +24,22 @@ _LIST = "standing.json"
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """What stood at the places of a target, in order; `digest` is that of the options that it had then."""
+    """What stood at the places of a target, in order; `digest` is that of the options that it had then.
+
+    `begun` has, in the same order, `digest_of` what the run was about to put there, None where nothing: by this a place is known that still
+    holds the work of the killed run.
+    """
 
     label: str
     target: str
     digest: str
     standing: tuple[Standing, ...]
+    begun: tuple[str | None, ...]
+
+
+def digest_of(content: bytes) -> str:
+    """How `Remembered.begun` tells contents apart."""
+    return hashlib.sha256(content).hexdigest()
 
 
 class PreviousFiles:
@@ -50,6 +60,7 @@ class PreviousFiles:
             "target": found.target,
             "digest": found.digest,
             "standing": [_fields(one) for one in found.standing],
+            "begun": found.begun,
         }
         contents[_LIST] = (json.dumps(listed, indent=2) + "\n").encode("ascii")
         folders.put(folders.build(folder, contents), folder)
@@ -63,6 +74,21 @@ class PreviousFiles:
         folder = self._directory / folders.check_name(label, what="a certificate")
         names = (name for name in folders.entries(folder) if not files.is_leftover(name))
         return tuple(found for name in names if (found := _read(label, folder / name)) is not None)
+
+    def labels(self) -> tuple[str, ...]:
+        """The certificates of which something is remembered. What killed runs left half made is swept away. Raises StorageError."""
+        with folders.translated(f"read `{self._directory}`"):
+            if not folders.exists(self._directory):
+                return ()
+        folders.sweep(self._directory)
+        labels = folders.entries(self._directory)
+        for label in labels:
+            folders.sweep(self._directory / folders.check_name(label, what="a certificate"))
+            with contextlib.suppress(OSError):  # something is remembered there
+                (self._directory / label).rmdir()
+        with contextlib.suppress(OSError):
+            self._directory.rmdir()
+        return tuple(label for label in labels if folders.entries(self._directory / label))
 
     def forget(self, label: str, target: str) -> None:
         """The service took its new files, or has its old ones again; nothing remembered is no error. Raises StorageError."""
@@ -108,7 +134,8 @@ def _read(label: str, folder: Path) -> Remembered | None:
     try:
         listed = json.loads(files.read(path, what="the list of previous files"))
         standing = tuple(_standing(folder / str(n), fields) for n, fields in enumerate(listed["standing"]))
-        return Remembered(label, str(listed["target"]), str(listed["digest"]), standing)
+        begun = tuple(one if one is None else str(one) for one in listed["begun"])
+        return Remembered(label, str(listed["target"]), str(listed["digest"]), standing, begun)
     except (ValueError, KeyError, TypeError) as cause:
         raise _damaged(folder, "it does not say what stood where") from cause
     except StorageError as cause:

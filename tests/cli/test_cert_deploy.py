@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from acmectl.files import Standing
 from acmectl.sandbox.server import Sandbox
+from acmectl.storage.previous_files import Remembered, digest_of
+from acmectl.storage.state import StateDirectory
 from tests.cli.hosts import Host, follower_of
 
 NAMES = "names: [xmpp.acme.test, mail.acme.test]"
@@ -199,6 +203,23 @@ class TestRemove:
         assert deployed.good("status").err == ""
         assert "removed" in deployed.good("log").out
         assert deployed.acmectl("cert", "remove", "xmpp", "--yes").status == 2
+
+    def test_what_a_killed_run_remembered_goes_over_no_file_that_is_somebody_elses_by_now(
+        self, ca: Sandbox, deployed: Host
+    ) -> None:
+        """The label was renamed, and another client took over the files of one target."""
+        begun = {name: (deployed.directory / name / "privkey.pem").read_bytes() for name in ("tls", "other")}
+        with closing(StateDirectory(deployed.state)) as state:
+            for number, name in enumerate(begun):
+                place = deployed.directory / name / "privkey.pem"
+                old, digest = Standing(place, b"an old key", None, 0o600), digest_of(begun[name])
+                state.previous_files.remember(Remembered("xmpp", f"files[{number}]", "d", (old,), (digest,)))
+        (deployed.directory / "other" / "privkey.pem").write_bytes(b"of another client")
+        deployed.configure(follower_of(ca, f"  chat: {{{NAMES}, deploy: [{ONE}]}}\n"))
+        deployed.good("cert", "remove", "xmpp", "--yes")
+        assert (deployed.directory / "tls" / "privkey.pem").read_bytes() == begun["tls"]
+        assert (deployed.directory / "other" / "privkey.pem").read_bytes() == b"of another client"
+        assert not (deployed.state / "deployed").exists()
 
     def test_a_kind_that_was_given_up_is_removed_by_its_name_alone(self, ca: Sandbox, issued: Host) -> None:
         issued.configure(follower_of(ca, f"  xmpp: {{{NAMES}, key: [ecdsa-p256, rsa-2048], deploy: [{OTHER}]}}\n"))

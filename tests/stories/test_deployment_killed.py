@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
 from acmectl.storage.state import StateDirectory
 from tests.integration.services import ECDSA, LABEL, Desk, desk
@@ -64,6 +65,9 @@ class Scene:
     def restore(self, copy: Path) -> None:
         shutil.rmtree(self.host)
         shutil.copytree(copy, self.host, symlinks=True)
+
+    def issue(self) -> None:
+        self._office.issue()
 
     def run(self, *, expect: int = 0) -> None:
         status = zygote().run(self.host, "follower", "run")
@@ -178,3 +182,42 @@ def is_deployed(host: Path) -> bool:
         assert installed is not None
         found = [d for d in state.memory.deployments(LABEL) if d.target == "files[0]"]
         return bool(found) and found[0].fingerprint == installed.fingerprint and found[0].error is None
+
+
+@pytest.mark.timeout(600)  # as above
+def test_a_target_is_of_one_generation_after_cert_deploy_was_killed_although_no_run_tries_it_again(
+    scene: Scene,
+) -> None:
+    """It pauses, because its check fails, or its certificate was taken out of the configuration."""
+    start, host = scene.save(), scene.host
+    before = generation_of(host, "tls")
+    scene.issue()
+    (host / "broken").write_text("unknown directive")
+    for _ in range(10):  # after which it pauses for an hour
+        assert zygote().run(scene.host, "cert", "deploy", LABEL) == 1
+    paused = scene.save()
+    config = (host / "config.yaml").read_text()
+    for number in itertools.count(1):
+        assert number < AT_MOST
+        scene.restore(paused)
+        if by_effects(scene, number, ("cert", "deploy", LABEL, "--target", "0")) == 1:  # it failed, and was not killed
+            break
+        killed = scene.save()
+        scene.run(expect=1)
+        assert generation_of(host, "tls") == before, f"killed at {number}"
+        assert_nothing_is_left(host)
+        scene.restore(killed)
+        (host / "config.yaml").write_text(without_certificate(config))
+        scene.run()
+        assert generation_of(host, "tls") == before, f"killed at {number}, and then taken out"
+        assert_nothing_is_left(host)
+        shutil.rmtree(killed)
+    assert number > 5, "it has more effects than that: this test sees none of them"
+    scene.restore(start)
+
+
+def without_certificate(config: str) -> str:
+    """The same configuration without it."""
+    changed: dict[str, object] = yaml.safe_load(config)
+    changed["certificates"] = {}
+    return yaml.safe_dump(changed)

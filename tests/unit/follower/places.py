@@ -11,12 +11,13 @@ from typing import Any
 from acmectl.deploy import registry
 from acmectl.deploy.files import FilesOptions
 from acmectl.follower.deploying import Deployer, DeployResult, Placed, behind
+from acmectl.follower.settling import settle_all
 from acmectl.model.certificates import Installed
 from acmectl.model.memory import Deployment
 from acmectl.model.names import Identifier
 from acmectl.storage.lineages import Lineages
 from acmectl.storage.memory import Memory
-from acmectl.storage.previous_files import PreviousFiles
+from acmectl.storage.previous_files import PreviousFiles, Remembered, digest_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PARTS = ("privkey", "cert", "chain", "fullchain")
@@ -55,9 +56,18 @@ class Place:
         at_once: bool = False,
         again: Collection[str] = (),
     ) -> tuple[DeployResult, ...]:
+        unsettled = settle_all(self.previous, self.memory)
         deployer = self.deployer()
         self.add(deployer, *targets, serial=serial, label=label, at_once=at_once, again=again)
-        return deployer.run()
+        return (*unsettled, *deployer.run())
+
+    def killed(self, target: Placed, *begun: str, serial: int = 2, label: str = "mail") -> None:
+        """What a run leaves that was killed when it had renamed these files of a target."""
+        made = target.target.made(self.generation(serial))
+        digests = tuple(digest_of(file.content) for file in made)
+        found = Remembered(label, target.name, target.target.digest, target.target.standing(), digests)
+        self.previous.remember(found)
+        target.target.put([file for file in made if file.path.name in begun])
 
     def deployer(self) -> Deployer:
         return Deployer(self.memory, self.previous, lambda: self.now, lambda _: None)

@@ -12,7 +12,6 @@ import pytest
 from acmectl.deploy import registry
 from acmectl.follower.deploying import Placed
 from acmectl.model.memory import DeployStep
-from acmectl.storage.previous_files import Remembered
 from tests.unit.follower.places import NOW, Place, errors
 
 
@@ -261,11 +260,9 @@ class TestKilled:
     """What a run that was killed leaves, and what the next one makes of it."""
 
     def test_old_files_go_back_also_when_the_run_that_put_the_new_ones_in_place_was_killed(self, place: Place) -> None:
-        target = place.target("tls")
-        place.deploy(target)
+        place.deploy(place.target("tls"))
         checked = place.target("tls", check=("false",))
-        place.previous.remember(Remembered("mail", "tls", checked.target.digest, checked.target.standing()))
-        (place.root / "tls" / "privkey.pem").write_text("privkey 2")  # and here it was killed
+        place.killed(checked, "privkey.pem")
         (failed,) = place.deploy(checked, serial=2)
         assert failed.step is DeployStep.CHECK
         assert place.content("tls") == ["1"]
@@ -274,8 +271,7 @@ class TestKilled:
     def test_half_an_installation_is_made_whole(self, place: Place) -> None:
         target = place.target("tls", check=("true",))
         place.deploy(target)
-        place.previous.remember(Remembered("mail", "tls", target.target.digest, target.target.standing()))
-        (place.root / "tls" / "privkey.pem").write_text("privkey 2")
+        place.killed(target, "privkey.pem")
         assert errors(place.deploy(target, serial=2)) == [None]
         assert place.content("tls") == ["2"]
         assert not (place.root / "deployed").exists()
@@ -284,37 +280,96 @@ class TestKilled:
     def test_half_an_installation_of_a_target_that_is_none_any_more_is_undone(self, place: Place, change: str) -> None:
         target = place.target("tls")
         place.deploy(target)
-        place.previous.remember(Remembered("mail", "tls", target.target.digest, target.target.standing()))
-        (place.root / "tls" / "privkey.pem").write_text("privkey 2")
+        place.killed(target, "privkey.pem")
         other = place.target("other")
         assert errors(place.deploy(other if change == "removed" else Placed("tls", other.target), serial=2)) == [None]
         assert place.content("tls") == ["1"]
         assert not (place.root / "deployed").exists()
 
-    def test_what_cannot_be_undone_is_said(self, place: Place) -> None:
+    @pytest.mark.parametrize("begun", [("privkey.pem",), ("privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")])
+    def test_half_an_installation_of_a_target_that_pauses_is_undone_although_it_is_not_tried(
+        self, place: Place, begun: tuple[str, ...]
+    ) -> None:
+        place.deploy(place.target("tls"))
+        target = place.target("tls", check=("false",))
+        for _ in range(4):
+            place.deploy(target, serial=2)
+        place.killed(target, *begun)
+        (left,) = place.deploy(target, serial=2)
+        assert not left.attempted
+        assert place.content("tls") == ["1"]
+        assert not (place.root / "deployed").exists()
+
+    def test_half_an_installation_of_a_certificate_that_is_none_any_more_is_undone(self, place: Place) -> None:
         target = place.target("tls")
         place.deploy(target)
-        place.previous.remember(Remembered("mail", "tls", "of other options", target.target.standing()))
+        place.killed(target, "privkey.pem")
+        temporary = place.root / "tls" / ".chain.pem.01234567.tmp"
+        temporary.write_text("privkey 2")
+        place.deploy(place.target("other"), label="web")
+        assert place.content("tls") == ["1"]
+        assert not temporary.exists()
+        assert not (place.root / "deployed").exists()
+
+    def test_what_somebody_put_in_place_after_a_run_was_killed_stays_and_is_what_goes_back(self, place: Place) -> None:
+        target = place.target("tls", check=("false",))
+        place.deploy(place.target("tls"))
+        place.killed(target, "privkey.pem", serial=3)
+        target.target.install(place.generation(2))
+        (failed,) = place.deploy(target, serial=3)
+        assert failed.step is DeployStep.CHECK
+        assert place.content("tls") == ["2"]
+        assert not (place.root / "deployed").exists()
+
+    def test_places_of_another_certificate_are_left_to_it(self, place: Place) -> None:
+        """The same certificate under a new label: its content says nothing of whose file it is."""
+        target = place.target("tls")
+        place.deploy(target)
+        place.killed(target, "privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
+        deployer = place.deployer()
+        place.add(deployer, target, serial=2, label="web")
+        assert errors(deployer.run()) == [None]
+        assert place.deploy(target, serial=2, label="web") == ()
+        assert place.content("tls") == ["2"]
+        assert not (place.root / "deployed").exists()
+
+    def test_what_cannot_be_undone_is_said_and_nothing_is_put_there_until_it_is(self, place: Place) -> None:
+        target = place.target("tls")
+        place.deploy(target)
+        place.killed(target, "chain.pem")
         (place.root / "tls" / "privkey.pem").unlink()
         (place.root / "tls" / "privkey.pem").mkdir()
-        (stray, *_) = place.deploy(target, serial=2)
+        stray, failed = place.deploy(target, serial=2)
         assert stray.error is not None
         assert stray.error.startswith("the files of a run that was killed could not be put back: cannot write `")
+        assert failed.error == "the files that were there before a run was killed are not back yet"
         assert (place.root / "deployed").exists(), "nothing is forgotten that was not put back"
+        assert (place.root / "tls" / "chain.pem").read_text() == "chain 2"
+        (place.root / "tls" / "privkey.pem").rmdir()
+        assert errors(place.deploy(target, serial=2)) == [None]
 
     def test_a_damaged_memory_of_old_files_is_said_with_what_to_do_and_holds_back_no_other_certificate(
         self, place: Place
     ) -> None:
         target, other = place.target("tls"), place.target("other")
-        place.previous.remember(Remembered("mail", "tls", target.target.digest, ()))
+        place.killed(target)
         (place.root / "deployed" / "mail" / "tls" / "standing.json").write_text("{")
-        deployer = place.deployer()
-        place.add(deployer, target)
-        place.add(deployer, other, label="web")
-        damaged, failed, done = deployer.run()
+        damaged, failed = place.deploy(target)
         assert damaged.hint == failed.hint is not None
         assert "is damaged" in (damaged.error or "")
-        assert (done.label, done.error) == ("web", None)
+        damaged, done = place.deploy(other, label="web")
+        assert (damaged.label, done.label, done.error) == ("mail", "web", None)
+
+
+def test_a_file_that_is_as_it_was_is_not_written_when_others_go_back(place: Place) -> None:
+    """It may be one that cannot be renamed over, such as a mounted file."""
+    target = place.target("tls").target
+    target.install(place.generation(1))
+    before, chain = target.standing(), (place.root / "tls" / "chain.pem").stat().st_ino
+    (place.root / "tls" / "cert.pem").unlink()
+    target.restore(before)
+    assert target.standing() == before
+    assert (place.root / "tls" / "chain.pem").stat().st_ino == chain
 
 
 class TestCommand:

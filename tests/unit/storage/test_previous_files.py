@@ -15,7 +15,7 @@ STANDING = (
     Standing(Path("/etc/tls/chain.pem")),
     Standing(Path("/etc/tls/empty.pem"), b"", None, 0o644, 0, 0),
 )
-FOUND = Remembered("mail+rsa-2048", "files[0]", "digest", STANDING)
+FOUND = Remembered("mail+rsa-2048", "files[0]", "digest", STANDING, ("a1", None, "b2", None))
 
 
 @pytest.fixture
@@ -45,12 +45,12 @@ def test_all_of_it_is_for_its_owner_alone_whatever_the_umask(previous: PreviousF
 def test_what_is_remembered_is_not_remembered_anew_over_it(previous: PreviousFiles) -> None:
     previous.remember(FOUND)
     with pytest.raises(StorageError):
-        previous.remember(Remembered("mail+rsa-2048", "files[0]", "digest", ()))
+        previous.remember(Remembered("mail+rsa-2048", "files[0]", "digest", (), ()))
     assert previous.of("mail+rsa-2048", "files[0]") == FOUND
 
 
 def test_nothing_is_left_when_all_is_forgotten(previous: PreviousFiles, tmp_path: Path) -> None:
-    other = Remembered("mail+rsa-2048", "nginx[1]", "d", ())
+    other = Remembered("mail+rsa-2048", "nginx[1]", "d", (), ())
     previous.remember(FOUND)
     previous.remember(other)
     previous.forget("mail+rsa-2048", "files[0]")
@@ -71,6 +71,18 @@ def test_what_a_killed_run_left_half_made_is_nothing_and_swept_away(previous: Pr
     assert previous.all("mail+rsa-2048") == ()
     previous.remember(FOUND)
     assert not half.exists()
+    assert previous.labels() == ("mail+rsa-2048",)
+
+
+def test_what_a_killed_run_had_begun_to_forget_is_swept_away_although_nothing_else_is_remembered(
+    previous: PreviousFiles, tmp_path: Path
+) -> None:
+    assert previous.labels() == ()
+    for half in (".web.01234567.tmp", "mail/.files.0.01234567.tmp"):
+        (tmp_path / "state" / "deployed" / half).mkdir(parents=True)
+        (tmp_path / "state" / "deployed" / half / "0").write_bytes(b"secret")
+    assert previous.labels() == ()
+    assert not (tmp_path / "state" / "deployed").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"target": 1, "digest": 2, "standing": [{}]}'])

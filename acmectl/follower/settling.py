@@ -1,0 +1,84 @@
+"""What killed runs left half done in the places of targets is undone, before anything else is done.
+
+A run that is killed between two renames leaves files of two generations. Whether a later run tries that target is not known: it may
+pause, be configured otherwise or no more, or have no certificate now. So each run begins with putting back whatever is remembered, for every
+certificate on disk. Only the work of the killed run is undone: a place that holds something else by now, or belongs to
+another certificate, is somebody's, and is left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from acmectl.errors import AcmectlError, DeployError, StorageError
+from acmectl.files import Standing, standing_at
+from acmectl.follower.targets import DeployResult
+from acmectl.model.memory import DeployStep
+from acmectl.storage.previous_files import PreviousFiles, Remembered, digest_of
+
+if TYPE_CHECKING:
+    from acmectl.storage.memory import Memory
+
+log = logging.getLogger(__name__)
+
+
+def settle_all(previous: PreviousFiles, memory: Memory) -> tuple[DeployResult, ...]:
+    """Put back all that is remembered, under the lock; what could not be put back is returned, and stays remembered."""
+    try:
+        labels = previous.labels()
+    except StorageError as damaged:
+        return (_unsettled("", "deployment", damaged),)
+    return tuple(failed for label in labels for failed in _settle_label(previous, memory, label))
+
+
+def settle(previous: PreviousFiles, remembered: Remembered, *, taken: Collection[str] = ()) -> None:
+    """Put back what a killed run remembered of one target, and forget it. Raises DeployError, StorageError.
+
+    Left alone are places in `taken` (as `real` writes them), and those that hold neither what was there nor what the killed run was about to put there.
+    """
+    from acmectl.deploy.target import Target
+
+    back = []
+    for one, begun in zip(remembered.standing, remembered.begun, strict=True):
+        if real(one.path) in taken or not _is_ours(standing_at(one.path, error=DeployError), one, begun):
+            log.warning("`%s` is not put back: somebody else wrote it since a run was killed", one.path)
+        else:
+            back.append(one)
+    Target(digest=remembered.digest).restore(back)
+    previous.forget(remembered.label, remembered.target)
+
+
+def real(path: Path) -> str:
+    """A place by its real directory: the same for all targets that write it."""
+    return str(Path(os.path.realpath(path.parent), path.name))
+
+
+def _settle_label(previous: PreviousFiles, memory: Memory, label: str) -> Iterator[DeployResult]:
+    taken = {real(Path(p)) for other in memory.deployments() if other.label not in {label, ""} for p in other.places}
+    try:
+        found = previous.all(label)
+    except StorageError as damaged:
+        yield _unsettled(label, "its targets", damaged)
+        return
+    for one in found:
+        try:
+            settle(previous, one, taken=taken)
+        except AcmectlError as error:
+            yield _unsettled(label, one.target, error)
+
+
+def _is_ours(now: Standing, before: Standing, begun: str | None) -> bool:
+    """Whether a place holds what stood there before, or the work of the killed run."""
+    if (now.content, now.link) == (before.content, before.link):
+        return True
+    return now.content is not None and digest_of(now.content) == begun
+
+
+def _unsettled(label: str, target: str, error: AcmectlError) -> DeployResult:
+    message = f"the files of a run that was killed could not be put back: {error.message}"
+    hint = error.hint or "once it is mended, the next run puts them back"
+    return DeployResult(label, target, message, None, DeployStep.INSTALL, hint)
