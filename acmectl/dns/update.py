@@ -128,7 +128,7 @@ def _send(message: UpdateMessage, primary: Primary) -> None:
     for index, endpoint in enumerate(primary.endpoints):
         share = (end - time.monotonic()) / (len(primary.endpoints) - index)  # a silent address leaves time for the next
         try:
-            answer = send_tcp(message.to_wire(), endpoint, seconds=max(share, 0.5))
+            answer = send_tcp(_wire(message, primary), endpoint, seconds=max(share, 0.5))
         except DNSError as error:
             unanswered.append(error)
             continue
@@ -138,6 +138,14 @@ def _send(message: UpdateMessage, primary: Primary) -> None:
         raise unanswered[0]  # a server has an address
     first = next(error for error in unanswered if not isinstance(error, NotConnected))
     raise Unanswered(first.message, hint=first.hint) from first
+
+
+def _wire(message: UpdateMessage, primary: Primary) -> bytes:
+    try:
+        return message.to_wire()
+    except (dns.exception.DNSException, ValueError) as cause:  # ValueError: a length that no field can hold
+        zone = shown(primary.zone)
+        raise DNSError(f"the update of zone `{zone}` cannot be written: is a record too long for a message?") from cause
 
 
 def _check(answer: bytes, sent: UpdateMessage, primary: Primary, server: Endpoint) -> None:

@@ -21,6 +21,10 @@ _LINE = re.compile(
     re.IGNORECASE,
 )
 _HEX_DIGITS = {"1": 64, "2": 128}  # of a SHA-256 and of a SHA-512 (RFC 6698 section 2.1.3)
+_WHOLE = range(
+    88, 2 * 16_384 + 1
+)  # hexadecimal digits of what is not hashed: from an Ed25519 key on, and no more than a message has room for
+_DATA = {"0": "certificate or key", "1": "SHA-256 hash", "2": "SHA-512 hash"}
 _FORM = "as `acmectl cert tlsa LABEL` prints it: `_25._tcp.mail.example.org. 3600 IN TLSA 3 1 1 0123...`"
 
 
@@ -59,9 +63,18 @@ def _record(line: str, place: Place, owners: Collection[str]) -> TlsaRecord | Co
     if owner[:-1] not in owners:
         hint = nearest(owner[:-1], owners) or f"it lists {', '.join(f'`{one}`' for one in sorted(owners))}"
         return ConfigurationProblem(place, "", f"`{owner}` is not listed in `records` of the configuration", hint)
-    if len(data) != _HEX_DIGITS.get(match["type"], len(data)) or len(data) % 2:
-        return ConfigurationProblem(place, "", f"the data of the record is {len(data)} digits long", _FORM)
+    if not _is_possible(match["type"], data):
+        return ConfigurationProblem(
+            place, "", f"the data of the record is no {_DATA[match['type']]}: it is {len(data)} digits long", _FORM
+        )
     return TlsaRecord(owner[:-1], f"{match['usage']} {match['selector']} {match['type']} {data}")
+
+
+def _is_possible(matching_type: str, data: str) -> bool:
+    """A hash has one length; a certificate or a key in DER is a SEQUENCE (0x30)."""
+    if matching_type in _HEX_DIGITS:
+        return len(data) == _HEX_DIGITS[matching_type]
+    return len(data) in _WHOLE and len(data) % 2 == 0 and data.startswith("30")
 
 
 def _without_records(path: Path, owner: str) -> ConfigurationProblem:

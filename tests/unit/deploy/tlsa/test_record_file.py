@@ -12,6 +12,7 @@ from acmectl.model.tlsa import TlsaRecord
 
 OWNER, OTHER = "_25._tcp.mail.example.org", "_465._tcp.mail.example.org"
 DIGEST = "0123456789abcdef" * 4
+KEY = "302a300506032b6570032100" + DIGEST
 
 
 def test_lines_of_a_zone_file_are_read_as_acmectl_and_others_print_them(tmp_path: Path) -> None:
@@ -19,12 +20,12 @@ def test_lines_of_a_zone_file_are_read_as_acmectl_and_others_print_them(tmp_path
     file.write_text(
         f"; mail: the key in use, ecdsa-p256\n{OWNER}. 3600 IN TLSA 3 1 1 {DIGEST}\n\n"
         f"{OWNER.upper()}.\tIN\t1h\tTLSA\t2 0 1 {DIGEST[:32].upper()} {DIGEST[32:]} ; the CA\r\n"
-        f"{OTHER}. tlsa 3 1 0 30820122\n"
+        f"{OTHER}. tlsa 3 1 0 {KEY}\n"
     )
     assert read(file, [OWNER, OTHER]) == {
         TlsaRecord(OWNER, f"3 1 1 {DIGEST}"),
         TlsaRecord(OWNER, f"2 0 1 {DIGEST}"),
-        TlsaRecord(OTHER, "3 1 0 30820122"),
+        TlsaRecord(OTHER, f"3 1 0 {KEY}"),
     }
 
 
@@ -40,7 +41,10 @@ def test_lines_of_a_zone_file_are_read_as_acmectl_and_others_print_them(tmp_path
         (f"_443._tcp.mail.example.org. 3600 IN TLSA 3 1 1 {DIGEST}", "is not listed in `records`"),
         (f"{OWNER}. 3600 IN TLSA 3 1 1 {DIGEST[2:]}", "62 digits long"),
         (f"{OWNER}. 3600 IN TLSA 3 1 2 {DIGEST}", "64 digits long"),
-        (f"{OWNER}. 3600 IN TLSA 3 1 0 123", "3 digits long"),
+        (f"{OWNER}. 3600 IN TLSA 3 1 0 {KEY}1", "89 digits long"),
+        (f"{OWNER}. 3600 IN TLSA 3 1 0 ab", "no certificate or key: it is 2 digits long"),
+        (f"{OWNER}. 3600 IN TLSA 3 1 0 31{KEY[2:]}", "no certificate or key"),
+        (f"{OWNER}. 3600 IN TLSA 3 1 0 30{'00' * 70_000}", "140002 digits long"),
     ],
 )
 def test_whatever_else_stands_there_is_refused_with_its_line(tmp_path: Path, line: str, said: str) -> None:
