@@ -182,7 +182,8 @@ def _ending(status: int) -> str:
 
 
 def _quote(output: bytes | bytearray) -> str:
-    text = _without_keys(output.decode("utf-8", "backslashreplace")[-_LOOKED_AT:]).strip()
+    text = output.decode("utf-8", "backslashreplace")[-_LOOKED_AT:].replace("\r\n", "\n")  # of a terminal
+    text = _without_keys(text).strip()
     text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)[-_KEPT:]
     return f": {text}" if text else ""
 

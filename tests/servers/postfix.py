@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from acmectl.deploy.presets import PRESETS
 from tests.integration.hosts import await_true
-from tests.servers.commands import checking, reloading
+from tests.servers.commands import reloading
 from tests.servers.daemon import Daemon, running_daemon, unused_ports
 
 _MAIN = """compatibility_level = 3.6
@@ -72,7 +73,8 @@ class Postfix:
 
     @property
     def check(self) -> list[str]:
-        return checking("postfix", "-c", self.configuration)
+        told = f"postfix -c {self.configuration} check"
+        return [word.replace("postfix check", told) for word in PRESETS["postfix"].check or ()]
 
     @property
     def reload(self) -> list[str]:

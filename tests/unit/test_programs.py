@@ -92,6 +92,11 @@ def test_a_failure_without_complaints_quotes_the_output() -> None:
         programs.run(["sh", "-c", "echo only out; exit 1"], timeout=SOON)
 
 
+def test_lines_that_a_program_wrote_for_a_terminal_are_quoted_as_lines() -> None:
+    with pytest.raises(ProgramFailed, match=r"exit status 3: one\ntwo$"):
+        programs.run(["script", "-qec", "echo one; echo two >&2; exit 3", "/dev/null"], timeout=SOON)
+
+
 def test_what_a_failure_quotes_is_short_and_has_no_control_characters() -> None:
     with pytest.raises(ProgramFailed) as raised:
         programs.run(
