@@ -21,6 +21,7 @@ from acmectl import programs
 from acmectl.errors import DeployError
 from acmectl.follower import environment
 from acmectl.follower.targets import Broken, DeployResult, Placed, Work, attempt, behind, known, result_of
+from acmectl.model.certificates import KIND
 from acmectl.model.memory import Deployment, DeployStep
 from acmectl.policy import deployment as policy
 
@@ -99,16 +100,29 @@ class OnChange:
         wanted = _text(now)
         fingerprint = hashlib.sha256(wanted.encode("ascii")).hexdigest()
         deployment = Deployment(OF_ALL, placed.name, placed.target.digest, 0, fingerprint, wanted)
-        return self._run(placed, last, partial(environment.of_labels, changed), deployment, kept=_text(before))
+        labels = dict.fromkeys(label.partition(KIND)[0] for label in changed)
+        hint = f"once it is mended, `acmectl follower run {' '.join(labels)}` tries again at once"
+        return self._run(
+            placed, last, partial(environment.of_labels, changed), deployment, kept=_text(before), hint=hint
+        )
 
     def _run(
-        self, placed: Placed, last: Deployment | None, told: _Told, wanted: Deployment, *, kept: str
+        self,
+        placed: Placed,
+        last: Deployment | None,
+        told: _Told,
+        wanted: Deployment,
+        *,
+        kept: str,
+        hint: str | None = None,
     ) -> DeployResult:
-        """Run one command; `kept` is what it was run for until now, which a failure does not change."""
+        """Run one command; `kept` is what it was run for until now, which a failure does not change. `hint` is for a failure that has none."""
         subject = {"digest": wanted.digest, "fingerprint": wanted.fingerprint}
         if last is not None and not self._at_once and not policy.may_try(last, **subject, now=self._clock()):
             return result_of(last, attempted=False)
         broken = attempt(DeployStep.RUN, lambda: _run(placed, told))
+        if broken is not None and broken.hint is None:
+            broken = replace(broken, hint=hint)
         deployment = self._settled(wanted, last, broken, kept)
         self._memory.save_deployment(deployment)
         return result_of(deployment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from typing import Any
 
@@ -153,13 +154,19 @@ class TestOnChange:
         assert issued.acmectl("status").status == 1
         assert "onchange[0] was not run: `sh -c" in issued.acmectl("status").out
         assert status(issued)["onchange"][0]["attempts"] == 1
+        for _ in range(4):
+            paused = issued.acmectl("run").err
+        assert "; next attempt after " in paused
+        assert log(issued) == ["xmpp mail"] * 4
         (issued.directory / "ok").touch()
+        at_once = re.search("hint: once it is mended, `acmectl (.*)` tries again at once\n", paused)
+        assert at_once
+        issued.good(*at_once[1].split())
         issued.good("run")
-        issued.good("run")
-        assert log(issued) == ["xmpp mail"] * 2
+        assert log(issued) == ["xmpp mail"] * 5
         issued.good("cert", "renew", "mail", "--force")
         issued.good("cert", "deploy", "xmpp")
-        assert log(issued)[2:] == ["mail", "xmpp"]
+        assert log(issued)[5:] == ["mail", "xmpp"]
         assert issued.good("status").status == 0
 
 

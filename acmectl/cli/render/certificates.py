@@ -162,7 +162,7 @@ def _deployment(deployment: DeployResult, *, talks: bool) -> None:
         what = f"certificate `{title}`" if title else "this host"
         state = f": {target} failed" if is_command(target) else f" is not deployed to {target}"
         say("error", f"{what}{state}: {deployment.error}{_next_attempt(deployment)}", RED)
-        hint(deployment.hint or _at_once([deployment.label]))
+        hint(deployment.hint or (_at_once([deployment.label]) if title else None))
     elif talks:
         done = "ran" if is_command(target) else "deployed to"
         click.echo(f"{f'{title}: ' if title else ''}{done} {target}")
@@ -181,9 +181,7 @@ def _next_attempt(deployment: DeployResult) -> str:
 
 
 def _at_once(labels: Iterable[str]) -> str:
-    named = dict.fromkeys(configured(label) for label in labels if label)
-    if not named:
-        return "once it is mended, the next run tries again"
+    named = dict.fromkeys(map(configured, labels))
     return f"once it is mended, `acmectl follower run {' '.join(named)}` tries again at once"
 
 
