@@ -89,16 +89,18 @@ def _keep(
     now: datetime,
 ) -> RecordsResult:
     known, publisher = books.of(source), source.publisher
-    if not kept_records.needs_look(known, wanted, now):
+    if not kept_records.needs_look(known, wanted, now, wanted_elsewhere=elsewhere):
         return RecordsResult(source.file)
-    owners = {record.owner for record in wanted} | set(publisher.owners)
-    sets, unseen = publisher.look(owners)
+    sets, unseen = publisher.look({record.owner for record in wanted | known.ours} | set(publisher.owners))
     added = kept_records.to_add(wanted, sets)
+    sent = kept_records.to_send(wanted, added)
     known = kept_records.observe(known, wanted, sets, ttl=publisher.ttl, now=now)
-    known = kept_records.announced(known, added, sets)
-    books.keep(source, known)
-    refused = dict(publisher.add(added)) if added else {}
-    removed = kept_records.to_remove(known, owners, sets, wanted_elsewhere=elsewhere, now=now)
+    known = kept_records.announced(known, sent, sets)
+    over = kept_records.to_remove(known, sets, wanted_elsewhere=elsewhere, now=now)
+    needed = publisher.same_places(over, wanted | elsewhere) if over else frozenset()
+    books.keep(source, kept_records.given_up(known, needed))
+    refused = dict(publisher.add(sent)) if sent else {}
+    removed = tuple(record for record in over if record not in needed)
     left = dict(publisher.remove(removed)) if removed else {}
     reasons = {error.message: error for error in (*unseen.values(), *refused.values(), *left.values())}
     return RecordsResult(

@@ -33,13 +33,19 @@ class KeptRecords:
     looked_at: datetime | None = None
 
 
-def needs_look(known: KeptRecords, wanted: frozenset[TlsaRecord], now: datetime) -> bool:
+def needs_look(
+    known: KeptRecords,
+    wanted: frozenset[TlsaRecord],
+    now: datetime,
+    *,
+    wanted_elsewhere: Collection[TlsaRecord] = (),
+) -> bool:
     """Whether to ask the name servers: something is to be done or found out, or the last look is long ago."""
     if known.looked_at is None or not timedelta() <= now - known.looked_at < LOOK_AGAIN:
         return True
     if known.wanted != wanted or known.complete_at is None:
         return True
-    return bool(known.ours - wanted) and _is_over(known, now)
+    return bool(known.ours - wanted - frozenset(wanted_elsewhere)) and _is_over(known, now)
 
 
 def observe(
@@ -62,29 +68,50 @@ def to_add(wanted: Collection[TlsaRecord], sets: Sets) -> tuple[TlsaRecord, ...]
     return tuple(sorted(r for r in wanted if r.owner in sets and r.association not in sets[r.owner].everywhere))
 
 
+def to_send(wanted: Collection[TlsaRecord], missing: Collection[TlsaRecord]) -> tuple[TlsaRecord, ...]:
+    """All records of the owner names where one is missing: a first record hides others that only seemed to be there, by a wildcard."""
+    owners = {record.owner for record in missing}
+    return tuple(sorted(record for record in wanted if record.owner in owners))
+
+
 def announced(known: KeptRecords, added: Collection[TlsaRecord], sets: Sets) -> KeptRecords:
     """What is remembered before records are added. A record that a server has already is somebody else's, and stays so."""
     ours = {r for r in added if r.association not in sets[r.owner].anywhere}
     return replace(known, ours=known.ours | ours)
 
 
+def given_up(known: KeptRecords, records: Collection[TlsaRecord]) -> KeptRecords:
+    """What is remembered when records are needed under another name of the same place: they are not ours to remove under this one."""
+    return replace(known, ours=known.ours - frozenset(records))
+
+
 def to_remove(
     known: KeptRecords,
-    owners: Collection[str],
     sets: Sets,
     *,
     wanted_elsewhere: Collection[TlsaRecord] = (),
     now: datetime,
 ) -> tuple[TlsaRecord, ...]:
-    """Our records that are not wanted any more, once their time is over; `owners` are the names that we may change."""
+    """Our records that are not wanted any more, once their time is over; also those of services that are not listed any more."""
     if not _is_over(known, now):
         return ()
     unwanted = known.ours - known.wanted - frozenset(wanted_elsewhere)
-    return tuple(sorted(r for r in unwanted if r.owner in owners and r.owner in sets and not _is_gone(r, sets)))
+    return tuple(sorted(r for r in unwanted if r.owner in sets and not _is_gone(r, sets)))
+
+
+def accepted_from(known: KeptRecords) -> datetime | None:
+    """When no resolver has a set without the wanted records any more; None where a server lacks some."""
+    return known.complete_at + longer_than(known.lives_for) if known.complete_at else None
+
+
+def former(known: KeptRecords) -> tuple[TlsaRecord, ...]:
+    """Records that we published, and that are not wanted any more."""
+    return tuple(sorted(known.ours - known.wanted))
 
 
 def _is_over(known: KeptRecords, now: datetime) -> bool:
-    return known.complete_at is not None and known.complete_at + longer_than(known.lives_for) <= now
+    accepted = accepted_from(known)
+    return accepted is not None and accepted <= now
 
 
 def _is_gone(record: TlsaRecord, sets: Sets) -> bool:

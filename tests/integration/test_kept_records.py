@@ -29,7 +29,9 @@ OLD, USED, NEXT, FOREIGN = (TlsaRecord(OWNER, f"3 1 1 {digit * 64}") for digit i
 
 @pytest.fixture
 def bind(tmp_path: Path) -> Iterator[Bind]:
-    zone = Zone("kept.test", [f"{OWNER}. 3600 IN TLSA {FOREIGN.association}", "mail IN A 127.0.0.1"])
+    here = [f"{OWNER}. 3600 IN TLSA {FOREIGN.association}", "mail IN A 127.0.0.1"]
+    aliases = [f"_{port}._tcp.alias IN CNAME _dane" for port in (25, 465)]
+    zone = Zone("kept.test", [*here, *aliases, "_dane IN TXT here"])
     with running_bind(tmp_path / "bind", zones=[zone], keys=[Key("acmectl"), Key("stranger")], resolve=True) as server:
         yield server
 
@@ -42,7 +44,9 @@ class Desk:
         self._directory, self._bind = directory, bind
         self._sources: dict[Path, Source] = {}
 
-    def write(self, name: str, *records: TlsaRecord, **update: Any) -> Path:
+    def write(
+        self, name: str, *records: TlsaRecord, services: tuple[str, ...] = ("mail.kept.test:25",), **update: Any
+    ) -> Path:
         """A file with these records, and what changes them."""
         file = self._directory / name
         file.write_text("".join(f"{record.line(HOUR)}\n" for record in records))
@@ -51,7 +55,7 @@ class Desk:
         options = RecordsOptions.model_validate(
             {
                 "file": str(file),
-                "records": ["mail.kept.test:25"],
+                "records": list(services),
                 "update": changes,
                 "resolvers": [self._bind.endpoint],
                 "servers": [self._bind.endpoint],
@@ -68,8 +72,8 @@ class Desk:
     def run(self, at: datetime = NOW) -> tuple[RecordsResult, ...]:
         return keep(tuple(self._sources.values()), self.store, now=at)
 
-    def published(self) -> set[str]:
-        answer = dns.query.tcp(dns.message.make_query(OWNER, "TLSA"), self._bind.address, port=self._bind.port)
+    def published(self, owner: str = OWNER) -> set[str]:
+        answer = dns.query.tcp(dns.message.make_query(owner, "TLSA"), self._bind.address, port=self._bind.port)
         return {str(rdata) for rrset in answer.answer for rdata in rrset}
 
 
@@ -93,6 +97,30 @@ def test_what_is_listed_is_added_and_what_is_not_any_more_is_removed_later_other
     assert desk.published() == shown(FOREIGN, OLD, USED, NEXT)
     assert desk.run(NOW + 2 * HOUR) == (RecordsResult(file, removed=(OLD,)),)
     assert desk.published() == shown(FOREIGN, USED, NEXT)
+
+
+def test_the_records_of_a_service_that_is_listed_no_more_are_removed_and_servers_left_in_peace(desk: Desk) -> None:
+    other = TlsaRecord("_465._tcp.mail.kept.test", USED.association)
+    file = desk.write("records", USED, other, services=("mail.kept.test:25", "mail.kept.test:465"))
+    assert desk.run()[0].added == (USED, other)
+    desk.write("records", USED)
+    desk.run()
+    assert desk.run(NOW + 2 * HOUR) == (RecordsResult(file, removed=(other,)),)
+    assert desk.published(other.owner) == set()
+    assert desk.published() == shown(FOREIGN, USED)
+    desk.run(NOW + 2 * HOUR)
+    assert desk.store.load()[str(file)].ours == {USED}
+
+
+def test_a_record_is_left_while_another_service_needs_it_in_the_same_place(desk: Desk) -> None:
+    smtp, smtps = (TlsaRecord(f"_{port}._tcp.alias.kept.test", USED.association) for port in (25, 465))
+    file = desk.write("records", smtp, smtps, services=("alias.kept.test:25", "alias.kept.test:465"))
+    desk.run()
+    desk.write("records", smtp, services=("alias.kept.test:25",))
+    desk.run()
+    assert desk.run(NOW + 2 * HOUR) == (RecordsResult(file),)
+    assert desk.published("_dane.kept.test") == shown(USED)
+    assert desk.store.load()[str(file)].ours == {smtp}
 
 
 def test_what_was_remembered_by_a_run_that_was_killed_before_it_was_sent_is_added(desk: Desk) -> None:

@@ -7,7 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from acmectl.model.tlsa import RecordSet, TlsaRecord
-from acmectl.policy.kept_records import KeptRecords, announced, needs_look, observe, to_add, to_remove
+from acmectl.policy.kept_records import (
+    KeptRecords,
+    accepted_from,
+    announced,
+    former,
+    given_up,
+    needs_look,
+    observe,
+    to_add,
+    to_remove,
+    to_send,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -54,6 +65,21 @@ def test_what_a_server_lacks_is_added_where_it_could_be_looked() -> None:
     assert to_add({*WANTED, away}, seen(USED, only_here=(NEXT,))) == (NEXT,)
 
 
+def test_where_one_record_is_missing_all_are_sent() -> None:
+    away = TlsaRecord(OTHER, USED.association)
+    assert to_send({*WANTED, away}, (NEXT,)) == (USED, NEXT)
+    assert to_send({*WANTED, away}, ()) == ()
+
+
+def test_servers_are_not_asked_for_what_another_file_lists() -> None:
+    known, later = settled(OLD, USED, NEXT), NOW + 2 * HOUR
+    assert not needs_look(known, WANTED, later, wanted_elsewhere=[OLD])
+
+
+def test_a_record_that_is_needed_under_another_name_is_given_up() -> None:
+    assert given_up(settled(OLD, USED), [OLD]).ours == {USED}
+
+
 def test_records_that_were_there_before_us_are_not_ours() -> None:
     assert announced(KeptRecords(), [USED, NEXT], seen(only_here=(USED,))).ours == {NEXT}
 
@@ -81,19 +107,16 @@ def test_the_longest_time_to_live_counts() -> None:
 
 def test_our_record_is_removed_when_no_resolver_can_need_it_any_more() -> None:
     known, sets = settled(OLD, USED, NEXT), seen(OLD, USED, NEXT)
-    assert to_remove(known, [OWNER], sets, now=NOW + HOUR) == ()
-    assert to_remove(known, [OWNER], sets, now=NOW + 2 * HOUR) == (OLD,)
+    assert to_remove(known, sets, now=NOW + HOUR) == ()
+    assert to_remove(known, sets, now=NOW + 2 * HOUR) == (OLD,)
 
 
-@pytest.mark.parametrize("owners", [[], [OWNER]])
-def test_nothing_is_removed_that_is_not_ours_wanted_elsewhere_unseen_or_beyond_our_names(owners: list[str]) -> None:
+def test_nothing_is_removed_that_is_not_ours_wanted_elsewhere_or_unseen() -> None:
     known, later = settled(OLD, USED, NEXT), NOW + 2 * HOUR
-    assert to_remove(settled(USED), owners, seen(OLD, USED, NEXT), now=later) == ()
-    assert to_remove(known, owners, seen(OLD, USED), wanted_elsewhere=[OLD], now=later) == ()
-    assert to_remove(known, owners, {}, now=later) == ()
-    assert to_remove(known, owners, seen(USED, NEXT), now=later) == ()
-    if not owners:
-        assert to_remove(known, owners, seen(OLD, USED, NEXT), now=later) == ()
+    assert to_remove(settled(USED), seen(OLD, USED, NEXT), now=later) == ()
+    assert to_remove(known, seen(OLD, USED), wanted_elsewhere=[OLD], now=later) == ()
+    assert to_remove(known, {}, now=later) == ()
+    assert to_remove(known, seen(USED, NEXT), now=later) == ()
 
 
 def test_what_is_gone_is_ours_no_more_unless_it_is_wanted() -> None:
@@ -101,3 +124,14 @@ def test_what_is_gone_is_ours_no_more_unless_it_is_wanted() -> None:
     assert known.ours == {USED, NEXT}
     away = TlsaRecord(OTHER, OLD.association)
     assert away in observe(settled(away), WANTED, seen(USED), ttl=HOUR, now=NOW).ours
+
+
+def test_records_are_accepted_by_every_client_a_while_after_every_server_has_them() -> None:
+    assert accepted_from(settled(complete_at=None)) is None
+    accepted = accepted_from(settled())
+    assert accepted is not None
+    assert NOW + HOUR < accepted <= NOW + 2 * HOUR
+
+
+def test_former_records_are_ours_that_are_not_wanted_any_more() -> None:
+    assert former(settled(OLD, USED)) == (OLD,)
