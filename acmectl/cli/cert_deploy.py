@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 @click.command("deploy")
 @click.argument("label")
 @click.option(
-    "--target", "chosen", multiple=True, metavar="N", help="To this one alone, by its number or name (`nginx[0]`)."
+    "--target", multiple=True, metavar="N", help="To this one alone, by its number or name (`nginx[0]`)."
 )
 @lock_wait
 @pass_context
-def deploy(context: Context, label: str, chosen: tuple[str, ...], lock_wait: timedelta | None) -> int:
+def deploy(context: Context, label: str, target: tuple[str, ...], lock_wait: timedelta | None) -> int:
     """Deploy the certificate in use again.
 
     Also where it is deployed already, and all of it: files, check, reload, verification, and the commands of `onchange`. Earlier failures are not waited out. The CA is
@@ -34,11 +34,11 @@ def deploy(context: Context, label: str, chosen: tuple[str, ...], lock_wait: tim
     with context.working(lock_wait) as host:
         host.settle()
         wishes = configured(host, label)
-        again = _targets(wishes, chosen)
+        again = _targets(wishes, target)
         if not any(host.state.certificates.current(wish.spec.label) for wish in wishes):
             hint = f"`acmectl cert renew {wishes[0].spec.configured_label}` issues it, once its names are authorized"
             raise UsageError(f"there is no certificate `{label}` to deploy yet", hint=hint)
-        deployed = host.follower().deploy(wishes, again=again, only=bool(chosen))
+        deployed = host.follower().deploy(wishes, again=again, only=bool(target))
         certificates.deployments(deployed, talks=True)
     return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
 

@@ -19,7 +19,7 @@ from tests.servers.dane import MAIL, SMTP, SUBMISSIONS, World, dane_world
 from tests.servers.places import open_place
 from tests.servers.postfix import Postfix, running_postfix
 from tests.servers.sandbox import running_sandbox
-from tests.servers.zygote import Zygote
+from tests.servers.zygote import zygote
 
 LABEL = "mail"
 RECORDS = "mail.records"
@@ -79,9 +79,9 @@ class Runs:
     A killed one ends by SIGKILL at some effects later than the one before, until one gets to its end; and so on.
     """
 
-    def __init__(self, zygote: Zygote, directory: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self.kills = 0
-        self._zygote, self._directory, self._effect = zygote, directory, 1
+        self._directory, self._effect = directory, 1
 
     def follower(self) -> str:
         """A follower's run that nobody disturbs, and what it says."""
@@ -93,28 +93,18 @@ class Runs:
 
     def killed_follower(self) -> str:
         """A follower's run that is killed, or gets to its end."""
-        status = self._zygote.run(self._directory, "follower", "run", kill=(_EFFECTS, self._effect))
+        status = zygote().run(self._directory, "follower", "run", kill=(_EFFECTS, self._effect))
         assert status in {0, -signal.SIGKILL}, self._said()
         self.kills += status != 0
         self._effect = self._effect + _STRIDE if status else 1 + self._effect % _STRIDE
         return self._said()
 
     def _undisturbed(self, part: str) -> str:
-        assert self._zygote.run(self._directory, part, "run") == 0, self._said()
+        assert zygote().run(self._directory, part, "run") == 0, self._said()
         return self._said()
 
     def _said(self) -> str:
         return (self._directory / "output").read_text()
-
-
-@contextmanager
-def running(office: Office) -> Iterator[Runs]:
-    """The runs of the office's host, none of which outlives the block."""
-    zygote = Zygote()
-    try:
-        yield Runs(zygote, office.host.directory)
-    finally:
-        zygote.end()
 
 
 def until(condition: Callable[[], bool], run: Callable[[], str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.integration.hosts import await_true
-from tests.integration.mail_office import LABEL, RECORDS, Office, mail_office, running, until
+from tests.integration.mail_office import LABEL, RECORDS, Office, Runs, mail_office, until
 from tests.servers.dane import MAIL, looking_clients
 
 LOOKS = 5
@@ -14,7 +14,8 @@ FOREIGN = f"2 1 1 {'ab' * 32}"
 
 
 def test_a_master_publishes_what_was_copied_to_it_and_removes_what_is_no_longer_in_it(tmp_path: Path) -> None:
-    with mail_office(tmp_path, ttl=TTL, publisher="master") as office, running(office) as runs:
+    with mail_office(tmp_path, ttl=TTL, publisher="master") as office:
+        runs = Runs(office.host.directory)
         office.host.run("follower", "run")
         office.publish(FOREIGN)
         copy_records(office)

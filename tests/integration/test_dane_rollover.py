@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.hosts import await_true
-from tests.integration.mail_office import LABEL, PORTS, Office, mail_office, running, until
+from tests.integration.mail_office import LABEL, PORTS, Office, Runs, mail_office, until
 from tests.servers.dane import SMTP, ZONE, Clients, looking_clients
 
 LOOKS = 5
@@ -21,7 +21,8 @@ Cron = Callable[[], str]
 
 
 def test_validating_clients_get_through_three_changes_of_the_key(tmp_path: Path) -> None:
-    with mail_office(tmp_path, ttl=TTL, publisher="host") as office, running(office) as runs:
+    with mail_office(tmp_path, ttl=TTL, publisher="host") as office:
+        runs = Runs(office.host.directory)
         until(office.is_settled, runs.follower)
         await_true(office.is_known, what="the first records at the resolver, which may remember that there were none")
         with looking_clients() as clients:

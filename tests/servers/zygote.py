@@ -129,9 +129,14 @@ class Zygote:
                 raise subprocess.TimeoutExpired(str(order["argv"]), seconds or 0) from None
 
 
-@functools.cache
 def zygote() -> Zygote:
-    """The one that tests of this worker share."""
+    """The one that tests of this worker share, in the network and among the mounts that the caller is in."""
+    return _zygote_in(*(Path(f"/proc/thread-self/ns/{kind}").stat().st_ino for kind in ("net", "mnt")))
+
+
+@functools.cache
+def _zygote_in(_net: int, _mnt: int) -> Zygote:
+    """The numbers of namespaces do not come again while a process, this one, is in them."""
     made = Zygote()
     atexit.register(made.end)
     return made
