@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.dns.tsig import load_key_file
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from acmectl.app.host import Host
     from acmectl.app.loading import Parts
     from acmectl.master.records import RecordsResult, Source
+    from acmectl.policy.kept_records import KeptRecords
 
 _STORE = "published-records.json"
 
@@ -29,6 +32,29 @@ def keep(host: Host) -> tuple[RecordsResult, ...]:
         return records.keep(_sources(host.parts), KeptRecordsStore(path), now=host.clock())
     except StorageError as error:
         return tuple(records.RecordsResult(options.file, failed=(error,)) for options in host.parts.records)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """What is remembered of the records of one file, or why nothing can be said of it."""
+
+    file: Path
+    known: KeptRecords
+    error: StorageError | None = None
+
+
+def status(host: Host) -> tuple[KeptFile, ...]:
+    """How far the records of each file are, from what is remembered: neither the files nor the name servers are looked at."""
+    if not host.parts.records:
+        return ()
+    from acmectl.policy.kept_records import KeptRecords
+    from acmectl.storage.kept_records import KeptRecordsStore
+
+    try:
+        known = KeptRecordsStore(host.state.path / _STORE).load()
+    except StorageError as error:
+        return tuple(KeptFile(options.file, KeptRecords(), error) for options in host.parts.records)
+    return tuple(KeptFile(o.file, known.get(str(o.file), KeptRecords())) for o in host.parts.records)
 
 
 def problems(host: Host) -> tuple[ConfigurationProblem, ...]:

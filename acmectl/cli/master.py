@@ -120,15 +120,23 @@ def plan_(context: Context, names: tuple[str, ...], *, json: bool) -> int:
 @pass_context
 def status_(context: Context, *, json: bool) -> int:
     """Say until when each name is authorized; never asks the CA."""
+    from acmectl.app import records
+
     with context.reading() as host:
         plan = host.master().plan(host.wanted)
         failures, unusable = host.memory.failures("name"), host.unusable_accounts
+        kept = records.status(host)
         now = host.clock()
     if json:
-        words.json_out({"master": names_.master_status_json(plan, failures, unusable, now)})
+        names = names_.master_status_json(plan, failures, unusable, now)
+        words.json_out({"master": names | {"records": [records_.kept_json(one) for one in kept]}})
     else:
         names_.master_status(plan, failures, unusable, now)
-    return health.of_names(plan, failures, now)
+        records_.records_status(kept, now)
+    has_failed = any(one.error for one in kept)
+    return health.worst(
+        [health.of_names(plan, failures, now), health.exit_status(failed=has_failed, running_out=False)]
+    )
 
 
 def _plan(context: Context, names: tuple[str, ...], *, json: bool) -> int:

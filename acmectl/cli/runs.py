@@ -89,7 +89,7 @@ def status(context: Context, *, json: bool) -> int:
 
     Exit status 0 when all is as wanted or waits with time in hand, 1 when a name or certificate needs attention, 4 when time is running out.
     """
-    from acmectl.app import removing
+    from acmectl.app import records, removing
 
     document: dict[str, Any] = {}
     statuses = []
@@ -99,9 +99,13 @@ def status(context: Context, *, json: bool) -> int:
             plan, failures = host.master().plan(host.wanted), host.memory.failures("name")
             unusable = host.unusable_accounts
             statuses.append(health.of_names(plan, failures, now))
+            kept = records.status(host)
+            statuses += [ExitStatus.FAILED for one in kept if one.error]
             document["master"] = names.master_status_json(plan, failures, unusable, now)
+            document["master"]["records"] = [records_.kept_json(one) for one in kept]
             if not json:
                 names.master_status(plan, failures, unusable, now)
+                records_.records_status(kept, now)
         if host.config.certificates:
             engine = host.follower()
             certificates = [engine.status(wish) for wish in host.wishes()]

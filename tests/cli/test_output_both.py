@@ -141,12 +141,14 @@ def test_the_keys_of_every_json_document_are_stable(ca: Sandbox, master: Host) -
     master.configure(master_of(ca, "www.acme.test") + CERTIFICATES)
     master.good("run")
     assert shape(reading(master, "status")) == {
-        "master": {"names": [NAME], "unusable_accounts": []},
+        "master": {"names": [NAME], "unusable_accounts": [], "records": []},
         "certificates": [CERTIFICATE],
         "onchange": [],
         "warnings": [],
     }
-    assert shape(reading(master, "master", "status")) == {"master": {"names": [NAME], "unusable_accounts": []}}
+    assert shape(reading(master, "master", "status")) == {
+        "master": {"names": [NAME], "unusable_accounts": [], "records": []}
+    }
     assert shape(reading(master, "follower", "status")) == {"certificates": [CERTIFICATE]}
     assert shape(reading(master, "master", "plan")) == {"master": {"names": [DECISION], "forget": []}}
     plan = {"label": "str", "action": "str", "reason": "str", "deploy": []}
