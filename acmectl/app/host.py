@@ -6,6 +6,7 @@ Everything heavy is imported where it is first needed, so that a run with nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -118,7 +119,15 @@ class Host:
         specs = dict.fromkeys(
             spec for label in tuple(labels) or self.config.certificates for spec in self._specs(label)
         )
-        return tuple(made.wish(self.config, self.parts, spec) for spec in specs)
+        return tuple(made.wish(self.config, self.parts, self._kept(spec)) for spec in specs)
+
+    def _kept(self, spec: CertificateSpec) -> CertificateSpec:
+        """A certificate whose `tlsa` was taken out goes on with its key: validating clients turn away from another while there are records."""
+        if spec.pinned or not any(
+            p.seen_at for p in self.state.certificates.keys.published.known(spec.label).publications
+        ):
+            return spec
+        return replace(spec, pinned=True, reuse_key=True, prepare_key=False)
 
     def _specs(self, label: str) -> tuple[CertificateSpec, ...]:
         """The kinds of a certificate that a person means. Raises UsageError."""

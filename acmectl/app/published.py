@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
@@ -28,7 +28,17 @@ class KeyFinding:
 
 def findings(host: Host) -> tuple[KeyFinding, ...]:
     """All that is wrong with published keys. Asks name servers, where a certificate has `tlsa`, and nobody else."""
-    return tuple(one for label, publisher in host.publishers.items() for one in _of(host, label, publisher))
+    found = [one for label, publisher in host.publishers.items() for one in _of(host, label, publisher)]
+    return (*found, *_left(host))
+
+
+def _left(host: Host) -> Iterator[KeyFinding]:
+    """Certificates whose `tlsa` was taken out, while the zone may still bind their keys."""
+    from acmectl.follower.announcing import left_behind
+
+    for wish in host.wishes():
+        if wish.spec.pinned and wish.spec.configured_label not in host.publishers:
+            yield KeyFinding(wish.spec.label, *left_behind(host.state.certificates, wish.spec.label))
 
 
 def _unread(host: Host, label: str) -> Iterator[KeyFinding]:
@@ -56,6 +66,7 @@ def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
         certificates = host.state.certificates
         for spec in host.config.certificates[label].specs:
             keys = keys_of(certificates.keys.at_hand(spec), certificates.current(spec.label))
+            keys = replace(keys, served=tlsa.still_served(certificates.keys.published.known(spec.label), keys))
             for owner, lack in tlsa.lacks(keys, publisher.owners, sets):
                 yield _lacking(label, spec.title, by_owner[owner], lack, publisher)
         yield from _unsigned(
@@ -74,6 +85,9 @@ def _lacking(label: str, title: str, service: Service, lack: Lack, publisher: Pu
             return KeyFinding(label, message, hint, is_serious=True)
         case Lack.UNPUBLISHED:
             return KeyFinding(label, f"no TLSA record speaks of the key of `{title}` at `{service}`", hint)
+        case Lack.FORMER_MISSING:
+            message = f"validating clients may turn away from `{service}`: a target may still serve a former key of `{title}`, whose TLSA record is missing"
+            return KeyFinding(label, message, hint, is_serious=True)
         case Lack.NEXT_MISSING:
             message = f"not every name server has the TLSA record of the next key of `{title}` at `{service}`: until then its key cannot change"
             return KeyFinding(label, message, hint)

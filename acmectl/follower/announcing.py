@@ -48,6 +48,15 @@ def keys_of(at_hand: KeysAtHand, installed: Installed | None, *, deployed: bool 
     return Keys(in_use, None if following == in_use else following, deployed, at_hand.distrusted)
 
 
+def left_behind(certificates: Certificates, label: str) -> tuple[str, str]:
+    """What to tell, and a hint, of a certificate whose `tlsa` was taken out, while the zone may still have records of its keys."""
+    published = certificates.keys.published
+    owners = dict.fromkeys(p.owner for p in published.known(label).publications)
+    text = "the configuration has no `tlsa` for it any more, and the zone may still have TLSA records of its keys: its key is kept"
+    away = f"take its TLSA records out of the zone ({', '.join(owners)}), wait for their time to live"
+    return text, f"put `tlsa` back; or {away}, and then forget them: `rm {published.path(label)}`"
+
+
 def announced(
     certificates: Certificates, publishers: Mapping[str, Publisher], wishes: Iterable[Wish]
 ) -> tuple[Announced, ...]:

@@ -18,6 +18,7 @@ from acmectl.policy.renewal import NotDue
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
     from acmectl.follower.advice import Advice
+    from acmectl.follower.key_publishing import KeyPublishing
     from acmectl.follower.means import Means
     from acmectl.follower.standing import Standing
     from acmectl.model.certificates import CertificateSpec
@@ -38,11 +39,12 @@ class _AccountLimited(RateLimited):
 class Attempts:
     """The attempts of one run."""
 
-    def __init__(self, means: Means, standing: Standing, advice: Advice) -> None:
-        """`standing` judges again where the CA's clock turns out to be another one than ours."""
+    def __init__(self, means: Means, standing: Standing, advice: Advice, publishing: KeyPublishing) -> None:
+        """`standing` judges again where the CA's clock turns out to be another one than ours; `publishing` looks at published keys."""
         self._means = means
         self._advice = advice
         self._standing = standing
+        self._publishing = publishing
         self._limited: dict[str, _AccountLimited] = {}
 
     def make(self, wish: Wish, failure: Failure | None, *, forced: bool) -> Issued | Waiting | Failed | NotDue:
@@ -66,7 +68,9 @@ class Attempts:
 
         means = self._means
         session = means.sessions.of(wish.spec.account)
-        if self._was_wrong_about_time(session):
+        was_wrong = self._was_wrong_about_time(session)
+        self._publishing.look_before_use(wish, again=was_wrong)
+        if was_wrong:
             decision = self._standing.status(wish, forced=forced).decision
             if isinstance(decision, NotDue):
                 return decision

@@ -7,12 +7,12 @@ nothing else than looking makes a key usable. Where nothing changes, the name se
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
-from acmectl.follower.announcing import keys_of
+from acmectl.follower.announcing import keys_of, left_behind
 from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import tlsa
 from acmectl.policy.renewal import Due
@@ -46,6 +46,7 @@ class _Kind:
     keys: Keys
     known: PublishedKeys
     is_due: bool
+    shared: frozenset[str]
 
     @property
     def label(self) -> str:
@@ -69,11 +70,25 @@ class KeyPublishing:
         self._standing = standing
         self._news: dict[KeyNews, None] = {}
         self._refreshed: set[str] = set()
+        self._looked: set[str] = set()
 
     @property
     def news(self) -> tuple[KeyNews, ...]:
         """What happened so far, without repetitions."""
         return tuple(self._news)
+
+    def look_before_use(self, wish: Wish, *, again: bool = False) -> None:
+        """Before a certificate is issued: no key is chosen by what was seen in an earlier run, or (`again`) by another clock."""
+        if wish.spec.pinned and (again or wish.spec.label not in self._looked):
+            for group in self._groups([wish]):
+                if group.kinds:
+                    self._bring_on(group)
+
+    def look(self, wishes: Sequence[Wish]) -> None:
+        """Find out which keys clients accept, and change nothing."""
+        for group in self._groups(wishes):
+            if group.kinds:
+                self._look(group)
 
     def refresh(self, wishes: Sequence[Wish], *, again: bool = False) -> None:
         """Bring the records of these certificates nearer to what they should be, and find out which keys can be used now.
@@ -82,6 +97,8 @@ class KeyPublishing:
         """
         wanted = [wish for wish in wishes if again or wish.spec.label not in self._refreshed]
         self._refreshed |= {wish.spec.label for wish in wanted}
+        if again:
+            self._looked -= {wish.spec.label for wish in wanted}
         for group in self._groups(wanted):
             if any(self._needs_look(kind, group.publisher) for kind in group.kinds):
                 self._bring_on(group)
@@ -91,6 +108,9 @@ class KeyPublishing:
         for wish in wishes:
             publisher = self._means.publishers.get(wish.spec.configured_label)
             if publisher is None:
+                if wish.spec.pinned:
+                    text, hint = left_behind(self._means.certificates, wish.spec.label)
+                    self._tell(wish.spec.label, text, hint, is_urgent=True)
                 continue
             group = groups.setdefault(wish.spec.configured_label, _Group(publisher))
             try:
@@ -105,15 +125,12 @@ class KeyPublishing:
 
         means, spec = self._means, wish.spec
         key_making.keep_prepared(means.certificates, spec)
-        status = self._standing.status(wish)
-        keys = keys_of(
-            means.certificates.keys.at_hand(spec),
-            status.installed,
-            deployed=bool(status.installed and not status.behind),
-        )
+        status, at_hand = self._standing.status(wish), means.certificates.keys.at_hand(spec)
+        keys = keys_of(at_hand, status.installed, deployed=bool(status.installed and not status.behind))
         known = means.certificates.keys.published.load(spec.label)
+        keys = replace(keys, served=tlsa.still_served(known, keys))
         is_due = isinstance(status.decision, Due) or (keys.in_use is not None and keys.in_use == known.left)
-        return _Kind(wish, keys, known, is_due)
+        return _Kind(wish, keys, known, is_due, frozenset({at_hand.imposed.spki} if at_hand.imposed else ()))
 
     def _needs_look(self, kind: _Kind, publisher: Publisher) -> bool:
         return tlsa.needs_look(kind.known, kind.keys, publisher.owners, self._means.clock(), due=kind.is_due)
@@ -142,6 +159,7 @@ class KeyPublishing:
             )
             self._log_news(kind, seen)
             self._save(kind, seen)
+            self._looked.add(kind.label)
         return sets
 
     def _add(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
@@ -159,9 +177,11 @@ class KeyPublishing:
             return False
         for kind in group.kinds:
             if missing[kind.label]:
-                self._save(kind, tlsa.announced(kind.known, missing[kind.label], sets))
+                self._save(kind, tlsa.announced(kind.known, missing[kind.label], sets, shared=kind.shared))
         records = {TlsaRecord(o, association(pin)): kind for kind in group.kinds for o, pin in missing[kind.label]}
-        refused = group.publisher.add(records) if records else {}
+        beside = tlsa.to_send((kind.keys for kind in group.kinds), {record.owner for record in records})
+        refused = group.publisher.add(beside.union(records)) if records else {}
+        refused = {record: error for record, error in refused.items() if record in records}
         for record, kind in records.items():
             self._tell_change(kind, record, refused.get(record), "published")
         return len(refused) < len(records)
@@ -183,10 +203,22 @@ class KeyPublishing:
                 kind.known, kind.keys, group.publisher.owners, sets, wanted_elsewhere=wanted, now=self._means.clock()
             )
         }
+        over = self._spare(group, over, wanted)
         refused = group.publisher.remove(over) if over else {}
         for record, kind in over.items():
             self._tell_change(kind, record, refused.get(record), "removed")
         return len(refused) < len(over)
+
+    def _spare(
+        self, group: _Group, over: Mapping[TlsaRecord, _Kind], wanted: Collection[TlsaRecord]
+    ) -> dict[TlsaRecord, _Kind]:
+        """Without the records that are needed under another owner name, which a CNAME leads to the same place: these are given up."""
+        now = self._means.clock()
+        needed = frozenset(wanted).union(*(tlsa.unfinished(kind.known, kind.keys, now) for kind in group.kinds))
+        spared = group.publisher.same_places(over, needed) if over else frozenset()
+        for kind in group.kinds:
+            self._save(kind, tlsa.given_up(kind.known, spared))
+        return {record: kind for record, kind in over.items() if record not in spared}
 
     def _wanted_by_others(self, group: _Group) -> set[TlsaRecord]:
         """The records of other certificates of this host, which may have the same services and the same keys. Raises StorageError."""

@@ -95,7 +95,7 @@ def _objection(means: Means, spec: CertificateSpec, number: int) -> str | None:
     if installed.spki in means.certificates.keys.distrusted():
         return "its key was revoked as compromised"
     if spec.pinned and not tlsa.is_published(installed.spki, means.certificates.keys.published.load(spec.label)):
-        return "the DNS does not speak of its key any more (TLSA), so that validating clients would turn away"
+        return "the DNS was not seen to speak of its key long enough (TLSA), so that validating clients would turn away"
     return None
 
 

@@ -83,13 +83,15 @@ class PublishedKeys:
     """All that is known of the published keys of one certificate (of one kind).
 
     `usable` are the pins of keys that every client is known to accept, when it was last looked at `looked_at`. `left` is the pin of a
-    key that a person wants replaced: once another one is in use, it says nothing any more.
+    key that a person wants replaced: once another one is in use, it says nothing any more. `is_bare` says that no service had any
+    record then, so that clients accept whatever key.
     """
 
     publications: tuple[Publication, ...] = ()
     usable: frozenset[str] = field(default=frozenset())
     looked_at: datetime | None = None
     left: str | None = None
+    is_bare: bool = False
 
     def find(self, owner: str, spki: str) -> Publication | None:
         """What is known of one key at one owner name."""

@@ -22,18 +22,25 @@ _MARGIN = timedelta(seconds=1)  # time to live counts in whole seconds, and cloc
 class Keys:
     """The pins of one certificate's keys: the one that services have, and the one that comes after it.
 
-    `deployed` says whether every target holds and serves the certificate in use. `distrusted` were revoked as compromised.
+    `deployed` says whether every target holds and serves the certificate in use. `distrusted` were revoked as compromised. `served` are
+    former keys that a target may still serve (`still_served`).
     """
 
     in_use: str | None
     following: str | None
     deployed: bool = False
     distrusted: frozenset[str] = frozenset()
+    served: tuple[str, ...] = ()
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        """The keys that the DNS should speak of."""
+        """The keys that the DNS should speak of from now on."""
         return tuple(dict.fromkeys(pin for pin in (self.in_use, self.following) if pin is not None))
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The keys that the DNS should speak of now: also former ones that a target may still serve."""
+        return tuple(dict.fromkeys([*self.wanted, *(pin for pin in self.served if pin not in self.distrusted)]))
 
 
 def accepted_from(publication: Publication) -> datetime | None:
@@ -48,11 +55,19 @@ def longer_than(ttl: timedelta) -> timedelta:
     return ttl + max(ttl / 10, _MARGIN)
 
 
+def still_served(known: PublishedKeys, keys: Keys) -> tuple[str, ...]:
+    """The former keys that a target may still serve, because it does not have the certificate in use yet."""
+    if keys.deployed or keys.in_use is None:
+        return ()
+    former = (p.spki for p in known.publications if p.retired_at is None and p.spki not in keys.wanted)
+    return tuple(dict.fromkeys(former))
+
+
 def needs_look(known: PublishedKeys, keys: Keys, owners: Collection[str], now: datetime, *, due: bool) -> bool:
     """Whether to ask the name servers: something is to be done or found out, or a key may be changed now (`due`)."""
     if due or known.looked_at is None or not timedelta() <= now - known.looked_at < LOOK_AGAIN:
         return True
-    wanted = {(owner, pin) for owner in owners for pin in keys.wanted}
+    wanted = {(owner, pin) for owner in owners for pin in keys.needed}
     if wanted - {(p.owner, p.spki) for p in known.publications}:
         return True
     return any(_is_pending(p, known, keys, wanted, now) for p in known.publications)
@@ -71,7 +86,7 @@ def observe(
 
     `owners` are the owner names that the configuration lists, `ttl` is the least time to live that a set can have had.
     """
-    publications = []
+    publications, served = [], still_served(known, keys)
     for owner in dict.fromkeys([*owners, *(p.owner for p in known.publications)]):
         wanted = keys.wanted if owner in owners else ()
         pins = dict.fromkeys([*wanted, *(p.spki for p in known.publications if p.owner == owner)])
@@ -80,13 +95,16 @@ def observe(
             after = _seen(before, sets[owner], ttl, now) if owner in sets else before
             if pin in wanted:
                 publications.append(replace(after, retired_at=None))
-            elif owner not in sets or after.record.association in sets[owner].anywhere:
+            elif owner not in sets or after.record.association in sets[owner].anywhere or pin in served:
                 publications.append(_retired(after, keys, now))
     found = replace(known, publications=tuple(publications), looked_at=now)
+    pins = dict.fromkeys([*keys.wanted, *(p.spki for p in publications)])
     usable = frozenset(
-        pin for pin in keys.wanted if _is_usable(pin, found, owners, sets, is_first=keys.in_use is None, now=now)
+        pin
+        for pin in pins
+        if _is_usable(pin, found, owners, sets, may_lack=keys.in_use is None or pin not in keys.wanted, now=now)
     )
-    return replace(found, usable=usable)
+    return replace(found, usable=usable, is_bare=all(o in sets and not sets[o].anywhere for o in owners))
 
 
 def to_add(keys: Keys, owners: Iterable[str], sets: Mapping[str, RecordSet]) -> tuple[tuple[str, str], ...]:
@@ -98,19 +116,52 @@ def to_add(keys: Keys, owners: Iterable[str], sets: Mapping[str, RecordSet]) -> 
         (owner, pin)
         for owner in owners
         if owner in sets and (sets[owner].anywhere or (keys.in_use is not None and keys.deployed))
-        for pin in keys.wanted
+        for pin in keys.needed
         if association(pin) not in sets[owner].everywhere and pin not in keys.distrusted
     )
 
 
-def announced(known: PublishedKeys, added: Iterable[tuple[str, str]], sets: Mapping[str, RecordSet]) -> PublishedKeys:
-    """What is remembered before records are added. A record that a server has already is somebody else's, and stays so."""
+def to_send(keys: Iterable[Keys], owners: Collection[str]) -> frozenset[TlsaRecord]:
+    """All records of all kinds of keys at owner names where one is missing: a first record hides others that only seemed to be there."""
+    return frozenset(
+        TlsaRecord(owner, association(pin))
+        for kind in keys
+        for owner in owners
+        for pin in kind.needed
+        if pin not in kind.distrusted
+    )
+
+
+def announced(
+    known: PublishedKeys,
+    added: Iterable[tuple[str, str]],
+    sets: Mapping[str, RecordSet],
+    *,
+    shared: Collection[str] = (),
+) -> PublishedKeys:
+    """What is remembered before records are added. A record that a server has already is somebody else's, and stays so.
+
+    So is that of a `shared` key, which other hosts may have.
+    """
     publications = {(p.owner, p.spki): p for p in known.publications}
     for owner, pin in added:
         before = publications.get((owner, pin), Publication(owner, pin))
         is_ours = before.is_ours or before.record.association not in sets[owner].anywhere
-        publications[owner, pin] = replace(before, is_ours=is_ours)
+        publications[owner, pin] = replace(before, is_ours=is_ours and pin not in shared)
     return replace(known, publications=tuple(publications.values()))
+
+
+def given_up(known: PublishedKeys, records: Collection[TlsaRecord]) -> PublishedKeys:
+    """What is remembered when records turn out to be needed under another name: they are not ours to remove under this one."""
+    return replace(
+        known,
+        publications=tuple(replace(p, is_ours=False) if p.record in records else p for p in known.publications),
+    )
+
+
+def unfinished(known: PublishedKeys, keys: Keys, now: datetime) -> frozenset[TlsaRecord]:
+    """The records of keys that clients may need still, wherever they are known to be."""
+    return frozenset(p.record for p in known.publications if not _is_over(p, keys, now))
 
 
 def to_remove(
@@ -124,10 +175,11 @@ def to_remove(
 ) -> tuple[TlsaRecord, ...]:
     """Our records of keys that serve nobody any more, whose time is over; never while a server lacks that of the key in use.
 
-    `wanted_elsewhere` are records of other certificates.
+    Those of a service that is not listed any more go at once when the time of all is over: of what is left of a set clients think that it
+    is all. `wanted_elsewhere` are records of other certificates.
     """
-    return tuple(
-        p.record
+    over = {
+        p.record: p
         for p in known.publications
         if p.is_ours
         and not (p.owner in owners and p.spki in keys.wanted)
@@ -135,7 +187,13 @@ def to_remove(
         and p.owner in sets
         and p.record.association in sets[p.owner].anywhere
         and p.record not in wanted_elsewhere
-        and (p.owner not in owners or _has(sets[p.owner], keys.in_use))
+    }
+    left = {p.owner for p in known.publications if p.record not in over}
+    return tuple(
+        record
+        for record, p in over.items()
+        if (p.owner not in left and p.owner not in owners)
+        or (p.spki not in keys.wanted and _has(sets[p.owner], keys.in_use))
     )
 
 
@@ -153,11 +211,8 @@ def wait_for(pin: str, known: PublishedKeys) -> str:
 
 
 def is_published(pin: str, known: PublishedKeys) -> bool:
-    """Whether services may be given the key again: every name server was seen with its records, or with none of ours at all."""
-    if all(p.seen_at is None for p in known.publications):
-        return True
-    records = [p for p in known.publications if p.spki == pin]
-    return bool(records) and all(p.seen_at is not None for p in records)
+    """Whether services may be given the key again: every client accepts it, or the DNS speaks of no key at all."""
+    return known.is_bare or pin in known.usable
 
 
 def _seen(before: Publication, found: RecordSet, ttl: timedelta, now: datetime) -> Publication:
@@ -188,9 +243,18 @@ def _is_pending(
 ) -> bool:
     if (publication.owner, publication.spki) not in wanted:
         retiring = publication.retired_at is None and keys.deployed
-        return publication.is_ours and (retiring or _is_over(publication, keys, now))
+        return publication.is_ours and (
+            retiring or (_is_over(publication, keys, now) and not _is_held(publication, known, keys))
+        )
     accepted = accepted_from(publication)  # the first key is usable before it is published
     return accepted is None or (publication.spki not in known.usable and accepted <= now)
+
+
+def _is_held(publication: Publication, known: PublishedKeys, keys: Keys) -> bool:
+    """Whether a record of a service that is not listed any more stays, because another one of our keys stays there that is not ours to remove."""
+    return publication.spki in keys.wanted and any(
+        p.owner == publication.owner and not p.is_ours for p in known.publications
+    )
 
 
 def _is_usable(
@@ -199,14 +263,14 @@ def _is_usable(
     owners: Collection[str],
     sets: Mapping[str, RecordSet],
     *,
-    is_first: bool,
+    may_lack: bool,
     now: datetime,
 ) -> bool:
-    """Whether every client accepts the key at every owner name: its record is old enough, or it is the first and there is none at all."""
+    """Whether every client accepts the key at every owner name: its record is old enough, or there is none at all and that suffices (`may_lack`)."""
     for owner in owners:
         if owner not in sets:
             return False
-        if is_first and not sets[owner].anywhere:
+        if may_lack and not sets[owner].anywhere:
             continue
         publication = known.find(owner, pin)
         accepted = accepted_from(publication) if publication else None
@@ -224,6 +288,7 @@ class Lack(StrEnum):
 
     TURNED_AWAY = "clients turn away"
     UNPUBLISHED = "nothing is published"
+    FORMER_MISSING = "a former key that is still served is missing"
     NEXT_MISSING = "the next key is missing"
 
 
@@ -239,6 +304,8 @@ def _lack(keys: Keys, found: RecordSet) -> Lack | None:
         return Lack.UNPUBLISHED
     if association(keys.in_use) not in found.everywhere:
         return Lack.TURNED_AWAY if _is_strict(found) else Lack.UNPUBLISHED
+    if _is_strict(found) and any(association(pin) not in found.everywhere for pin in keys.needed if pin in keys.served):
+        return Lack.FORMER_MISSING
     return None if keys.following is None or association(keys.following) in found.everywhere else Lack.NEXT_MISSING
 
 

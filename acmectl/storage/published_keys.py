@@ -29,7 +29,7 @@ class PublishedKeysStore:
 
     def load(self, label: str) -> PublishedKeys:
         """What is known; nothing where nobody looked yet. Raises StorageError."""
-        path = self._path(label)
+        path = self.path(label)
         with folders.translated(f"read `{path}`"):
             try:
                 content = path.read_bytes()
@@ -56,12 +56,13 @@ class PublishedKeysStore:
 
     def save(self, label: str, known: PublishedKeys) -> None:
         """Remember it (0600, whole or not there). Raises StorageError."""
-        path = self._path(label)
+        path = self.path(label)
         for directory in (self._directory.parent, self._directory, path.parent):
             files.make_directory(directory)
         files.write_atomically(path, (json.dumps(_encode(known), indent=2) + "\n").encode("ascii"))
 
-    def _path(self, label: str) -> Path:
+    def path(self, label: str) -> Path:
+        """Where it lies."""
         return self._directory / folders.check_name(label, what="a certificate") / _FILE
 
 
@@ -79,6 +80,7 @@ def _encode(known: PublishedKeys) -> dict[str, Any]:
         "usable": sorted(known.usable),
         "looked_at": _moment(known.looked_at),
         "left": known.left,
+        "is_bare": known.is_bare,
     }
 
 
@@ -98,6 +100,7 @@ def _decode(content: dict[str, Any]) -> PublishedKeys:
         frozenset(map(str, content["usable"])),
         _read(content["looked_at"]),
         None if content["left"] is None else str(content["left"]),
+        is_bare=bool(content.get("is_bare", False)),  # not in files of the first versions
     )
 
 

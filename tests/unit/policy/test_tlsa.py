@@ -260,12 +260,88 @@ def test_what_a_key_waits_for_is_told() -> None:
     assert told == "every client accepts it from 2026-11-22 13:06:00 UTC on, if all name servers still have it"
 
 
-def test_a_service_may_get_back_a_key_that_the_dns_still_speaks_of() -> None:
+def test_a_service_may_get_back_a_key_that_every_client_still_accepts() -> None:
     known = look(NOTHING, seen(OLD))
-    assert tlsa.is_published(FORMER, NOTHING)
+    assert not tlsa.is_published(FORMER, NOTHING)
+    assert not tlsa.is_published(OLD, known)
+    known = look(known, seen(OLD), now=NOW + 2 * HOUR)
     assert tlsa.is_published(OLD, known)
     assert not tlsa.is_published(NEXT, known)
     assert not tlsa.is_published(FORMER, known)
+    known = look(ours(FORMER), seen(OLD, FORMER), now=NOW + 2 * HOUR)
+    assert tlsa.is_published(FORMER, known)
+    assert tlsa.is_published(FORMER, look(NOTHING, RecordSet()))
+    assert not tlsa.is_published(FORMER, look(ours(FORMER), seen(OLD), now=NOW + 2 * HOUR))
+    assert not tlsa.is_published(FORMER, tlsa.observe(ours(FORMER), BOTH, [MAIL], {}, ttl=HOUR, now=NOW))
+
+
+def test_where_one_record_is_missing_all_are_sent() -> None:
+    keys = replace(BOTH, served=(FORMER,), distrusted=frozenset({NEXT}))
+    sent = tlsa.to_send([keys, Keys("DDDD", None)], [MAIL])
+    assert sent == {TlsaRecord(MAIL, association(pin)) for pin in (OLD, FORMER, "DDDD")}
+
+
+def test_a_former_key_is_needed_until_every_target_has_the_next() -> None:
+    behind = replace(AFTER, deployed=False)
+    known = look(ours(OLD, NEXT), seen(OLD, NEXT, FORMER), keys=behind)
+    assert tlsa.still_served(known, AFTER) == ()
+    behind = replace(behind, served=tlsa.still_served(known, behind))
+    assert behind.served == (OLD,)
+    removed = seen(NEXT, FORMER)
+    for _ in range(2):
+        known = look(known, removed, keys=behind)
+        assert (MAIL, OLD) in tlsa.to_add(behind, [MAIL], {MAIL: removed})
+        assert tlsa.needs_look(known, behind, [MAIL], NOW, due=False)
+        assert tlsa.lacks(behind, [MAIL], {MAIL: removed}) == ((MAIL, Lack.FORMER_MISSING),)
+    assert look(known, removed, keys=AFTER).find(MAIL, OLD) is None
+    compromised = replace(behind, distrusted=frozenset({OLD}))
+    assert tlsa.to_add(compromised, [MAIL], {MAIL: removed}) == ()
+
+
+def test_the_record_of_a_key_that_hosts_share_is_not_ours() -> None:
+    known = tlsa.announced(NOTHING, [(MAIL, OLD), (MAIL, NEXT)], {MAIL: RecordSet()}, shared={OLD})
+    assert [p.spki for p in known.publications if p.is_ours] == [NEXT]
+
+
+def test_a_record_that_is_needed_under_another_name_is_not_ours_to_remove() -> None:
+    known = tlsa.given_up(ours(OLD, NEXT), [TlsaRecord(MAIL, association(OLD))])
+    assert [p.spki for p in known.publications if p.is_ours] == [NEXT]
+    assert tlsa.unfinished(ours(OLD), BOTH, NOW) == {TlsaRecord(MAIL, association(OLD))}
+    retired = replace(ours(OLD).publications[0], retired_at=NOW - DAY)
+    assert tlsa.unfinished(PublishedKeys((retired,)), BOTH, NOW) == frozenset()
+
+
+def dropped(known: PublishedKeys, found: RecordSet, now: datetime) -> tuple[PublishedKeys, list[str]]:
+    """What is removed at MAIL, which is no service any more."""
+    sets = {MAIL: found, WEB: seen(OLD, NEXT)}
+    known = tlsa.observe(known, BOTH, [WEB], sets, ttl=HOUR, now=now)
+    over = tlsa.to_remove(known, BOTH, [WEB], sets, wanted_elsewhere=(), now=now)
+    return known, [record.association for record in over]
+
+
+def test_all_records_of_a_service_that_is_not_listed_any_more_go_at_once() -> None:
+    found, known = seen(OLD, NEXT), ours(OLD, NEXT)
+    slow = replace(known.publications[1], lives_for=DAY)
+    known = replace(known, publications=(known.publications[0], slow))
+    known, gone = dropped(known, found, NOW)
+    for hours, expected in ((2, []), (24, []), (27, [association(OLD), association(NEXT)])):
+        known, gone = dropped(known, found, NOW + hours * HOUR)
+        assert gone == expected
+
+
+def test_the_key_in_use_stays_at_a_former_service_where_another_of_its_keys_is_not_ours_to_remove() -> None:
+    known = ours(OLD, NEXT, FORMER)
+    theirs = replace(known.publications[1], is_ours=False)
+    known = replace(known, publications=(known.publications[0], theirs, known.publications[2]))
+    known, _ = dropped(known, seen(OLD, NEXT, FORMER), NOW)
+    known, gone = dropped(known, seen(OLD, NEXT, FORMER), NOW + DAY)
+    assert gone == [association(FORMER)]
+    known, gone = dropped(known, seen(OLD, NEXT), NOW + DAY)
+    assert gone == []
+    known = tlsa.observe(known, BOTH, [WEB], {MAIL: seen(OLD, NEXT), WEB: seen(OLD, NEXT)}, ttl=HOUR, now=NOW + DAY)
+    later = NOW + DAY + 2 * HOUR
+    known = tlsa.observe(known, BOTH, [WEB], {MAIL: seen(OLD, NEXT), WEB: seen(OLD, NEXT)}, ttl=HOUR, now=later)
+    assert not tlsa.needs_look(known, BOTH, [WEB], later, due=False)
 
 
 @pytest.mark.parametrize(
