@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -246,3 +247,12 @@ def test_examples_that_the_program_and_readme_send_people_to_are_there() -> None
     named = {found for path in sources for found in re.findall(r"\bexamples/[\w./-]*\w", path.read_text("utf-8"))}
     assert {"examples/nginx", "examples/apache", "examples/systemd"} <= named
     assert not {name for name in named if not (ROOT / name).exists()}
+
+
+def test_no_paragraph_of_readme_stands_inside_a_sentence() -> None:
+    """A merge has put one there: what goes on in small letters goes on after an example."""
+    prose = re.sub(r"^( *)```.*?^\1```$", "    an example", README, flags=re.MULTILINE | re.DOTALL)
+    pairs = list(itertools.pairwise(prose.split("\n\n")))
+    assert [after for before, after in pairs if after[0].islower() and not before.startswith("    ")] == []
+    ends = (before.rstrip()[-1] for before, _ in pairs if re.match(r"[A-Za-z`*\[]", before))
+    assert set(ends) <= set(".:")
