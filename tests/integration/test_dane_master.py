@@ -31,6 +31,7 @@ def test_a_master_publishes_what_was_copied_to_it_and_removes_what_is_no_longer_
             assert old not in keys(office)
             clients.await_looks(LOOKS)
             assert clients.failures() == []
+        office.host.run("master", "run")  # sees that what it removed is gone
         assert not {"dns", "requests", "acme", "cryptography"} & office.host.modules_after("master", "run")
 
 
