@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
-from acmectl.policy import tlsa
+from acmectl.policy import posing, tlsa
 from acmectl.policy.tlsa import Lack
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
         sets, failed = publisher.look(publisher.owners)
         for error in dict.fromkeys(failed.values()):
             yield KeyFinding(label, error.message, error.hint)
-        from acmectl.follower.announcing import keys_of
+        from acmectl.follower.announcing import keys_of, vouched_for
 
         certificates = host.state.certificates
         for spec in host.config.certificates[label].specs:
@@ -69,6 +69,8 @@ def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
             keys = replace(keys, served=tlsa.still_served(certificates.keys.published.known(spec.label), keys))
             for owner, lack in tlsa.lacks(keys, publisher.owners, sets):
                 yield _lacking(label, spec.title, by_owner[owner], lack, publisher)
+            for record in posing.vouching(keys, publisher.owners, sets):
+                yield KeyFinding(label, *vouched_for(record))
         yield from _unsigned(
             label, publisher, [owner for owner in publisher.owners if sets.get(owner) and sets[owner].anywhere]
         )

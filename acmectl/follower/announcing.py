@@ -48,6 +48,14 @@ def keys_of(at_hand: KeysAtHand, installed: Installed | None, *, deployed: bool 
     return Keys(in_use, None if following == in_use else following, deployed, at_hand.distrusted)
 
 
+def vouched_for(record: TlsaRecord) -> tuple[str, str]:
+    """A message and a hint about the record of a compromised key."""
+    return (
+        f"a TLSA record vouches for a key that was revoked as compromised: whoever has it can pose as this host at `{record.owner}`",
+        f"take it out of the zone (and of what a master publishes): `{record.association}`",
+    )
+
+
 def left_behind(certificates: Certificates, label: str) -> tuple[str, str]:
     """What to tell, and a hint, of a certificate whose `tlsa` was taken out, while the zone may still have records of its keys."""
     published = certificates.keys.published

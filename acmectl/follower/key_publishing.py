@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
-from acmectl.follower.announcing import keys_of, left_behind
+from acmectl.follower.announcing import keys_of, left_behind, vouched_for
 from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
-from acmectl.policy import tlsa
+from acmectl.policy import posing, tlsa
 from acmectl.policy.renewal import Due
 from acmectl.policy.tlsa import Keys
 
@@ -140,7 +140,10 @@ class KeyPublishing:
         added = self._add(group, sets)
         removed = self._remove(group, sets)
         if added or removed:
-            self._look(group)
+            sets = self._look(group)
+        for kind in group.kinds:
+            for record in posing.vouching(kind.keys, group.publisher.owners, sets):
+                self._tell(kind.label, *vouched_for(record), is_urgent=True)
 
     def _look(self, group: _Group) -> Mapping[str, RecordSet]:
         """See what all name servers have, and remember it."""

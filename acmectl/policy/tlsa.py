@@ -64,8 +64,11 @@ def still_served(known: PublishedKeys, keys: Keys) -> tuple[str, ...]:
 
 
 def needs_look(known: PublishedKeys, keys: Keys, owners: Collection[str], now: datetime, *, due: bool) -> bool:
-    """Whether to ask the name servers: something is to be done or found out, or a key may be changed now (`due`)."""
-    if due or known.looked_at is None or not timedelta() <= now - known.looked_at < LOOK_AGAIN:
+    """Whether to ask the name servers: something is to be done or found out, or a key may be changed now (`due`).
+
+    While a target fails to take a key, its former one is looked after at every run: it must be back soon if somebody removes it.
+    """
+    if due or keys.served or known.looked_at is None or not timedelta() <= now - known.looked_at < LOOK_AGAIN:
         return True
     wanted = {(owner, pin) for owner in owners for pin in keys.needed}
     if wanted - {(p.owner, p.spki) for p in known.publications}:
@@ -243,6 +246,8 @@ def _is_pending(
 ) -> bool:
     if (publication.owner, publication.spki) not in wanted:
         retiring = publication.retired_at is None and keys.deployed
+        if retiring and publication.spki in keys.distrusted:
+            return True  # whoever published it is to be told
         return publication.is_ours and (
             retiring or (_is_over(publication, keys, now) and not _is_held(publication, known, keys))
         )

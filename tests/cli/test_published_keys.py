@@ -218,6 +218,23 @@ def test_a_compromised_key_is_replaced_at_once_and_its_record_goes_with_it(mail:
         assert "its new key is used before every client accepts it, because the one before was compromised" in said
 
 
+def test_a_person_is_told_to_remove_the_record_of_a_compromised_key(mail: Mail) -> None:
+    mail.configure(update=False)
+    mail.host.good("follower", "run")
+    before = mail.records()
+    mail.change(add=before["in use"])
+    mail.change(add=before["next"])
+    mail.host.good("cert", "revoke", "mail", "--reason", "keyCompromise", "--yes")
+    told = f"warning: certificate `mail`: a TLSA record vouches for a key that was revoked as compromised: whoever has it can pose as this host at `{OWNER}`"
+    said = mail.host.good("follower", "run").err
+    assert mail.records()["in use"] == before["next"]
+    assert told in said
+    assert before["in use"] in said
+    assert told in mail.host.acmectl("check").err
+    mail.change(remove=before["in use"])
+    assert "compromised" not in mail.host.acmectl("check").err
+
+
 def test_a_rollback_to_a_key_that_the_dns_does_not_speak_of_any_more_is_refused(mail: Mail) -> None:
     mail.configure()
     mail.host.good("follower", "run")
