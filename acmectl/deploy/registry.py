@@ -22,6 +22,8 @@ from acmectl.options import Options
 
 _COMMAND = "command"
 _COMMAND_TIMEOUT = timedelta(minutes=5)
+_NOT_DEPLOYED = {"passphrase_file", "verify", "patience", "check_timeout", "reload_timeout"}
+"""Options that change nothing of what a service has: nothing is put in place and reloaded because of them."""
 
 
 def known_types() -> tuple[str, ...]:
@@ -83,10 +85,9 @@ def build(type_: str, options: Options, spec: CertificateSpec | None = None, *, 
     if not isinstance(options, FilesOptions) or type_ not in PRESETS:
         raise DeployError(f"there is no deploy target `{type_}`", hint=f"known types: {', '.join(known_types())}")
     wanted = tuple(_wanted(PRESETS[type_], options, spec, several=several))
+    family = spec.key_type.family if spec and several else None
     return Target(
-        digest=_digest(
-            type_, options.model_dump_json(exclude={"passphrase_file"}), *(str(copy.path) for copy in wanted)
-        ),
+        digest=_digest(type_, options.model_dump_json(exclude=_NOT_DEPLOYED), *(str(copy.path) for copy in wanted)),
         wanted=wanted,
         passphrase_file=options.passphrase_file,
         check=options.check,
@@ -94,13 +95,14 @@ def build(type_: str, options: Options, spec: CertificateSpec | None = None, *, 
         reload_command=options.reload,
         reload_timeout=options.reload_timeout,
         verify=VerifyOptions(options.verify, options.patience) if options.verify else None,
-        family=spec.key_type.family if spec and several else None,
+        family=family,
+        verify_digest=_digest(options.model_dump_json(include={"verify"}), family or "") if options.verify else "",
     )
 
 
 def command(run: tuple[str, ...], *, timeout: timedelta = _COMMAND_TIMEOUT) -> Target:
     """A target that is a command alone."""
-    return Target(digest=_digest(_COMMAND, *run, str(timeout)), run=run, run_timeout=timeout)
+    return Target(digest=_digest(_COMMAND, *run), run=run, run_timeout=timeout)
 
 
 def _digest(*parts: str) -> str:

@@ -46,10 +46,10 @@ class Copy:
 class Target:
     """What one service gets; commands are None where there is nothing to run.
 
-    `digest` is a hash of all options: a target whose digest changed is deployed anew. `check` is run after the files are in place and
+    `digest` is a hash of the options that decide what the service gets and is told: a target whose digest changed is deployed anew. `check` is run after the files are in place and
     says whether the service could use them; `reload_command` makes the service read them, and targets that share it need it once, and where it
     is the check as well, not again after that; `verify` is
-    how to see that it did; `family`, `ecdsa` or `rsa`, is set where the service has both kinds, and is to be looked at for this one. `run` is what a
+    how to see that it did, and `verify_digest` a hash of that; `family`, `ecdsa` or `rsa`, is set where the service has both kinds, and is to be looked at for this one. `run` is what a
     target of type `command` does in place of all that.
     """
 
@@ -62,6 +62,7 @@ class Target:
     reload_timeout: timedelta = _MINUTE
     verify: VerifyOptions | None = None
     family: str | None = None
+    verify_digest: str = ""
     run: tuple[str, ...] | None = None
     run_timeout: timedelta = _MINUTE
 
@@ -76,11 +77,16 @@ class Target:
         return tuple(copy.path for copy in self.wanted)
 
     def stamp(self) -> str:
-        """Sizes and times of the files as they are now: another one means that somebody touched, or removed, one.
+        """Contents and rights of the files as they are now, as hashes: another one means that somebody changed, or removed, one.
 
         A passphrase counts by its content, because systemd puts it elsewhere and anew for each run.
         """
         return " ".join([*(_stamp(path) for path in self.copies), *_trace(self.passphrase_file)])
+
+    def changed_since(self, stamp: str) -> tuple[Path, ...]:
+        """The files that are not as they were when `stamp` was taken."""
+        pairs = zip(self.copies, stamp.split(), self.stamp().split(), strict=False)
+        return tuple(path for path, before, now in pairs if before != now)
 
     def standing(self) -> tuple[files.Standing, ...]:
         """What is at the places of its files now, to `restore` it. Raises DeployError for a directory in the place of a file."""
@@ -169,10 +175,13 @@ def _group_in(directory: Path, gid: int) -> int:
 
 def _stamp(path: Path) -> str:
     try:
-        status = path.lstat()
-    except OSError:
+        one = files.standing_at(path, error=DeployError)
+    except DeployError:  # a folder, say, or one that we may not look into
+        return "?"
+    if one.is_nothing:
         return "-"
-    return f"{status.st_size}@{status.st_mtime_ns}"
+    content = b"link " + os.fsencode(one.link) if one.link is not None else one.content or b""
+    return f"{hashlib.sha256(content).hexdigest()[:32]}:{one.mode:04o}:{one.uid}:{one.gid}"
 
 
 def _trace(passphrase_file: Path | None) -> tuple[str, ...]:

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.follower import reloading, seeing
-from acmectl.follower.installing import Installer
+from acmectl.follower.installing import Installer, rewritten
 from acmectl.follower.targets import (
     Broken,
     DeployResult,
+    Failures,
     Placed,
     Work,
     behind,
+    changed,
     known,
     ordered,
     result_of,
@@ -89,8 +91,19 @@ class Deployer:
         for placed in targets:
             if placed.name not in again and (only or placed.name not in missing):
                 continue
-            work = Work(installed, listed, directory, lineage, placed, last.get(placed.name), placed.name in again)
-            if at_once or work.again or policy.may_try(work.last, **work.subject, now=self._clock()):
+            before, subject = last.get(placed.name), {"verify": placed.target.verify_digest}
+            work = Work(
+                installed,
+                listed,
+                directory,
+                lineage,
+                placed,
+                before,
+                again=placed.name in again,
+                at_once=at_once,
+                changed=changed(before, placed, installed),
+            )
+            if at_once or work.again or policy.may_try(before, **work.subject, **subject, now=self._clock()):
                 self._wanted.append(work)
             elif work.last is not None:
                 self._left.append(_Left(work, work.last))
@@ -103,7 +116,7 @@ class Deployer:
         saved = self._deploy(works)
         if saved:
             self._memory.save_deployments(saved)
-        told = [result_of(deployment) for deployment in saved]
+        told = [result_of(deployment, changed=work.changed) for work, deployment in zip(works, saved, strict=True)]
         return (*(result_of(one.last, attempted=False) for one in left), *told)
 
     def _take_companions(self) -> None:
@@ -115,39 +128,70 @@ class Deployer:
 
     def _deploy(self, works: Sequence[Work]) -> list[Deployment]:
         """Do all that is to be done; what to remember of each."""
-        shown = self._shown_by_now(works)
-        doing = [work for work in works if work not in shown]
+        shown, unseen = self._looked_at(works)
+        doing = [work for work in works if work not in shown and work not in unseen]
         failed = self._installer.install(doing)
         failed |= reloading.reload(work for work in doing if work not in failed)
         failed |= seeing.verify([w for w in doing if w not in failed], now=self._clock, pause=self._pause)
-        return [self._seen(work) if work in shown else self._settle(work, failed.get(work)) for work in works]
-
-    def _shown_by_now(self, works: Sequence[Work]) -> list[Work]:
-        """What was only slow to serve its certificate: it is not reloaded, which for some means restarted, for nothing."""
-        asked = [
-            w for w in works if not w.again and policy.needs_only_a_look(w.last, **w.subject, stamp=w.target.stamp())
+        return [
+            self._only_looked(work, unseen.get(work))
+            if work in shown or work in unseen
+            else self._settle(work, failed.get(work))
+            for work in works
         ]
-        unseen = seeing.verify(asked, now=self._clock, pause=self._pause, at_once=True)
-        return [work for work in asked if work not in unseen]
 
-    def _seen(self, work: Work) -> Deployment:
+    def _looked_at(self, works: Sequence[Work]) -> tuple[Collection[Work], Failures]:
+        """What was only slow to serve its certificate, and what does not although it was told often enough.
+
+        It is not reloaded, which for some means restarted, for nothing.
+        """
+        asked = [w for w in works if not w.again and _needs_only_a_look(w)]
+        if not asked:
+            return (), {}
+        failed = seeing.verify(asked, now=self._clock, pause=self._pause, at_once=True)
         now = self._clock()
-        return policy.deployed(replace(_wanted(work), verified_at=now), now)
+        unseen = {w: b for w, b in failed.items() if not w.at_once and not policy.may_reload(w.last, now=now)}
+        return [work for work in asked if work not in failed], unseen
+
+    def _only_looked(self, work: Work, broken: Broken | None) -> Deployment:
+        """What to remember of what was neither put in place nor reloaded."""
+        now, wanted = self._clock(), _wanted(work, work.target.stamp())
+        if broken is not None:
+            return _failed(wanted, work, broken, now)
+        return policy.deployed(replace(wanted, verified_at=now) if work.target.verify else wanted, now)
 
     def _settle(self, work: Work, broken: Broken | None) -> Deployment:
-        """What to remember of it."""
-        now, last = self._clock(), work.last
-        wanted = replace(_wanted(work), **_moments(work, broken, now))  # type: ignore[arg-type]  # its own fields
+        """What to remember of what was put in place, if it is as it was put there."""
+        now, stamp = self._clock(), self._installer.stamp(work)
+        broken = broken or _rewritten(work, stamp)
+        wanted = _wanted(work, stamp)
+        wanted = replace(wanted, **_moments(work, wanted, broken, now))  # type: ignore[arg-type]  # its own fields
         if broken is None:
-            return policy.deployed(wanted, now)
-        return policy.failed(wanted, last, step=broken.step, error=broken.message, hint=broken.hint, now=now)
+            return policy.deployed(wanted, now, changed=work.last if work.changed else None)
+        return _failed(wanted, work, broken, now)
+
+
+def _needs_only_a_look(work: Work) -> bool:
+    stamp, verify = work.target.stamp(), work.target.verify_digest
+    return policy.needs_only_a_look(work.last, **work.subject, stamp=stamp, verify=verify)
+
+
+def _rewritten(work: Work, stamp: str) -> Broken | None:
+    """Not what was put in place is what the service has, or will have after its next start."""
+    target = work.target
+    step = DeployStep.RELOAD if target.reload_command else DeployStep.CHECK if target.check else DeployStep.INSTALL
+    return rewritten(target.changed_since(stamp), step, "the reload, or another target or program,")
+
+
+def _failed(wanted: Deployment, work: Work, broken: Broken, now: datetime) -> Deployment:
+    return policy.failed(wanted, work.last, step=broken.step, error=broken.message, hint=broken.hint, now=now)
 
 
 def _commands(work: Work) -> set[tuple[str, ...]]:
     return {command for command in (work.target.check, work.target.reload_command) if command is not None}
 
 
-def _wanted(work: Work) -> Deployment:
+def _wanted(work: Work, stamp: str) -> Deployment:
     """What is wanted now, with what was installed before."""
     last = work.last
     return Deployment(
@@ -156,8 +200,9 @@ def _wanted(work: Work) -> Deployment:
         digest=work.target.digest,
         generation=work.installed.generation,
         fingerprint=work.installed.fingerprint,
-        copies=work.target.stamp(),  # after the reload, which is free to rewrite what it reads
-        places=frozenset(map(str, work.target.copies)) | _still_there(last),
+        copies=stamp,
+        places=_still_there(last),
+        verify_digest=work.target.verify_digest,
         installed_generation=last.installed_generation if last else None,
         installed_fingerprint=last.installed_fingerprint if last else None,
         installed_at=last.installed_at if last else None,
@@ -171,12 +216,13 @@ def _still_there(last: Deployment | None) -> frozenset[str]:
     return frozenset(place for place in (last.places if last else ()) if os.path.lexists(place))
 
 
-def _moments(work: Work, broken: Broken | None, now: datetime) -> dict[str, object]:
-    """Which steps were done just now."""
+def _moments(work: Work, wanted: Deployment, broken: Broken | None, now: datetime) -> dict[str, object]:
+    """Which steps were done just now, and with what result."""
     target, step = work.target, broken.step if broken else None
     moments: dict[str, object] = {}
     if target.copies and step not in {DeployStep.INSTALL, DeployStep.CHECK}:
         moments |= {
+            "places": wanted.places | frozenset(map(str, target.copies)),
             "installed_generation": work.installed.generation,
             "installed_fingerprint": work.installed.fingerprint,
             "installed_at": now,

@@ -109,4 +109,5 @@ class HandingOut:
         if result.error:
             self._means.log(subject, "not deployed", f"{result.target}: {result.error}")
         else:
-            self._means.log(subject, "deployed", result.target)
+            why = ": its files were changed or removed by somebody since" if result.changed else ""
+            self._means.log(subject, "deployed", f"{result.target}{why}")

@@ -13,6 +13,7 @@ import logging
 import os
 import shlex
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl import programs
@@ -38,6 +39,7 @@ class Installer:
         """`previous` keeps what stood there before."""
         self._previous = previous
         self._begun: set[Work] = set()
+        self._stamps: dict[Work, str] = {}
 
     def install(self, works: Iterable[Work]) -> Failures:
         """Install and check all of it; returns what failed, whose old files are in place again."""
@@ -45,6 +47,11 @@ class Installer:
         for group in _by_check(works):
             failed |= self._together(group)
         return failed
+
+    def stamp(self, work: Work) -> str:
+        """The stamp of the files as they were put in place; of those that are there, where none were, or the old ones are back."""
+        stamp = self._stamps.get(work)
+        return work.target.stamp() if stamp is None else stamp
 
     def _together(self, group: Sequence[Work]) -> Failures:
         failed: Failures = {}
@@ -58,6 +65,8 @@ class Installer:
         if broken is None:
             return failed | self._settled(placed)
         undone = {work: self._undone(work, broken) for work in reversed(placed)}
+        if broken.timed_out:  # as it would again, for each
+            return failed | undone
         if len(placed) == 1:
             return failed | {work: _explained(work, refused) for work, refused in undone.items()}
         return failed | dict(itertools.chain.from_iterable(self._together([work]).items() for work in placed))
@@ -77,17 +86,21 @@ class Installer:
         self._previous.remember(Remembered(label, name, target.digest, target.standing(), listed))
         self._begun.add(work)
         target.put(new)
+        self._stamps[work] = target.stamp()
 
     def _settled(self, works: Iterable[Work]) -> Failures:
-        """The new files are there to stay."""
+        """The new files are there to stay, unless the check changed them."""
         failed = {}
         for work in works:
-            if broken := attempt(DeployStep.CHECK, lambda w=work: self._forget(w)):  # type: ignore[misc]
+            if broken := rewritten(work.target.changed_since(self.stamp(work)), DeployStep.CHECK, "the check"):
+                failed[work] = self._undone(work, broken)
+            elif broken := attempt(DeployStep.CHECK, lambda w=work: self._forget(w)):  # type: ignore[misc]
                 failed[work] = broken
         return failed
 
     def _undone(self, work: Work, broken: Broken) -> Broken:
         """The same failure, with the old files in place again, or the reason why they are not."""
+        self._stamps.pop(work, None)
         if work not in self._begun:
             return broken
         try:
@@ -104,6 +117,14 @@ class Installer:
         if work in self._begun:
             self._previous.forget(work.installed.label, work.placed.name)
             self._begun.discard(work)
+
+
+def rewritten(places: Sequence[Path], step: DeployStep, by: str) -> Broken | None:
+    """That files are not as they were put in place, in words; None where there are none."""
+    if not places:
+        return None
+    hint = "the files of a target are acmectl's: name their owner, group and mode in its options, and let commands write elsewhere"
+    return Broken(step, f"`{places[0]}` was changed or removed by {by} after it was put in place", hint)
 
 
 def _by_check(works: Iterable[Work]) -> list[list[Work]]:
@@ -126,7 +147,7 @@ def _check(works: Sequence[Work]) -> None:
 
 def _explained(work: Work, refused: Broken) -> Broken:
     """Whether it is the new files that the service dislikes: the check is asked once more, with the old ones, if there were any."""
-    if refused.hint is not None or any(not os.path.lexists(path) for path in work.target.copies):
+    if refused.timed_out or refused.hint is not None or any(not os.path.lexists(path) for path in work.target.copies):
         return refused
     if attempt(DeployStep.CHECK, lambda: _check([work])) is None:
         return refused

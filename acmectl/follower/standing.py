@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class CertificateStatus:
     """What is remembered of one certificate, without asking anybody.
 
-    `behind` are targets that do not hold it; `next_look_at` is when a plain run will ask the CA again, None for at once.
+    `behind` are targets that do not hold it, `changed` those of them that did, until somebody changed their files; `next_look_at` is when a plain run will ask the CA again, None for at once.
     `key_error` says why the key or CSR that a person gave it cannot be used, `account_error` why its account cannot: then a run
     fails once the certificate is due. `announced` are the TLSA records of its keys, as far as they are known.
     """
@@ -45,6 +45,7 @@ class CertificateStatus:
     key_error: AcmectlError | None = None
     account_error: AcmectlError | None = None
     announced: tuple[Announced, ...] = ()
+    changed: frozenset[str] = frozenset()
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
@@ -86,6 +87,7 @@ class Standing:
             waiting_since=order.waiting_since if order else None,
             failure=failure,
             behind=behind,
+            changed=self._changed(wish, installed) if installed and behind else frozenset(),
             deployments=self._deployments(wish),
             running_out=isinstance(decision, Due) and self.is_running_out(installed, since),
             next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
@@ -109,6 +111,10 @@ class Standing:
         found = self._means.memory.deployments(wish.spec.label)
         present = {placed.name for placed in (*wish.targets, *wish.onchange)}
         return tuple(d for d in found if d.target in present) if present else found
+
+    def _changed(self, wish: Wish, installed: Installed) -> frozenset[str]:
+        last = targets.known(self._means.memory, installed.label) if wish.targets else {}
+        return frozenset(p.name for p in wish.targets if targets.changed(last.get(p.name), p, installed))
 
     def _behind(self, wish: Wish, installed: Installed) -> tuple[str, ...]:
         memory = self._means.memory

@@ -31,7 +31,7 @@ class Placed:
 class DeployResult:
     """What became of one target: deployed in this run, failed, or left alone until `retry_at` (`attempted` is False).
 
-    `label` is empty for what is run once for all certificates.
+    `label` is empty for what is run once for all certificates. `changed` says that somebody had changed the files since the last time.
     """
 
     label: str
@@ -42,15 +42,17 @@ class DeployResult:
     hint: str | None = None
     attempts: int = 0
     attempted: bool = True
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Where a deployment ended, and in whose words."""
+    """Where a deployment ended, and in whose words; `timed_out` says that a command did not end by itself."""
 
     step: DeployStep
     message: str
     hint: str | None = None
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +60,7 @@ class Work:
     """One target that is to get one certificate, which lies in `directory`; `names` are in the order in which people wrote them.
 
     `lineage` makes and returns the folder that is called as the certificate; it raises StorageError. `again` says that a person wants all of
-    it done, whatever is remembered.
+    it done, whatever is remembered, `at_once` that no pause counts, `changed` that somebody changed its files since it was deployed.
     """
 
     installed: Installed
@@ -68,6 +70,8 @@ class Work:
     placed: Placed
     last: Deployment | None
     again: bool = False
+    at_once: bool = False
+    changed: bool = False
 
     @property
     def target(self) -> Target:
@@ -76,11 +80,14 @@ class Work:
 
     @property
     def subject(self) -> dict[str, str]:
-        """What the policy compares with what is remembered."""
+        """What the policy compares with what is remembered: the certificate and the options."""
         return {"digest": self.target.digest, "fingerprint": self.installed.fingerprint}
 
 
 Failures = dict[Work, Broken]
+
+CHANGED_AGAIN = "somebody changed its files again each time after they were deployed"
+_WHO = "find out what else writes them: a command of the target, another program, or another target"
 
 
 def attempt(step: DeployStep, doing: Callable[[], object]) -> Broken | None:
@@ -88,7 +95,7 @@ def attempt(step: DeployStep, doing: Callable[[], object]) -> Broken | None:
     try:
         doing()
     except AcmectlError as error:
-        return Broken(step, error.message, error.hint)
+        return Broken(step, error.message, error.hint, isinstance(error.__cause__, TimeoutError))
     return None
 
 
@@ -107,20 +114,39 @@ def behind(
 
 def _is_deployed(last: Deployment | None, placed: Placed, installed: Installed) -> bool:
     target = placed.target
-    return policy.is_deployed(last, digest=target.digest, fingerprint=installed.fingerprint, stamp=target.stamp())
+    return policy.is_deployed(
+        last,
+        digest=target.digest,
+        fingerprint=installed.fingerprint,
+        stamp=target.stamp(),
+        verify=target.verify_digest,
+    )
 
 
-def result_of(deployment: Deployment, *, attempted: bool = True) -> DeployResult:
-    """What to tell of a deployment."""
+def changed(last: Deployment | None, placed: Placed, installed: Installed) -> bool:
+    """Whether the target had `installed`, and somebody changed or removed its files since."""
+    target = placed.target
+    subject = {"digest": target.digest, "fingerprint": installed.fingerprint}
+    if last is None or not policy.was_changed(last, **subject, stamp=target.stamp()):
+        return False
+    return bool(target.changed_since(last.copies))  # and not only the passphrase
+
+
+def result_of(deployment: Deployment, *, attempted: bool = True, changed: bool = False) -> DeployResult:
+    """What to tell of a deployment; one that pauses without an error does so because its files are changed again and again."""
+    error, hint, attempts = deployment.error, deployment.hint, deployment.attempts
+    if error is None and not attempted:
+        error, hint, attempts = CHANGED_AGAIN, _WHO, deployment.changes
     return DeployResult(
         deployment.label,
         deployment.target,
-        deployment.error,
+        error,
         deployment.retry_at,
         deployment.failed_step,
-        deployment.hint,
-        deployment.attempts,
+        hint,
+        attempts,
         attempted,
+        changed,
     )
 
 

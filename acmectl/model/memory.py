@@ -110,9 +110,11 @@ class Deployment:
     """How far one target of one certificate is.
 
     Wanted is `generation` with `fingerprint` (a generation's number can come again). It is deployed where there is no `error`, and
-    `copies` is what the target's stamp says now.
+    `copies` is what the target's stamp says now: the stamp is taken when the files were put in place. `changes` counts how often in a row it was
+    deployed again because somebody had changed them; until `retry_at` it is then not.
 
-    `target` is the target's position or name in the configuration, `digest` a hash of its options: a changed target is deployed anew.
+    `target` is the target's position or name in the configuration, `digest` a hash of its options: a changed target is deployed anew;
+    `verify_digest` is a hash of how it is looked at: where only that changed, it is looked at.
     `places` are the files that it wrote, which stay when it is configured no more. The moments are those of
     the last success of each step; a step that the target does not have has none. `deployed_at` is when all was done the last time.
     With an `error`, `failed_step` is where it happened and `attempts` how often in a row, since `failing_since`.
@@ -137,6 +139,8 @@ class Deployment:
     failed_step: DeployStep | None = None
     error: str | None = None
     hint: str | None = None
+    verify_digest: str = ""
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

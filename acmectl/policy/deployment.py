@@ -16,6 +16,9 @@ AT_ONCE = 3
 
 LONGEST = timedelta(hours=1)
 
+RELOADED_AGAIN = timedelta(days=1)
+"""So long after its last reload a service is reloaded again that was reloaded three times and is not seen to have the certificate."""
+
 
 def pause_after(failures: int) -> timedelta:
     """How long to leave a target alone after so many failures in a row (1 or more): no time at all, then 1, 2, 4 ... 60 minutes."""
@@ -24,34 +27,62 @@ def pause_after(failures: int) -> timedelta:
     return min(timedelta(minutes=2 ** min(failures - AT_ONCE - 1, 10)), LONGEST)
 
 
-def is_deployed(last: Deployment | None, *, digest: str, fingerprint: str, stamp: str) -> bool:
-    """Whether all is done that these options ask for, and nobody touched a copy since (`stamp` is that of the target now)."""
+def is_deployed(last: Deployment | None, *, digest: str, fingerprint: str, stamp: str, verify: str = "") -> bool:
+    """Whether all is done that these options ask for, and nobody changed a copy since (`stamp` is that of the target now)."""
     return (
         last is not None
         and last.error is None
-        and (last.digest, last.fingerprint, last.copies) == (digest, fingerprint, stamp)
+        and (last.digest, last.fingerprint, last.copies, last.verify_digest) == (digest, fingerprint, stamp, verify)
     )
 
 
-def may_try(last: Deployment | None, *, digest: str, fingerprint: str, now: datetime) -> bool:
-    """Whether nothing is known to be wrong with just this, or its pause is over."""
-    if last is None or (last.digest, last.fingerprint) != (digest, fingerprint):
-        return True
-    return last.retry_at is None or last.retry_at <= now
-
-
-def needs_only_a_look(last: Deployment | None, *, digest: str, fingerprint: str, stamp: str) -> bool:
-    """Whether all was done but the service did not show it yet: it may have taken its time, and is not disturbed again before a look."""
+def was_changed(last: Deployment | None, *, digest: str, fingerprint: str, stamp: str) -> bool:
+    """Whether all was done, and then somebody changed or removed a copy."""
     return (
         last is not None
-        and last.failed_step is DeployStep.VERIFY
-        and (last.digest, last.fingerprint, last.copies) == (digest, fingerprint, stamp)
+        and last.error is None
+        and (last.digest, last.fingerprint) == (digest, fingerprint)
+        and last.copies != stamp
     )
 
 
-def deployed(wanted: Deployment, now: datetime) -> Deployment:
-    """What to remember once all steps of `wanted`, whose moments are set, succeeded."""
-    return replace(wanted, deployed_at=now)
+def may_try(last: Deployment | None, *, digest: str, fingerprint: str, now: datetime, verify: str = "") -> bool:
+    """Whether nothing is known to be wrong with just this, or its pause is over.
+
+    A pause that is longer than any can be was begun by a clock that was ahead.
+    """
+    if last is None or (last.digest, last.fingerprint, last.verify_digest) != (digest, fingerprint, verify):
+        return True
+    return last.retry_at is None or not now < last.retry_at <= now + LONGEST
+
+
+def needs_only_a_look(last: Deployment | None, *, digest: str, fingerprint: str, stamp: str, verify: str = "") -> bool:
+    """Whether all was done but the service did not show it yet, or was not looked at like this: it is not disturbed again before a look."""
+    return (
+        last is not None
+        and (last.digest, last.fingerprint, last.copies) == (digest, fingerprint, stamp)
+        and (last.failed_step is DeployStep.VERIFY or (last.error is None and last.verify_digest != verify))
+    )
+
+
+def may_reload(last: Deployment | None, *, now: datetime) -> bool:
+    """Whether the service of what needs only a look, and was not seen, may be reloaded once more: what did not help three times hardly will."""
+    if last is None or last.attempts < AT_ONCE or last.reloaded_at is None:
+        return True
+    return not timedelta() <= now - last.reloaded_at < RELOADED_AGAIN
+
+
+def deployed(wanted: Deployment, now: datetime, *, changed: Deployment | None = None) -> Deployment:
+    """What to remember once all steps of `wanted`, whose moments are set, succeeded; `changed` is what was remembered of copies that somebody changed.
+
+    Who does so again and again is not answered each time: the pauses are those of failures.
+    """
+    if changed is None:
+        return replace(wanted, deployed_at=now)
+    held = changed.deployed_at is None or now - changed.deployed_at >= RELOADED_AGAIN
+    changes = 1 if held else changed.changes + 1
+    pause = pause_after(changes)
+    return replace(wanted, deployed_at=now, changes=changes, retry_at=now + pause if pause else None)
 
 
 def failed(

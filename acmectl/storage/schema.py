@@ -108,6 +108,11 @@ _DEPLOYMENT_STEPS: Step = (
     "UPDATE deployments SET installed_fingerprint = fingerprint, installed_at = deployed_at WHERE error IS NULL",
 )
 
+_CHANGED_COPIES: Step = (
+    "ALTER TABLE deployments ADD COLUMN verify_digest TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE deployments ADD COLUMN changes INTEGER NOT NULL DEFAULT 0",
+)
+
 STEPS: tuple[Step, ...] = (
     _FIRST,
     _OF_A_CA,
@@ -117,6 +122,7 @@ STEPS: tuple[Step, ...] = (
     _MOMENTS_OF_ISSUE,
     _PAUSES,
     _DEPLOYMENT_STEPS,
+    _CHANGED_COPIES,
 )
 
 

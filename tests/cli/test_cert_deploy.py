@@ -52,9 +52,12 @@ def test_a_certificate_is_deployed_again_on_demand_everywhere_or_to_one_target(d
     assert deployed.block(deployed.acmectl("cert", "deploy", "xmpp", "--target", "1")) == (
         "xmpp: deployed to files[1]\n-> 0\n"
     )
+    said = "not deployed to files[0]: its files were changed or removed by somebody since\n"
+    assert said in deployed.acmectl("status").out
     assert deployed.block(deployed.acmectl("cert", "deploy", "xmpp", "--target", "files[0]")) == (
-        "xmpp: deployed to files[0]\n-> 0\n"
+        "xmpp: deployed to files[0] again: its files were changed or removed by somebody since\n-> 0\n"
     )
+    assert "files[0]: its files were changed or removed by somebody since" in deployed.good("log", "xmpp").out
     assert log(deployed) == ["reload"] * 3
     assert (deployed.directory / "tls" / "privkey.pem").exists()
 

@@ -119,6 +119,28 @@ def test_a_service_that_goes_on_serving_the_old_one_is_named_tried_again_and_lef
     office.run("run")  # where nothing is to be done nobody is connected to: it does not run any more
 
 
+def test_a_service_that_is_never_seen_to_have_it_is_reloaded_three_times_and_then_only_looked_at(office: Desk) -> None:
+    (port, other), tls = unused_ports(2), office.host.directory / "tls"
+    target = {"type": "files", "directory": "tls", "reload": logging(office, "reload"), "patience": "0.1s"}
+    office.deploy({**target, "verify": [{"port": port}]})
+    for _ in range(4):
+        said = office.run("run", expect=1).err
+    assert log(office) == ["reload"] * 3
+    assert "next attempt after" in said
+    office.deploy({**target, "verify": [{"port": port}], "patience": "0.2s", "reload_timeout": "59s"})
+    office.run("run", expect=1)
+    assert log(office) == ["reload"] * 3
+    office.run("follower", "run", LABEL, expect=1)
+    assert log(office) == ["reload"] * 4, "a person asked, who may have mended what a reload did not reach"
+    office.deploy({**target, "verify": [{"port": other}]})
+    with running(tls, other):
+        office.run("run")
+        office.run("status")
+    office.deploy(target)
+    office.run("run")
+    assert log(office) == ["reload"] * 4, "it is looked at elsewhere, or nowhere, and has what it had"
+
+
 def test_a_deploy_hook_of_certbot_works_unchanged(office: Desk, tmp_path: Path) -> None:
     root, programs = tmp_path / "daemon", tmp_path / "bin"
     for folder in (root, programs):

@@ -165,7 +165,8 @@ def _deployment(deployment: DeployResult, *, talks: bool) -> None:
         hint(deployment.hint or (_at_once([deployment.label]) if title else None))
     elif talks:
         done = "ran" if is_command(target) else "deployed to"
-        click.echo(f"{f'{title}: ' if title else ''}{done} {target}")
+        why = " again: its files were changed or removed by somebody since" if deployment.changed else ""
+        click.echo(f"{f'{title}: ' if title else ''}{done} {target}{why}")
 
 
 def is_command(target: str) -> bool:
@@ -278,14 +279,19 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
     yield from published_lines(status.announced, now)
     known = {d.target: d for d in status.deployments}
     for target in status.behind:
-        yield from target_behind(target, known.get(target), now)
+        yield from target_behind(target, known.get(target), now, changed=target in status.changed)
 
 
-def target_behind(target: str, last: Deployment | None, now: datetime) -> Iterable[tuple[str, str | None]]:
+def target_behind(
+    target: str, last: Deployment | None, now: datetime, *, changed: bool = False
+) -> Iterable[tuple[str, str | None]]:
     """Why a target does not have what it should, as lines with their colours."""
     undone = f"{target} was not run" if is_command(target) else f"not deployed to {target}"
     if last is None or last.error is None:
-        yield undone, RED
+        yield f"{undone}{': its files were changed or removed by somebody since' if changed else ''}", RED
+        if changed and last is not None and last.retry_at is not None and last.retry_at > now:
+            times = counted(last.changes, "time")
+            yield f"  deployed again {times} because of that; next attempt after {moment(last.retry_at)}", None
         return
     yield f"{undone}: {last.error}", RED
     later = last.retry_at is not None and last.retry_at > now

@@ -147,12 +147,20 @@ def test_the_digest_tells_what_is_deployed_in_another_way() -> None:
         built("nginx"),
         built("apache", directory="/etc/nginx/tls"),
         built("nginx", check=[]),
-        built("nginx", verify=[]),
         built("nginx", FURTHER, several=True),
         built("nginx", files={"privkey+fullchain": {"name": "{label}.pem", "mode": "0640"}}),
     ]
     assert len({target.digest for target in targets}) == len(targets)
     assert built("nginx").digest == built("nginx", files={"privkey+fullchain": "{label}.pem"}).digest
+
+
+def test_how_long_and_where_to_look_is_no_reason_to_deploy_anew() -> None:
+    one = built("nginx")
+    patient = built("nginx", patience="31s", check_timeout="2m", reload_timeout="2m")
+    assert (patient.digest, patient.verify_digest) == (one.digest, one.verify_digest)
+    elsewhere, nowhere = built("nginx", verify=[{"port": 8443}]), built("nginx", verify=[])
+    assert elsewhere.digest == nowhere.digest == one.digest
+    assert len({one.verify_digest, elsewhere.verify_digest, nowhere.verify_digest}) == 3
 
 
 @pytest.mark.parametrize(

@@ -168,12 +168,33 @@ def test_the_stamp_changes_with_every_copy(tmp_path: Path, generation: Path) -> 
     stamps = [one.stamp()]
     one.install(generation)
     stamps.append(one.stamp())
-    for name in ("a", "b"):
-        os.utime(tmp_path / "ssl" / name, ns=(1, 1))
-        stamps.append(one.stamp())
-    (tmp_path / "ssl" / "a").unlink()
+    a, b = (tmp_path / "ssl" / name for name in ("a", "b"))
+    a.chmod(0o666)
     stamps.append(one.stamp())
+    assert one.changed_since(stamps[1]) == (a,)
+    b.write_text(b.read_text().swapcase())
+    stamps.append(one.stamp())
+    b.unlink()
+    stamps.append(one.stamp())
+    b.symlink_to("a")
+    stamps.append(one.stamp())
+    a.unlink()
+    stamps.append(one.stamp())
+    a.mkdir()
+    stamps.append(one.stamp())
+    assert one.changed_since(stamps[1]) == (a, b)
     assert len(set(stamps)) == len(stamps)
+
+
+def test_a_file_that_is_only_touched_or_copied_back_has_the_same_stamp(tmp_path: Path, generation: Path) -> None:
+    one = target(tmp_path / "ssl", files={"privkey": "a", "fullchain": "b"})
+    one.install(generation)
+    before = one.stamp()
+    os.utime(tmp_path / "ssl" / "a", ns=(1, 1))
+    one.restore(one.standing())
+    one.install(generation)
+    assert one.stamp() == before
+    assert one.changed_since(before) == ()
 
 
 def test_a_key_that_is_not_on_this_host_cannot_be_joined_with_the_chain(tmp_path: Path, generation: Path) -> None:

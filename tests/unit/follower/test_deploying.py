@@ -33,8 +33,8 @@ def test_a_target_is_deployed_once_for_each_certificate_whatever_its_number(plac
 
 @pytest.mark.parametrize(
     "spoil",
-    [Path.unlink, lambda copy: copy.write_text("garbage"), lambda copy: os.utime(copy, ns=(1, 1))],
-    ids=["deleted", "overwritten", "restored from a backup"],
+    [Path.unlink, lambda copy: copy.write_text("garbage"), lambda copy: copy.chmod(0o666)],
+    ids=["deleted", "overwritten", "opened to all"],
 )
 @pytest.mark.parametrize("name", ["privkey.pem", "fullchain.pem"])
 def test_a_copy_that_somebody_spoiled_is_deployed_again_and_its_service_reloaded(
@@ -43,19 +43,79 @@ def test_a_copy_that_somebody_spoiled_is_deployed_again_and_its_service_reloaded
     target = place.target("tls", reload=place.shell("echo reloaded >>log"))
     place.deploy(target)
     copy = place.root / "tls" / name
-    content = copy.read_text()
+    content, mode = copy.read_text(), copy.stat().st_mode
     spoil(copy)
     assert place.behind(target) == ["tls"]
-    assert errors(place.deploy(target)) == [None]
-    assert copy.read_text() == content
+    (again,) = place.deploy(target)
+    assert (again.error, again.changed) == (None, True)
+    assert (copy.read_text(), copy.stat().st_mode) == (content, mode)
     assert place.lines("log") == ["reloaded"] * 2
     assert place.deploy(target) == ()
 
 
-def test_a_reload_that_rewrites_the_copies_is_not_a_reason_to_deploy_at_every_run(place: Place) -> None:
-    target = place.target("tls", reload=place.shell("echo appended >>tls/fullchain.pem"))
+def test_a_copy_that_is_only_touched_is_not_deployed_again(place: Place) -> None:
+    target = place.target("tls")
     place.deploy(target)
+    os.utime(place.root / "tls" / "privkey.pem", ns=(1, 1))
     assert place.deploy(target) == ()
+
+
+@pytest.mark.parametrize("spoil", ["echo appended >>tls/chain.pem", "rm tls/chain.pem", "chmod 666 tls/chain.pem"])
+def test_a_reload_that_changes_the_copies_has_failed(place: Place, spoil: str) -> None:
+    (failed,) = place.deploy(place.target("tls", reload=place.shell(spoil)))
+    assert failed.step is DeployStep.RELOAD
+    assert failed.error is not None
+    assert failed.error.startswith(f"`{place.root}/tls/chain.pem` was changed or removed by the reload, or another")
+    assert place.behind(place.target("tls")) == ["tls"]
+
+
+def test_a_check_that_changes_the_copies_has_failed_and_the_old_ones_go_back(place: Place) -> None:
+    check = place.shell("test $(cat tls/cert.pem | cut -c6-) = 1 || rm tls/privkey.pem")
+    target = place.target("tls", check=check)
+    assert errors(place.deploy(target)) == [None]
+    (failed,) = place.deploy(target, serial=2)
+    assert failed.step is DeployStep.CHECK
+    assert (
+        failed.error == f"`{place.root}/tls/privkey.pem` was changed or removed by the check after it was put in place"
+    )
+    assert place.content("tls") == ["1"]
+    assert len(list((place.root / "tls").iterdir())) == 4
+    assert not (place.root / "deployed").exists()
+
+
+def test_two_targets_that_have_the_same_places_unknowingly_are_not_both_deployed(place: Place) -> None:
+    """As where one directory is mounted on another; the configuration refuses what it can see."""
+    one, two = place.target("tls"), Placed("two", place.target("tls").target)
+    deployer = place.deployer()
+    place.add(deployer, one)
+    place.add(deployer, two, serial=2, label="web")
+    overwritten, whole = deployer.run()
+    assert "was changed or removed by" in (overwritten.error or "")
+    assert whole.error is None
+
+
+def test_who_changes_copies_again_and_again_is_answered_three_times_at_once_and_then_after_growing_pauses(
+    place: Place,
+) -> None:
+    target = place.target("tls", reload=place.shell("echo reload >>log"))
+    place.deploy(target)
+    copy = place.root / "tls" / "chain.pem"
+    for _ in range(4):
+        copy.write_text("of somebody else")
+        (again,) = place.deploy(target)
+        assert (again.error, again.changed) == (None, True)
+    assert place.deploy(target) == (), "deployed is deployed, while its pause lasts"
+    copy.write_text("of somebody else")
+    (left,) = place.deploy(target)
+    assert (left.attempted, left.attempts) == (False, 4)
+    assert left.error == "somebody changed its files again each time after they were deployed"
+    assert len(place.lines("log")) == 5
+    place.now += timedelta(minutes=1)
+    assert errors(place.deploy(target)) == [None]
+    assert place.record("tls").retry_at == place.now + timedelta(minutes=2)
+    copy.write_text("of somebody else")
+    assert [r.attempted for r in place.deploy(target)] == [False]
+    assert errors(place.deploy(target, serial=2)) == [None], "another certificate does not wait for it"
 
 
 def test_a_target_whose_options_changed_is_deployed_anew(place: Place) -> None:
@@ -154,6 +214,15 @@ def test_what_goes_on_failing_is_left_alone_for_growing_pauses(place: Place) -> 
     assert place.behind(target) == []
 
 
+def test_a_pause_that_was_begun_by_a_clock_that_was_ahead_does_not_last(place: Place) -> None:
+    target = place.target("tls", reload=("false",))
+    place.now += timedelta(days=365)
+    for _ in range(4):
+        place.deploy(target)
+    place.now -= timedelta(days=365)
+    assert [r.attempted for r in place.deploy(target)] == [True]
+
+
 def test_a_new_certificate_does_not_wait_for_the_pause_of_the_old_one(place: Place) -> None:
     target = place.target("tls", reload=("false",))
     for _ in range(4):
@@ -203,6 +272,7 @@ class TestCheck:
         (failed,) = place.deploy(place.target("tls", check=("false",)))
         assert (failed.step, failed.hint) == (DeployStep.CHECK, None)
         assert list((place.root / "tls").iterdir()) == []
+        assert place.record("tls").places == frozenset(), "what appears there later is not ours"
 
     def test_a_service_that_was_broken_before_is_said_to_be_so_and_tried_again_by_the_next_runs(
         self, place: Place
@@ -249,6 +319,14 @@ class TestCheck:
         refused, taken = place.deploy(bad, good, serial=2)
         assert (refused.step, taken.error) == (DeployStep.CHECK, None)
         assert (place.content("bad"), place.content("good")) == (["1"], ["2"])
+
+    def test_a_check_that_hangs_is_not_repeated_for_each_that_shares_it(self, place: Place) -> None:
+        check = place.shell("echo run >>log; exec sleep 60")
+        targets = [place.target(name, check=check, check_timeout="0.2s") for name in ("one", "two", "three")]
+        results = place.deploy(*targets)
+        assert [r.step for r in results] == [DeployStep.CHECK] * 3
+        assert place.lines("log") == ["run"]
+        assert [list((place.root / name).iterdir()) for name in ("one", "two", "three")] == [[], [], []]
 
     def test_a_check_that_hangs_is_ended_and_the_old_files_go_back(self, place: Place) -> None:
         (failed,) = place.deploy(place.target("tls", check=("sleep", "60"), check_timeout="0.2s"))

@@ -46,6 +46,7 @@ def test_another_certificate_or_other_options_begin_anew(change: dict[str, str])
         (replace(DONE, digest="other"), False),
         (replace(DONE, fingerprint="other"), False),
         (replace(DONE, copies="other"), False),
+        (replace(DONE, verify_digest="other"), False),
     ],
 )
 def test_deployed_is_what_nobody_changed_since(last: Deployment | None, *, is_deployed: bool) -> None:
@@ -68,3 +69,49 @@ def test_only_what_was_not_seen_yet_is_looked_at_before_it_is_done_again() -> No
     assert not policy.needs_only_a_look(unseen, digest="d", fingerprint="f", stamp="touched")
     assert not policy.needs_only_a_look(failure(None), digest="d", fingerprint="f", stamp="1@2")
     assert not policy.needs_only_a_look(None, digest="d", fingerprint="f", stamp="1@2")
+    assert not policy.needs_only_a_look(DONE, digest="d", fingerprint="f", stamp="1@2")
+    assert policy.needs_only_a_look(DONE, digest="d", fingerprint="f", stamp="1@2", verify="elsewhere")
+    assert not policy.needs_only_a_look(failure(None), digest="d", fingerprint="f", stamp="1@2", verify="elsewhere")
+
+
+def test_a_pause_that_is_longer_than_any_is_that_of_a_clock_that_was_ahead() -> None:
+    for pause, may in [(policy.LONGEST, False), (policy.LONGEST + timedelta(seconds=1), True), (timedelta(), True)]:
+        paused = replace(failure(None), retry_at=NOW + pause)
+        assert policy.may_try(paused, digest="d", fingerprint="f", now=NOW) is may
+
+
+def test_a_pause_ends_where_the_service_is_to_be_looked_at_elsewhere() -> None:
+    paused = replace(failure(None), retry_at=NOW + timedelta(minutes=1))
+    assert policy.may_try(paused, digest="d", fingerprint="f", now=NOW, verify="elsewhere")
+
+
+def test_after_three_reloads_that_did_not_help_there_is_one_a_day() -> None:
+    unseen = replace(failure(None, step=DeployStep.VERIFY), reloaded_at=NOW)
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    assert policy.may_reload(None, now=NOW)
+    assert policy.may_reload(replace(unseen, attempts=2), now=NOW)
+    assert policy.may_reload(replace(unseen, attempts=3, reloaded_at=None), now=NOW)
+    third = replace(unseen, attempts=3)
+    assert [policy.may_reload(third, now=NOW + later) for later in (-hour, hour * 0, hour, day)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_changed_is_what_was_done_and_is_not_as_it_was() -> None:
+    assert not policy.was_changed(None, digest="d", fingerprint="f", stamp="1@2")
+    assert not policy.was_changed(DONE, digest="d", fingerprint="f", stamp="1@2")
+    assert policy.was_changed(DONE, digest="d", fingerprint="f", stamp="other")
+    assert not policy.was_changed(DONE, digest="other", fingerprint="f", stamp="other")
+    assert not policy.was_changed(failure(None), digest="d", fingerprint="f", stamp="other")
+
+
+def test_what_somebody_changes_again_and_again_pauses_and_is_counted_anew_after_a_day() -> None:
+    last, pauses = DONE, []
+    for _ in range(5):
+        last = policy.deployed(WANTED, NOW, changed=last)
+        pauses.append(last.retry_at and last.retry_at - NOW)
+    assert pauses == [None, None, None, timedelta(minutes=1), timedelta(minutes=2)]
+    assert policy.deployed(WANTED, NOW + timedelta(days=1), changed=last).changes == 1
