@@ -259,7 +259,12 @@ class KeyPublishing:
             if pin == kind.keys.in_use and sets[owner].anywhere:
                 text = f"validating clients turn away: not every name server of `{owner}` has the TLSA record of the key in use"
                 self._tell(kind.label, text, hint, is_urgent=True)
-        if missing:
+        if missing and kind.keys.in_use is not None and kind.keys.in_use == kind.known.left:
+            text = (
+                "TLSA records are missing in the zone: the key that was asked for waits until somebody publishes them"
+            )
+            self._tell(kind.label, text, hint, is_urgent=True)
+        elif missing:
             self._tell(kind.label, "TLSA records are missing in the zone", hint)
 
     def _tell(

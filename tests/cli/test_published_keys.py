@@ -141,7 +141,8 @@ def test_a_person_publishes_where_this_host_may_not_and_the_key_waits_for_that(m
     asked = mail.host.good("cert", "renew", "mail", "--new-key")
     assert f"not every name server has its TLSA record at `{OWNER}`" in asked.out
     for _ in range(3):
-        mail.host.good("follower", "run")
+        said = mail.host.good("follower", "run").err
+        assert "warning: certificate `mail`: TLSA records are missing in the zone: the key that was asked for" in said
     assert mail.generation == 1
     mail.change(add=records["next"])
     mail.run_until(2)
@@ -200,6 +201,10 @@ def test_a_key_file_that_was_replaced_waits_until_its_record_is_accepted(mail: M
     assert mail.records()["in use"] != before
     for _ in range(3):
         mail.run_until_published({before, mail.records()["in use"]})  # another host may have the former key
+    end = time.monotonic() + _SECONDS
+    while "the TLSA record of a former key" not in mail.host.good("check").err:
+        assert time.monotonic() < end
+        mail.host.good("follower", "run")
     refused = mail.host.acmectl("cert", "renew", "mail", "--new-key")
     assert (refused.status, refused.err.splitlines()[0]) == (2, f"error: the key of `mail` is your own: `{own}`")
 

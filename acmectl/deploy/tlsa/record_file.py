@@ -16,7 +16,7 @@ from acmectl.model.tlsa import TlsaRecord
 from acmectl.options import nearest
 
 _LINE = re.compile(
-    r"(?P<owner>\S+)(?:\s+(?:[0-9]+[smhdw]?|IN))*\s+TLSA\s+(?P<usage>[0-3])\s+(?P<selector>[01])\s+(?P<type>[0-2])\s+"
+    r"(?P<owner>\S+)(?:\s+(?:(?:[0-9]+[smhdw])+[0-9]*|[0-9]+|IN))*\s+TLSA\s+(?P<usage>[0-3])\s+(?P<selector>[01])\s+(?P<type>[0-2])\s+"
     r"(?P<data>[0-9a-f][0-9a-f\s]*)\Z",
     re.IGNORECASE,
 )
@@ -37,7 +37,7 @@ def read(path: Path, owners: Collection[str]) -> frozenset[TlsaRecord]:
         content = files.read(path, what="the file with TLSA records", error=DeployError)
     except DeployError as error:
         raise ConfigurationError((ConfigurationProblem(Place(path), "", error.message, error.hint),)) from error
-    found = list(_records(path, content.decode("utf-8", "replace"), owners))
+    found = list(_records(path, content.decode("utf-8-sig", "replace"), owners))
     problems = [one for one in found if isinstance(one, ConfigurationProblem)]
     records = frozenset(one for one in found if isinstance(one, TlsaRecord))
     if not problems:

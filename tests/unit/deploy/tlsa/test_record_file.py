@@ -58,6 +58,12 @@ def test_whatever_else_stands_there_is_refused_with_its_line(tmp_path: Path, lin
     assert problem.hint
 
 
+def test_a_mark_at_the_beginning_and_a_time_to_live_in_several_units_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "records"
+    file.write_text(f"\ufeff{OWNER}. 1d2h IN TLSA 3 1 1 {DIGEST}\n", "utf-8")
+    assert read(file, [OWNER]) == {TlsaRecord(OWNER, f"3 1 1 {DIGEST}")}
+
+
 def test_a_file_without_records_for_a_service_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "records"
     file.write_text(f"{OWNER}. 3600 IN TLSA 3 1 1 {DIGEST}\n")
