@@ -149,7 +149,7 @@ class Follower:
 
         To the targets named in `again` it is deployed in any case, and with `only` to no others.
         """
-        unsettled = self._handing_out.settle()
+        unsettled = self._handing_out.begin()
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
         return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only))
 
@@ -197,7 +197,7 @@ class Follower:
         sessions = self._means.sessions
         try:
             self._means.clock.review()
-            unsettled = self._handing_out.settle()
+            unsettled = self._handing_out.begin()
             self._publishing.refresh(wishes)
             if not forced:
                 self._advice.refresh(wishes)

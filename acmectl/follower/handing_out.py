@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +27,10 @@ class HandingOut:
         """Whatever a follower has."""
         self._means = means
 
-    def settle(self) -> tuple[DeployResult, ...]:
-        """Undo what killed runs left half done, in the places of whatever target; what could not be undone."""
+    def begin(self) -> tuple[DeployResult, ...]:
+        """Before a run does anything: undo what killed runs left half done, in the places of whatever target; what could not be undone."""
+        means = self._means
+        OnChange(means.memory, means.clock).begin(self._in_use, means.settings.onchange)
         failed = settle_all(self._means.previous_files, self._means.memory)
         for result in failed:
             self._log(result)
@@ -43,7 +45,10 @@ class HandingOut:
         again: Collection[str] = (),
         only: bool = False,
     ) -> tuple[DeployResult, ...]:
-        """Deploy what is behind; `at_once` waits for no pause. What is named in `again` is deployed in any case, with `only` nothing else."""
+        """Deploy what is behind; `at_once` waits for no pause. What is named in `again` is deployed in any case, with `only` nothing else.
+
+        The commands of a certificate follow its deployment, also where that was to one target alone.
+        """
         means = self._means
         have = [(wish, installed) for wish in wishes if (installed := in_use[wish.spec.label]) is not None]
         deployer = Deployer(means.memory, means.previous_files, means.clock, means.pause)
@@ -59,7 +64,10 @@ class HandingOut:
                 again=again,
                 only=only,
             )
-        done = [*deployer.run(), *self._commands(have, at_once=at_once, again=again, only=only)]
+        done = list(deployer.run())
+        changed = {result.label for result in done if result.attempted and not result.error}
+        silent = {wish.spec.label for wish, _ in have if wish.spec.label not in changed} if only else set[str]()
+        done += self._commands(have, at_once=at_once, again=again, silent=silent)
         for wish, _ in have:
             self._forget_former(wish)
         for result in done:
@@ -74,13 +82,20 @@ class HandingOut:
         return tuple(last[placed.name] for placed in commands if placed.name in last)
 
     def _commands(
-        self, have: Sequence[tuple[Wish, Installed]], *, at_once: bool, again: Collection[str], only: bool
+        self,
+        have: Sequence[tuple[Wish, Installed]],
+        *,
+        at_once: bool,
+        again: Collection[str],
+        silent: Collection[str],
     ) -> list[DeployResult]:
+        """Run what is missing; of the certificates in `silent`, only what is named in `again`."""
         runner = OnChange(self._means.memory, self._means.clock, at_once=at_once)
         done: list[DeployResult] = []
         for wish, installed in have:
             if wish.onchange:
-                works = [w for w in self._works(wish, installed) if w.placed.name in again or not only]
+                works = self._works(wish, installed)
+                works = [w for w in works if w.placed.name in again or installed.label not in silent]
                 done += runner.after(works, wish.targets, again=again)
         in_use = {wish.spec.label: (installed, wish.targets) for wish, installed in have}
         return [*done, *runner.after_all(in_use, self._means.settings.onchange)]
@@ -91,6 +106,12 @@ class HandingOut:
         names = ordered(wish.names, installed.names)
         lineage = self._lineage(installed.label)
         return [Work(installed, names, directory, lineage, placed, last.get(placed.name)) for placed in wish.onchange]
+
+    def _in_use(self) -> Iterator[Installed]:
+        certificates = self._means.certificates
+        for label in certificates.labels():
+            if certificates.damage(label) is None and (installed := certificates.current(label)) is not None:
+                yield installed
 
     def _lineage(self, label: str) -> Callable[[], Path]:
         return partial(self._means.certificates.lineages.made, label)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import shlex
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -76,6 +76,16 @@ class OnChange:
             if work.placed.name in lacking or work.placed.name in again
         )
 
+    def begin(self, installed: Callable[[], Iterable[Installed]], commands: Sequence[Placed]) -> None:
+        """Before anything is issued or deployed: what was done before a command was configured is nothing to run it for.
+
+        `installed` are all certificates in use.
+        """
+        last = known(self._memory, OF_ALL) if commands else {}
+        if new := [placed for placed in commands if placed.name not in last]:
+            states = _text({one.label: self._state(one) for one in installed()})
+            self._memory.save_deployments(Deployment(OF_ALL, p.name, p.target.digest, 0, "", states) for p in new)
+
     def after_all(
         self, in_use: Mapping[str, tuple[Installed, Sequence[Placed]]], commands: Sequence[Placed]
     ) -> tuple[DeployResult, ...]:
@@ -83,7 +93,7 @@ class OnChange:
         last = known(self._memory, OF_ALL) if commands else {}
         done = []
         for placed in commands:
-            before, now = self._told(placed, last.get(placed.name)), self._states(in_use)
+            before, now = _told(last.get(placed.name)), self._states(in_use)
             changed = [label for label, state in now.items() if before.get(label) != state]
             if changed:
                 done.append(self._run_once(placed, last.get(placed.name), changed, before, {**before, **now}))
@@ -140,18 +150,24 @@ class OnChange:
             for label, (installed, targets) in in_use.items()
         }
 
-    @staticmethod
-    def _told(placed: Placed, last: Deployment | None) -> dict[str, str]:
-        """What a command was run for: the state of each certificate then. One that was changed was run for none."""
-        if last is None or last.digest != placed.target.digest:
-            return {}
-        return {str(label): str(state) for label, state in json.loads(last.copies).items()}
+    def _state(self, installed: Installed) -> str:
+        """The same of a certificate whose targets are all that are remembered."""
+        targets = [d for d in self._memory.deployments(installed.label) if not d.target.startswith("onchange[")]
+        return f"{installed.fingerprint} {_latest(targets)}"
+
+
+def _told(last: Deployment | None) -> dict[str, str]:
+    """What a command was run for: the state of each certificate then."""
+    return {str(label): str(state) for label, state in json.loads(last.copies).items()} if last else {}
 
 
 def _since(last: Mapping[str, Deployment], targets: Sequence[Placed]) -> str:
     """When the last of these targets was deployed; empty where there is none."""
-    moments = [last[placed.name].deployed_at for placed in targets if placed.name in last]
-    return max((at.isoformat() for at in moments if at is not None), default="")
+    return _latest(last[placed.name] for placed in targets if placed.name in last)
+
+
+def _latest(deployments: Iterable[Deployment]) -> str:
+    return max((d.deployed_at.isoformat() for d in deployments if d.deployed_at is not None), default="")
 
 
 def _subject(placed: Placed, fingerprint: str) -> dict[str, str]:

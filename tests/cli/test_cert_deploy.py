@@ -145,6 +145,34 @@ class TestOnChange:
         assert log(issued) == [line] * 5
         assert issued.good("status").out.count("not run") == 0
 
+    def test_a_deployment_to_one_target_alone_is_followed_by_the_commands_for_it_too(
+        self, ca: Sandbox, issued: Host
+    ) -> None:
+        def command(word: str) -> str:
+            return f"[[sh, -c, 'echo {word} >>{issued.directory}/log']]"
+
+        more = f", onchange: {command('one')}"
+        issued.configure(with_targets(ca, OTHER, "{type: files, directory: third}", more=more, onchange=command("all")))
+        issued.good("run")
+        assert log(issued) == ["one", "all"]
+        issued.good("cert", "deploy", "xmpp", "--target", "0")
+        assert log(issued) == ["one", "all"] * 2
+        issued.good("run")
+        assert log(issued) == ["one", "all"] * 2
+
+    def test_what_is_run_once_is_not_run_because_it_is_new_or_changed(self, ca: Sandbox, issued: Host) -> None:
+        issued.configure(with_targets(ca, OTHER))
+        issued.good("run")
+        for word in ("first", "second"):
+            once = f"[[sh, -c, 'echo {word} >>{issued.directory}/log']]"
+            issued.configure(with_targets(ca, OTHER, onchange=once))
+            issued.good("run")
+            assert log(issued) == []
+        issued.good("cert", "renew", "xmpp", "--force")
+        assert log(issued) == ["second"]
+        issued.good("run")
+        assert log(issued) == ["second"]
+
     def test_what_is_run_once_after_all_is_told_what_changed_and_run_until_it_works(
         self, ca: Sandbox, issued: Host
     ) -> None:
