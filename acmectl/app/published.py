@@ -66,7 +66,14 @@ def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
         certificates = host.state.certificates
         for spec in host.config.certificates[label].specs:
             keys = keys_of(certificates.keys.at_hand(spec), certificates.current(spec.label))
-            keys = replace(keys, served=tlsa.still_served(certificates.keys.published.known(spec.label), keys))
+            known = certificates.keys.published.known(spec.label)
+            keys = replace(keys, served=tlsa.still_served(known, keys))
+            for record in tlsa.stale(known, keys, sets, host.clock()):
+                yield KeyFinding(
+                    label,
+                    f"the zone has the TLSA record of a former key still, which is not this host's to remove: {record.owner} {record.association}",
+                    "take it out of the zone once no host has that key",
+                )
             for owner, lack in tlsa.lacks(keys, publisher.owners, sets):
                 yield _lacking(label, spec.title, by_owner[owner], lack, publisher)
             for record in posing.vouching(keys, publisher.owners, sets):

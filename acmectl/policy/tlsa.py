@@ -200,6 +200,19 @@ def to_remove(
     )
 
 
+def stale(known: PublishedKeys, keys: Keys, sets: Mapping[str, RecordSet], now: datetime) -> tuple[TlsaRecord, ...]:
+    """Records of former keys that are not needed here any more, and not ours to remove."""
+    return tuple(
+        p.record
+        for p in known.publications
+        if not p.is_ours
+        and p.spki not in keys.needed
+        and _is_over(p, keys, now)
+        and p.owner in sets
+        and p.record.association in sets[p.owner].anywhere
+    )
+
+
 def wait_for(pin: str, known: PublishedKeys) -> str:
     """What the use of a key waits for, in words."""
     moments: list[datetime] = []
@@ -245,12 +258,9 @@ def _is_pending(
     publication: Publication, known: PublishedKeys, keys: Keys, wanted: Collection[tuple[str, str]], now: datetime
 ) -> bool:
     if (publication.owner, publication.spki) not in wanted:
-        retiring = publication.retired_at is None and keys.deployed
-        if retiring and publication.spki in keys.distrusted:
-            return True  # whoever published it is to be told
-        return publication.is_ours and (
-            retiring or (_is_over(publication, keys, now) and not _is_held(publication, known, keys))
-        )
+        if publication.retired_at is None and keys.deployed:
+            return True  # since when it serves nobody is to be noted, and whoever published a compromised one told
+        return publication.is_ours and _is_over(publication, keys, now) and not _is_held(publication, known, keys)
     accepted = accepted_from(publication)  # the first key is usable before it is published
     return accepted is None or (publication.spki not in known.usable and accepted <= now)
 
