@@ -79,12 +79,20 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
+class Uptime:
+    """How many seconds this host has run since it was started, and which start that was: time that nobody can set."""
+
+    boot: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedKeys:
     """All that is known of the published keys of one certificate (of one kind).
 
     `usable` are the pins of keys that every client is known to accept, when it was last looked at `looked_at`. `left` is the pin of a
     key that a person wants replaced: once another one is in use, it says nothing any more. `is_bare` says that no service had any
-    record then, so that clients accept whatever key.
+    record then, so that clients accept whatever key. `uptime` is that of this host then.
     """
 
     publications: tuple[Publication, ...] = ()
@@ -92,6 +100,7 @@ class PublishedKeys:
     looked_at: datetime | None = None
     left: str | None = None
     is_bare: bool = False
+    uptime: Uptime | None = None
 
     def find(self, owner: str, spki: str) -> Publication | None:
         """What is known of one key at one owner name."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, association
+from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
 
 LOOK_AGAIN = timedelta(hours=12)  # at records that should be as they are: somebody may have changed the zone
+_STEP = timedelta(minutes=1)  # of a clock that is set; less is its drift
 _MARGIN = timedelta(seconds=1)  # time to live counts in whole seconds, and clocks tick
 
 
@@ -74,6 +75,25 @@ def needs_look(known: PublishedKeys, keys: Keys, owners: Collection[str], now: d
     if wanted - {(p.owner, p.spki) for p in known.publications}:
         return True
     return any(_is_pending(p, known, keys, wanted, now) for p in known.publications)
+
+
+def rebased(known: PublishedKeys, uptime: Uptime | None, now: datetime) -> PublishedKeys:
+    """What is known, in the time of a clock that was set forward since the last look: what was seen is not older for that.
+
+    A clock that is days behind and then corrected would have a record look old that no resolver has yet. Over a restart of the host
+    nobody knows how long it was.
+    """
+    before = known.uptime
+    if known.looked_at is None or before is None or uptime is None or before.boot != uptime.boot:
+        return known
+    step = (now - known.looked_at) - timedelta(seconds=uptime.seconds - before.seconds)
+    if step < _STEP:
+        return known
+    later = tuple(
+        replace(p, seen_at=p.seen_at and p.seen_at + step, retired_at=p.retired_at and p.retired_at + step)
+        for p in known.publications
+    )
+    return replace(known, publications=later)
 
 
 def observe(

@@ -10,9 +10,13 @@ notice. So each run leaves its time behind, and one that comes before the last a
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from acmectl.model.tlsa import Uptime
 
 if TYPE_CHECKING:
     from acmectl.storage.memory import Memory
@@ -20,6 +24,15 @@ if TYPE_CHECKING:
 _FACT = "clock-offset"
 _LATEST = "clock-latest"
 TOLERANCE = timedelta(minutes=1)  # a smaller difference is the way of the answer, and not corrected
+
+
+def uptime() -> Uptime | None:
+    """How long this host has run, suspended times included; None where that cannot be known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return Uptime(boot, time.clock_gettime(time.CLOCK_BOOTTIME))
+    except OSError:
+        return None
 
 
 class CAClock:

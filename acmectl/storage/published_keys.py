@@ -14,7 +14,7 @@ from typing import Any
 
 from acmectl import files
 from acmectl.errors import StorageError
-from acmectl.model.tlsa import Publication, PublishedKeys
+from acmectl.model.tlsa import Publication, PublishedKeys, Uptime
 from acmectl.storage import folders
 
 _FILE = "published-keys.json"
@@ -81,6 +81,7 @@ def _encode(known: PublishedKeys) -> dict[str, Any]:
         "looked_at": _moment(known.looked_at),
         "left": known.left,
         "is_bare": known.is_bare,
+        "uptime": None if known.uptime is None else dataclasses.asdict(known.uptime),
     }
 
 
@@ -100,8 +101,13 @@ def _decode(content: dict[str, Any]) -> PublishedKeys:
         frozenset(map(str, content["usable"])),
         _read(content["looked_at"]),
         None if content["left"] is None else str(content["left"]),
-        is_bare=bool(content.get("is_bare", False)),  # not in files of the first versions
+        is_bare=bool(content.get("is_bare", False)),  # neither this nor what follows is in files of the first versions
+        uptime=_uptime(content.get("uptime")),
     )
+
+
+def _uptime(content: dict[str, Any] | None) -> Uptime | None:
+    return None if content is None else Uptime(str(content["boot"]), float(content["seconds"]))
 
 
 def _moment(at: datetime | None) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, association
+from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
 from acmectl.policy import tlsa
 from acmectl.policy.tlsa import Keys, Lack
 
@@ -78,6 +78,31 @@ def test_a_record_that_was_gone_for_a_while_is_waited_for_again() -> None:
 def test_a_moment_to_come_counts_from_now() -> None:
     known = look(NOTHING, seen(OLD, NEXT), now=NOW + DAY)
     assert of(look(known, seen(OLD, NEXT)), NEXT).seen_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_accepted"),
+    [
+        (Uptime("a", 5), Uptime("a", 15), False),  # 10 seconds, whatever the clock says
+        (Uptime("a", 5), Uptime("a", 5 + 3 * 86400), True),
+        (Uptime("a", 5), Uptime("a", 5 + 3 * 86400 - 50), True),  # a minute is drift
+        (Uptime("a", 5), Uptime("b", 15), True),
+        (None, Uptime("a", 15), True),
+        (Uptime("a", 5), None, True),
+    ],
+)
+def test_a_clock_that_is_set_forward_makes_no_record_older(
+    before: Uptime | None,
+    after: Uptime | None,
+    is_accepted: bool,  # noqa: FBT001  # a row of the table
+) -> None:
+    slow = NOW - 3 * DAY
+    known = replace(look(ours(FORMER), seen(OLD, NEXT, FORMER), now=slow), uptime=before)
+    known = look(tlsa.rebased(known, after, NOW), seen(OLD, NEXT, FORMER))
+    assert (NEXT in known.usable) is is_accepted
+    retired = tlsa.to_remove(known, BOTH, [MAIL], {MAIL: seen(OLD, NEXT, FORMER)}, wanted_elsewhere=(), now=NOW)
+    assert bool(retired) is is_accepted
+    assert tlsa.rebased(NOTHING, after, NOW) == NOTHING
 
 
 def test_a_name_that_cannot_be_looked_at_makes_no_key_usable() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from acmectl.errors import StorageError
-from acmectl.model.tlsa import Publication, PublishedKeys
+from acmectl.model.tlsa import Publication, PublishedKeys, Uptime
 from acmectl.storage.published_keys import PublishedKeysStore
 
 NOW = datetime(2026, 11, 22, 12, 30, 1, 250_000, tzinfo=UTC)
@@ -21,6 +23,8 @@ KNOWN = PublishedKeys(
     frozenset({"AAAA"}),
     NOW,
     "AAAA",
+    is_bare=True,
+    uptime=Uptime("a-boot", 1.5),
 )
 
 
@@ -31,6 +35,16 @@ def test_what_is_saved_is_loaded_again_and_nothing_is_known_before(tmp_path: Pat
     assert store.load("mail") == KNOWN
     store.save("mail", PublishedKeys())
     assert store.load("mail") == PublishedKeys()
+
+
+def test_a_file_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
+    store = PublishedKeysStore(tmp_path)
+    store.save("mail", KNOWN)
+    path = tmp_path / "mail" / "published-keys.json"
+    content = json.loads(path.read_text())
+    del content["is_bare"], content["uptime"]
+    path.write_text(json.dumps(content))
+    assert store.load("mail") == replace(KNOWN, is_bare=False, uptime=None)
 
 
 def test_it_is_its_owners_alone(tmp_path: Path) -> None:
