@@ -91,6 +91,8 @@ class Deployer:
         for placed in targets:
             if placed.name not in again and (only or placed.name not in missing):
                 continue
+            if self._previous.holds(installed.label, placed.name):  # the run began with saying why they cannot go back
+                continue
             before, subject = last.get(placed.name), {"verify": placed.target.verify_digest}
             work = Work(
                 installed,

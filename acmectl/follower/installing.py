@@ -20,7 +20,6 @@ from acmectl import programs
 from acmectl.errors import AcmectlError, DeployError
 from acmectl.follower import environment
 from acmectl.follower.targets import Broken, Failures, Work, attempt
-from acmectl.model.certificates import KIND
 from acmectl.model.memory import DeployStep
 from acmectl.storage.previous_files import Remembered, digest_of
 
@@ -75,11 +74,6 @@ class Installer:
         label, name, target = work.installed.label, work.placed.name, work.target
         if not target.copies:
             return
-        if self._previous.of(label, name) is not None:
-            raise DeployError(
-                "the files that were there before a run was killed are not back yet",
-                hint=f"`acmectl follower run {work.installed.label.partition(KIND)[0]}` says why",
-            )
         new = target.made(work.directory)
         begun = {str(file.path): digest_of(file.content) for file in new}
         listed = tuple(begun.get(str(path)) for path in target.copies)

@@ -1,4 +1,4 @@
-"""What killed runs left half done in the places of targets is undone, before anything else is done.
+"""What killed runs left half done in the places of targets is undone, before anything else is done; and what a run could not put back.
 
 A run that is killed between two renames leaves files of two generations. Whether a later run tries that target is not known: it may
 pause, be configured otherwise or no more, or have no certificate now. So each run begins with putting back whatever is remembered, for every
@@ -45,7 +45,7 @@ def settle(previous: PreviousFiles, remembered: Remembered, *, taken: Collection
     back = []
     for one, begun in zip(remembered.standing, remembered.begun, strict=True):
         if real(one.path) in taken or not _is_ours(standing_at(one.path, error=DeployError), one, begun):
-            log.warning("`%s` is not put back: somebody else wrote it since a run was killed", one.path)
+            log.warning("`%s` is not put back: somebody else wrote it after a run that did not finish", one.path)
         else:
             back.append(one)
     Target(digest=remembered.digest).restore(back)
@@ -79,6 +79,6 @@ def _is_ours(now: Standing, before: Standing, begun: str | None) -> bool:
 
 
 def _unsettled(label: str, target: str, error: AcmectlError) -> DeployResult:
-    message = f"the files of a run that was killed could not be put back: {error.message}"
+    message = f"the files from before a run that did not finish could not be put back: {error.message}"
     hint = error.hint or "once it is mended, the next run puts them back"
     return DeployResult(label, target, message, None, DeployStep.INSTALL, hint)

@@ -69,6 +69,12 @@ class PreviousFiles:
         """What is remembered of a target. Raises StorageError."""
         return _read(label, self._folder(label, target))
 
+    def holds(self, label: str, target: str) -> bool:
+        """Whether anything is remembered of a target, be it damaged. Raises StorageError."""
+        folder = self._folder(label, target)
+        with folders.translated(f"read `{folder}`"):
+            return folders.exists(folder)
+
     def all(self, label: str) -> tuple[Remembered, ...]:
         """What is remembered of all targets that a certificate has, or had. Raises StorageError."""
         folder = self._directory / folders.check_name(label, what="a certificate")
