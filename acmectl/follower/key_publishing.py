@@ -17,6 +17,7 @@ from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa
 from acmectl.policy.renewal import Due
 from acmectl.policy.tlsa import Keys
+from acmectl.storage.clock import uptime
 
 if TYPE_CHECKING:
     from acmectl.deploy.tlsa.publisher import Publisher
@@ -47,6 +48,7 @@ class _Kind:
     known: PublishedKeys
     is_due: bool
     shared: frozenset[str]
+    owners: tuple[str, ...]
 
     @property
     def label(self) -> str:
@@ -55,10 +57,14 @@ class _Kind:
 
 @dataclass(slots=True)
 class _Group:
-    """All kinds of a certificate: they share their services, and their records change together."""
+    """All kinds of a certificate, and of others for the same services: their records change together, or the first would stand alone."""
 
     publisher: Publisher
     kinds: list[_Kind] = field(default_factory=list)
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(owner for kind in self.kinds for owner in kind.owners))
 
 
 class KeyPublishing:
@@ -100,11 +106,11 @@ class KeyPublishing:
         if again:
             self._looked -= {wish.spec.label for wish in wanted}
         for group in self._groups(wanted):
-            if any(self._needs_look(kind, group.publisher) for kind in group.kinds):
+            if any(self._needs_look(kind) for kind in group.kinds):
                 self._bring_on(group)
 
     def _groups(self, wishes: Iterable[Wish]) -> Iterator[_Group]:
-        groups: dict[str, _Group] = {}
+        groups: list[_Group] = []
         for wish in wishes:
             publisher = self._means.publishers.get(wish.spec.configured_label)
             if publisher is None:
@@ -112,14 +118,16 @@ class KeyPublishing:
                     text, hint = left_behind(self._means.certificates, wish.spec.label)
                     self._tell(wish.spec.label, text, hint, is_urgent=True)
                 continue
-            group = groups.setdefault(wish.spec.configured_label, _Group(publisher))
+            group = next((known for known in groups if known.publisher.goes_with(publisher)), None)
+            if group is None:
+                groups.append(group := _Group(publisher))
             try:
-                group.kinds.append(self._kind(wish))
+                group.kinds.append(self._kind(wish, publisher))
             except AcmectlError as error:
                 self._tell(wish.spec.label, error.message, error.hint, is_error=True)
-        yield from groups.values()
+        yield from groups
 
-    def _kind(self, wish: Wish) -> _Kind:
+    def _kind(self, wish: Wish, publisher: Publisher) -> _Kind:
         """Raises StorageError, KeyMaterialError."""
         from acmectl.follower import key_making
 
@@ -130,10 +138,11 @@ class KeyPublishing:
         known = means.certificates.keys.published.load(spec.label)
         keys = replace(keys, served=tlsa.still_served(known, keys))
         is_due = isinstance(status.decision, Due) or (keys.in_use is not None and keys.in_use == known.left)
-        return _Kind(wish, keys, known, is_due, frozenset({at_hand.imposed.spki} if at_hand.imposed else ()))
+        shared = frozenset({at_hand.imposed.spki} if at_hand.imposed else ())
+        return _Kind(wish, keys, known, is_due, shared, publisher.owners)
 
-    def _needs_look(self, kind: _Kind, publisher: Publisher) -> bool:
-        return tlsa.needs_look(kind.known, kind.keys, publisher.owners, self._means.clock(), due=kind.is_due)
+    def _needs_look(self, kind: _Kind) -> bool:
+        return tlsa.needs_look(kind.known, kind.keys, kind.owners, self._means.clock(), due=kind.is_due)
 
     def _bring_on(self, group: _Group) -> None:
         sets = self._look(group)
@@ -142,24 +151,26 @@ class KeyPublishing:
         if added or removed:
             sets = self._look(group)
         for kind in group.kinds:
-            for record in posing.vouching(kind.keys, group.publisher.owners, sets):
+            for record in posing.vouching(kind.keys, kind.owners, sets):
                 self._tell(kind.label, *vouched_for(record), is_urgent=True)
 
     def _look(self, group: _Group) -> Mapping[str, RecordSet]:
         """See what all name servers have, and remember it."""
-        owners = dict.fromkeys([*group.publisher.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
+        owners = dict.fromkeys([*group.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
         sets, failed = group.publisher.look(tuple(owners))
         for error in dict.fromkeys(failed.values()):
             self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
+        run_for = uptime()
         for kind in group.kinds:
             seen = tlsa.observe(
-                kind.known,
+                tlsa.rebased(kind.known, run_for, self._means.clock()),
                 kind.keys,
-                group.publisher.owners,
+                kind.owners,
                 sets,
                 ttl=group.publisher.ttl,
                 now=self._means.clock(),
             )
+            seen = replace(seen, uptime=run_for)
             self._log_news(kind, seen)
             self._save(kind, seen)
             self._looked.add(kind.label)
@@ -169,21 +180,21 @@ class KeyPublishing:
         """Add what is missing, where this host may; whether anything was added."""
         deployed = all(kind.keys.deployed for kind in group.kinds if kind.keys.in_use)
         missing = {
-            kind.label: tlsa.to_add(
-                replace(kind.keys, deployed=deployed and kind.keys.deployed), group.publisher.owners, sets
-            )
+            kind.label: tlsa.to_add(replace(kind.keys, deployed=deployed and kind.keys.deployed), kind.owners, sets)
             for kind in group.kinds
         }
         if not group.publisher.may_update:
             for kind in group.kinds:
                 self._tell_missing(kind, missing[kind.label], sets)
             return False
+        changed = {owner for pairs in missing.values() for owner, _ in pairs}
         for kind in group.kinds:
-            if missing[kind.label]:
-                self._save(kind, tlsa.announced(kind.known, missing[kind.label], sets, shared=kind.shared))
+            sent = [(o, pin) for o in kind.owners if o in changed for pin in kind.keys.needed]
+            sent = [(o, pin) for o, pin in sent if pin not in kind.keys.distrusted]
+            self._save(kind, tlsa.announced(kind.known, sent, sets, shared=kind.shared))
         records = {TlsaRecord(o, association(pin)): kind for kind in group.kinds for o, pin in missing[kind.label]}
-        beside = tlsa.to_send((kind.keys for kind in group.kinds), {record.owner for record in records})
-        refused = group.publisher.add(beside.union(records)) if records else {}
+        beside = [tlsa.to_send([kind.keys], changed.intersection(kind.owners)) for kind in group.kinds]
+        refused = group.publisher.add(frozenset(records).union(*beside)) if records else {}
         refused = {record: error for record, error in refused.items() if record in records}
         for record, kind in records.items():
             self._tell_change(kind, record, refused.get(record), "published")
@@ -194,19 +205,24 @@ class KeyPublishing:
         if not group.publisher.may_update:
             return False
         try:
-            wanted = self._wanted_by_others(group)
+            others = {kind.label: self._wanted_by_others(kind) for kind in group.kinds}
         except StorageError as error:  # nothing is removed while it is not known who else needs it
             self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
             return False
-        wanted |= {record for kind in group.kinds for record in _wanted(kind, group.publisher)}
+        own = {record for kind in group.kinds for record in _wanted(kind)}
         over = {
             record: kind
             for kind in group.kinds
             for record in tlsa.to_remove(
-                kind.known, kind.keys, group.publisher.owners, sets, wanted_elsewhere=wanted, now=self._means.clock()
+                kind.known,
+                kind.keys,
+                kind.owners,
+                sets,
+                wanted_elsewhere=own | others[kind.label],
+                now=self._means.clock(),
             )
         }
-        over = self._spare(group, over, wanted)
+        over = self._spare(group, over, own.union(*others.values()))
         refused = group.publisher.remove(over) if over else {}
         for record, kind in over.items():
             self._tell_change(kind, record, refused.get(record), "removed")
@@ -223,12 +239,11 @@ class KeyPublishing:
             self._save(kind, tlsa.given_up(kind.known, spared))
         return {record: kind for record, kind in over.items() if record not in spared}
 
-    def _wanted_by_others(self, group: _Group) -> set[TlsaRecord]:
+    def _wanted_by_others(self, kind: _Kind) -> set[TlsaRecord]:
         """The records of other certificates of this host, which may have the same services and the same keys. Raises StorageError."""
-        own = {kind.wish.spec.configured_label for kind in group.kinds}
         certificates, found = self._means.certificates, set[TlsaRecord]()
         for label in certificates.labels():
-            if label.partition("+")[0] not in own:
+            if label.partition("+")[0] != kind.wish.spec.configured_label:
                 found |= {
                     p.record for p in certificates.keys.published.load(label).publications if p.retired_at is None
                 }
@@ -275,7 +290,7 @@ class KeyPublishing:
         self._news[KeyNews(label, text, hint, is_error, is_urgent)] = None
 
 
-def _wanted(kind: _Kind, publisher: Publisher) -> Iterator[TlsaRecord]:
-    for owner in publisher.owners:
+def _wanted(kind: _Kind) -> Iterator[TlsaRecord]:
+    for owner in kind.owners:
         for pin in kind.keys.wanted:
             yield TlsaRecord(owner, association(pin))

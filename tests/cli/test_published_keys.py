@@ -50,6 +50,22 @@ class Mail:
             follower_of(self.ca, f"  mail: {{names: [mail.acme.test], deploy: {deploy}, tlsa: {tlsa}{certificate}}}\n")
         )
 
+    def configure_two(self, *, published: bool) -> None:
+        """Two certificates with different keys for the same service."""
+        self.configure()
+        text = self.host.config.read_text()
+        (line,) = (line for line in text.splitlines() if line.startswith("  mail: "))
+        own = line if published else line.partition(", tlsa: ")[0] + "}"
+        other = own.replace("mail: ", "other: ", 1).replace("directory: tls", "directory: tls2")
+        self.host.configure(text.replace(line, f"{own}\n{other}"))
+
+    @property
+    def serial(self) -> int:
+        """The serial number of the zone, which grows by one with each update."""
+        query = dns.message.make_query("acme.test", dns.rdatatype.SOA, flags=0)
+        (rrset,) = dns.query.udp(query, self.bind.address, timeout=10, port=self.bind.port).answer
+        return int(rrset.to_text().split()[6])
+
     @property
     def published(self) -> set[str]:
         query = dns.message.make_query(OWNER, dns.rdatatype.TLSA, flags=0)
@@ -370,6 +386,21 @@ def test_a_certificate_that_is_removed_leaves_its_records_and_says_so(mail: Mail
     for record in records:
         assert f"  stays: TLSA record {OWNER} {record}\n" in said.out
     assert "take them out of the zone before services get another key" in said.err
+
+
+def test_two_certificates_of_one_service_are_published_together(mail: Mail) -> None:
+    mail.configure_two(published=False)
+    mail.host.good("follower", "run")
+    before = mail.serial
+    mail.configure_two(published=True)
+    mail.host.good("follower", "run")
+    assert len(mail.published) == 4
+    assert mail.serial == before + 1
+    known = [
+        json.loads((mail.host.state / f"certificates/{name}/published-keys.json").read_text())
+        for name in ("mail", "other")
+    ]
+    assert all(one["is_ours"] for keys_ in known for one in keys_["publications"])
 
 
 def test_two_kinds_of_keys_are_published_together(mail: Mail) -> None:

@@ -65,6 +65,11 @@ class Publisher:
         """Whether this host has the right to change the records."""
         return self._options.update is not None
 
+    def goes_with(self, other: Publisher) -> bool:
+        """Whether both publish for one service by the same means, so that one update can hold the records of both."""
+        own, others = (p._options.model_copy(update={"records": ()}) for p in (self, other))
+        return own == others and not set(self.owners).isdisjoint(other.owners)
+
     def look(self, owners: Collection[str]) -> tuple[Mapping[str, RecordSet], Mapping[str, AcmectlError]]:
         """The TLSA records at each owner name at all servers of its zone, and why that cannot be known."""
         seen, failed = self._look(owners)
