@@ -207,6 +207,7 @@ class Follower:
             if wait is not None:
                 self._await(others, results, wait, forced=forced)
             in_use = {label: r.installed for label, r in results.items()}
+            self._look_before_deploying([wish for wish in wishes if in_use[wish.spec.label] is not None])
             deployed = (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=at_once))
             changed = {d.label for d in deployed} | {k for k, r in results.items() if isinstance(r.outcome, Issued)}
             self._publishing.refresh([w for w in wishes if w.spec.label in changed], again=True)
@@ -217,6 +218,12 @@ class Follower:
             return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset(), once, self._publishing.news)
         finally:
             sessions.close()
+
+    def _look_before_deploying(self, wishes: Sequence[Wish]) -> None:
+        """No target gets a published key by what was seen in an earlier run: the state may be a backup that was restored."""
+        for wish in wishes:
+            if wish.spec.pinned and self.status(wish).behind:
+                self._publishing.look_before_use(wish)
 
     def _held(self, wish: Wish) -> CertificateResult:
         status = self.status(wish)

@@ -388,6 +388,21 @@ def test_a_certificate_that_is_removed_leaves_its_records_and_says_so(mail: Mail
     assert "take them out of the zone before services get another key" in said.err
 
 
+def test_a_target_gets_no_key_that_it_has_not_before_the_zone_was_looked_at(mail: Mail) -> None:
+    """As after a backup was restored: what is remembered of the zone is not what is there."""
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.await_accepted()
+    records = mail.records()
+    mail.change(add="3 1 1 " + "00" * 32)
+    for record in records.values():
+        mail.change(remove=record)
+    mail.host.configure(mail.host.config.read_text().replace("directory: tls", "directory: elsewhere"))
+    mail.host.good("follower", "run")
+    assert (mail.host.directory / "elsewhere").is_dir()
+    assert records["in use"] in mail.published
+
+
 def test_two_certificates_of_one_service_are_published_together(mail: Mail) -> None:
     mail.configure_two(published=False)
     mail.host.good("follower", "run")
@@ -468,8 +483,9 @@ def test_a_rollback_looks_at_the_zone_before_it_trusts_it(mail: Mail) -> None:
     mail.host.good("cert", "renew", "mail", "--new-key")
     mail.run_until(2)
     mail.change(remove=former)
-    refused = mail.host.acmectl("cert", "rollback", "mail", "--to", "1")
+    refused = mail.host.acmectl("cert", "rollback", "mail")
     assert refused.status == 2
+    assert "hint: generation 1 cannot be used: the DNS was not seen to speak of its key long enough" in refused.err
     assert mail.generation == 2
 
 
@@ -488,3 +504,48 @@ def test_a_first_record_does_not_hide_what_a_wildcard_says(mail: Mail) -> None:
     ran = mail.host.acmectl("follower", "run")
     assert ran.status == 1
     assert mail.published == {OF_A_CA}
+
+
+def test_a_service_that_goes_leaves_what_another_has_in_the_same_place(mail: Mail) -> None:
+    key = mail.bind.keys["acmectl"]
+    update = dns.update.UpdateMessage("acme.test", keyring=dns.tsigkeyring.from_text({key.name: key.secret}))
+    for port in (25, 465):
+        update.add(f"_{port}._tcp.mail.acme.test.", 1, "CNAME", "_dane.mail.acme.test.")
+    assert dns.query.tcp(update, mail.bind.address, port=mail.bind.port, timeout=10).rcode() == 0
+    mail.configure()
+    both = mail.host.config.read_text().replace("[mail.acme.test:25]", "[mail.acme.test:25, mail.acme.test:465]")
+    mail.host.configure(both)
+    mail.host.good("follower", "run")
+    known = mail.host.state / "certificates/mail/published-keys.json"
+
+    def ours(owner: str) -> list[bool]:
+        return [one["is_ours"] for one in json.loads(known.read_text())["publications"] if one["owner"] == owner]
+
+    assert ours("_465._tcp.mail.acme.test") == [True, True]
+    records = set(mail.records().values())
+    mail.configure()
+    end = time.monotonic() + _SECONDS
+    while any(ours("_465._tcp.mail.acme.test")):
+        assert time.monotonic() < end
+        mail.host.good("follower", "run")
+        assert mail.published > records  # and the CNAME
+
+
+def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_removes_it(mail: Mail) -> None:
+    accepts = mail.host.directory / "accepts"
+    accepts.touch()
+    mail.configure()
+    text = mail.host.config.read_text().replace("directory: tls}", f'directory: tls, check: [test, -e, "{accepts}"]}}')
+    mail.host.configure(text)
+    mail.host.good("follower", "run")
+    former = mail.records()["in use"]
+    mail.await_accepted()
+    accepts.unlink()
+    assert mail.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
+    assert mail.generation == 2
+    mail.change(remove=former)
+    checked = mail.host.acmectl("check")
+    assert checked.status == 1
+    assert "a target may still serve a former key of `mail`, whose TLSA record is missing" in checked.err
+    assert mail.host.acmectl("follower", "run").status == 1
+    assert former in mail.published
