@@ -63,12 +63,14 @@ def _hold(means: Means, spec: CertificateSpec, installed: Installed) -> Rollback
 def _previous(means: Means, spec: CertificateSpec, before: int | None) -> int:
     """The newest generation before the one in use that nothing speaks against but its age."""
     older = [n for n in means.certificates.generations(spec.label) if before is None or n < before]
+    objections = []
     for number in reversed(older):
-        if _objection(means, spec, number) is None:
+        if (objection := _objection(means, spec, number)) is None:
             return number
+        objections.append(f"generation {number} cannot be used: {objection}")
     raise UsageError(
         f"there is no generation of `{spec.title}` to go back to",
-        hint=f"`acmectl cert show {spec.configured_label}` shows which there are",
+        hint=objections[0] if objections else f"`acmectl cert show {spec.configured_label}` shows which there are",
     )
 
 
