@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("deploy")
 @click.argument("label")
-@click.option(
-    "--target", multiple=True, metavar="N", help="To this one alone, by its number or name (`nginx[0]`)."
-)
+@click.option("--target", multiple=True, metavar="N", help="To this one alone, by its number or name (`nginx[0]`).")
 @lock_wait
 @pass_context
 def deploy(context: Context, label: str, target: tuple[str, ...], lock_wait: timedelta | None) -> int:
