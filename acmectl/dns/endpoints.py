@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
+
+from acmectl.errors import DNSError
 
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>\d{1,5}))?\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
@@ -34,6 +37,19 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def addresses_of(host: str, port: int, *, of: str) -> tuple[Endpoint, ...]:
+    """The addresses of a server by the system's means, /etc/hosts included; DNSError, naming whose `server` it is (`of`), if it has none."""
+    if is_address(host):
+        return (Endpoint(host, port),)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as cause:
+        raise DNSError(
+            f"the name server `{host}` has no address here: {cause.strerror}", hint=f"correct `server` of {of}"
+        ) from cause
+    return tuple(dict.fromkeys(Endpoint(str(address[0]), port) for *_, address in found))
 
 
 def is_domain(text: str) -> bool:

@@ -6,7 +6,6 @@ wildcard, or of another host: values come and go one by one, never the whole set
 
 from __future__ import annotations
 
-import socket
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
-from acmectl.dns.endpoints import Endpoint, is_address
+from acmectl.dns.endpoints import addresses_of
 from acmectl.dns.options import DomainName, Host, TimeLimit, TsigKeyFile, between, usable_key
 from acmectl.dns.tsig import ALGORITHMS, TsigKey, load_key_file, load_secret_file
 from acmectl.errors import AcmectlError, DNSError, SolverError
@@ -179,7 +178,7 @@ class Rfc2136Solver:
         server, port = self._options.server, self._options.port
         if server is None:
             return primary_servers(parse_name(zone), self._check.resolver(), port=port)
-        return tuple(Nameserver(server, endpoint) for endpoint in _addresses(server, port))
+        return tuple(Nameserver(server, endpoint) for endpoint in addresses_of(server, port, of="the solver"))
 
 
 def _with_its_way(error: AcmectlError, location: Location) -> SolverError:
@@ -203,19 +202,6 @@ def _may_be_done(error: AcmectlError) -> bool:
     from acmectl.dns.update import Unanswered
 
     return isinstance(error.__cause__, Unanswered)
-
-
-def _addresses(host: str, port: int) -> tuple[Endpoint, ...]:
-    """The addresses of `host` by the system's means, /etc/hosts included; DNSError if it has none."""
-    if is_address(host):
-        return (Endpoint(host, port),)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as cause:
-        raise DNSError(
-            f"the name server `{host}` has no address here: {cause.strerror}", hint="correct `server` of the solver"
-        ) from cause
-    return tuple(dict.fromkeys(Endpoint(str(address[0]), port) for *_, address in found))
 
 
 SOLVER_TYPE = SolverType(

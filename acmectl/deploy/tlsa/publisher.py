@@ -5,7 +5,6 @@ Nothing but exact records is ever removed: a set may hold those of other hosts b
 
 from __future__ import annotations
 
-import socket
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.deploy.tlsa.options import TlsaOptions, UpdateOptions
-from acmectl.dns.endpoints import Endpoint, is_address
+from acmectl.dns.endpoints import addresses_of
 from acmectl.errors import AcmectlError, DeployError, DNSError
 from acmectl.model.tlsa import RecordSet, Service, TlsaRecord
 from acmectl.workers import each
@@ -230,7 +229,7 @@ class Publisher:
         if options.server is None:
             servers = primary_servers(name, self._resolver(), port=options.port)
             return Primary(name, tuple(server.endpoint for server in servers), key, options.timeout)
-        return Primary(name, _addresses(options.server, options.port), key, options.timeout)
+        return Primary(name, addresses_of(options.server, options.port, of="`update`"), key, options.timeout)
 
     def _resolver(self) -> Resolver:
         from acmectl.dns.resolver import Resolver, system_resolver
@@ -276,16 +275,3 @@ def _record(record: TlsaRecord, location: Location) -> Record:
     from acmectl.dns.records import Record
 
     return Record.parse(location.owner, "TLSA", record.association)
-
-
-def _addresses(host: str, port: int) -> tuple[Endpoint, ...]:
-    """The addresses of `host` by the system's means, /etc/hosts included; DNSError if it has none."""
-    if is_address(host):
-        return (Endpoint(host, port),)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as cause:
-        raise DNSError(
-            f"the name server `{host}` has no address here: {cause.strerror}", hint="correct `server` of `update`"
-        ) from cause
-    return tuple(dict.fromkeys(Endpoint(str(address[0]), port) for *_, address in found))
