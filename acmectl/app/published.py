@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
 from acmectl.policy import posing, tlsa
-from acmectl.policy.tlsa import Lack
+from acmectl.policy.tlsa_lacks import Lack, lacks
 
 if TYPE_CHECKING:
     from acmectl.app.host import Host
@@ -74,7 +74,7 @@ def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
                     f"the zone has the TLSA record of a former key still, which is not this host's to remove: {record.owner} {record.association}",
                     "take it out of the zone once no host has that key",
                 )
-            for owner, lack in tlsa.lacks(keys, publisher.owners, sets):
+            for owner, lack in lacks(keys, publisher.owners, sets):
                 yield _lacking(label, spec.title, by_owner[owner], lack, publisher)
             for record in posing.vouching(keys, publisher.owners, sets):
                 yield KeyFinding(label, *vouched_for(record))

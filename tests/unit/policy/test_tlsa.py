@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
 from acmectl.policy import tlsa
-from acmectl.policy.tlsa import Keys, Lack
+from acmectl.policy.tlsa import Keys
+from acmectl.policy.tlsa_lacks import Lack, lacks
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -317,7 +318,7 @@ def test_a_former_key_is_needed_until_every_target_has_the_next() -> None:
         known = look(known, removed, keys=behind)
         assert (MAIL, OLD) in tlsa.to_add(behind, [MAIL], {MAIL: removed})
         assert tlsa.needs_look(known, behind, [MAIL], NOW, due=False)
-        assert tlsa.lacks(behind, [MAIL], {MAIL: removed}) == ((MAIL, Lack.FORMER_MISSING),)
+        assert lacks(behind, [MAIL], {MAIL: removed}) == ((MAIL, Lack.FORMER_MISSING),)
     assert look(known, removed, keys=AFTER).find(MAIL, OLD) is None
     compromised = replace(behind, distrusted=frozenset({OLD}))
     assert tlsa.to_add(compromised, [MAIL], {MAIL: removed}) == ()
@@ -394,7 +395,7 @@ def test_the_key_in_use_stays_at_a_former_service_where_another_of_its_keys_is_n
     ],
 )
 def test_records_that_are_not_those_of_the_keys_are_found(keys: Keys, found: RecordSet, lack: Lack | None) -> None:
-    assert tlsa.lacks(keys, [MAIL, WEB], {MAIL: found}) == (((MAIL, lack),) if lack else ())
+    assert lacks(keys, [MAIL, WEB], {MAIL: found}) == (((MAIL, lack),) if lack else ())
 
 
 class World:
