@@ -17,7 +17,16 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
 
 from acmectl import files
 from acmectl.errors import Place
@@ -198,7 +207,10 @@ def _mode(value: Any) -> int:
 def _argv(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         raise ValueError("a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved")
-    if not isinstance(value, Iterable) or not (words := tuple(value)) or not all(isinstance(w, str) for w in words):
+    words = tuple(value) if isinstance(value, Iterable) else None
+    if words == ():
+        raise ValueError("a command is a list of words, and this one is empty")
+    if words is None or not all(isinstance(word, str) for word in words):
         raise ValueError("a command is a list of words, none of them a number or a truth value (use quotes)")
     if not words[0] or any("\0" in word for word in words):
         raise ValueError("the first word of a command names a program")
@@ -213,6 +225,18 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(\.[0-9]+)?[smhdw])+$", "x-kind": "duration"}),
 ]
 """A length of time as `parse_duration` reads it."""
+
+
+def up_to(longest: timedelta) -> AfterValidator:
+    """A time that a run may wait, under the lock: it is bounded, so that no run lasts for ever."""
+
+    def validate(value: timedelta) -> timedelta:
+        if not timedelta() < value <= longest:
+            raise ValueError(f"must be more than `0s`, and at most `{format_duration(longest)}`")
+        return value
+
+    return AfterValidator(validate)
+
 
 ConfigPath = Annotated[
     Path, BeforeValidator(parse_path), WithJsonSchema({"type": "string", "minLength": 1, "x-kind": "path"})

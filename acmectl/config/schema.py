@@ -31,7 +31,7 @@ from acmectl.config.fields import (
     UnexposedFile,
 )
 from acmectl.model.certificates import KeyType
-from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Options, describe, format_duration
+from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Options, describe, format_duration, up_to
 
 Commands = tuple[Argv, ...]
 _MAX_NAMES = 100  # in one certificate: the most that any of the known CAs takes
@@ -119,7 +119,13 @@ class MasterSchema(Options):
     new_orders: Annotated[int, Field(ge=1, le=100_000)] = 300
     workers: Annotated[int, Field(ge=1, le=64)] = 16
     records: tuple[RecordsSchema, ...] = ()
-    authorize: Annotated[tuple[AuthorizeSchema, ...], Field(min_length=1)]
+    authorize: Annotated[tuple[AuthorizeSchema, ...], Field(min_length=1)] = ()
+
+    @model_validator(mode="after")
+    def _something_to_keep(self) -> MasterSchema:
+        if not self.authorize and not self.records:
+            raise ValueError("give `authorize` (names to keep authorized), or `records` (to keep published)")
+        return self
 
 
 class CertificateSchema(Options):
@@ -184,7 +190,7 @@ class Schema(Options):
     certificates: dict[Label, CertificateSchema] = {}  # noqa: RUF012  # as above
     follower: FollowerSchema = FollowerSchema()
     onchange: Commands = ()
-    onchange_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=5)
+    onchange_timeout: Annotated[Duration, up_to(timedelta(hours=1))] = timedelta(minutes=5)
 
     @field_validator("master", mode="before")
     @classmethod

@@ -12,10 +12,11 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from acmectl.deploy.contents import Content
 from acmectl.deploy.wire.options import PATIENCE, Endpoint
-from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, SecretFile
+from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, SecretFile, up_to
 
 _PLACEHOLDERS = ("{label}", "{kind}")
 _MINUTE = timedelta(minutes=1)
+_Limit = Annotated[Duration, up_to(timedelta(hours=1))]
 
 
 def _nothing_if_empty(value: Any) -> Any:
@@ -128,15 +129,15 @@ class FilesOptions(Options):
     """its first line encrypts a file `pkcs12`"""
     check: Command = None
     """says whether the service could use the files in place; the old ones are put back where it fails. `[]`: nothing is run"""
-    check_timeout: Duration = Field(default=_MINUTE, gt=timedelta(0))
+    check_timeout: _Limit = _MINUTE
     """how long the check may take"""
     reload: Command = None
     """makes the service read its files again, once a run for all targets that have the same; `[]`: nothing is run"""
-    reload_timeout: Duration = Field(default=_MINUTE, gt=timedelta(0))
+    reload_timeout: _Limit = _MINUTE
     """how long the reload may take"""
     verify: Annotated[tuple[Endpoint, ...], BeforeValidator(_empty_if_nothing)] = ()
     """where to see that the service has them: `[{address: ADDRESS, port: PORT, protocol: PROTOCOL, name: NAME}]`; `[]`: nowhere"""
-    patience: Duration = Field(default=PATIENCE, gt=timedelta(0))
+    patience: Annotated[Duration, up_to(timedelta(minutes=10))] = PATIENCE
     """how long the service may take until it is seen to have them"""
 
     @field_validator("key_mode")
@@ -160,5 +161,5 @@ class CommandOptions(Options):
 
     run: Argv
     """a command, run with what it is about in its environment, and again until it works"""
-    timeout: Duration = Field(default=timedelta(minutes=5), gt=timedelta(0))
+    timeout: _Limit = timedelta(minutes=5)
     """how long it may take"""

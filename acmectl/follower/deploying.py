@@ -181,7 +181,7 @@ def _needs_only_a_look(work: Work) -> bool:
 def _rewritten(work: Work, stamp: str) -> Broken | None:
     """Not what was put in place is what the service has, or will have after its next start."""
     target = work.target
-    step = DeployStep.RELOAD if target.reload_command else DeployStep.CHECK if target.check else DeployStep.INSTALL
+    step = DeployStep.KEEP if target.reload_command else DeployStep.CHECK if target.check else DeployStep.INSTALL
     return rewritten(target.changed_since(stamp), step, "the reload, or another target or program,")
 
 
@@ -229,7 +229,7 @@ def _moments(work: Work, wanted: Deployment, broken: Broken | None, now: datetim
             "installed_fingerprint": work.installed.fingerprint,
             "installed_at": now,
         }
-    if (target.reload_command or target.run) and step in {None, DeployStep.VERIFY}:
+    if (target.reload_command or target.run) and step in {None, DeployStep.KEEP, DeployStep.VERIFY}:
         moments["reloaded_at"] = now
     if target.verify is not None and step is None:
         moments["verified_at"] = now

@@ -29,10 +29,13 @@ log = logging.getLogger(__name__)
 def settle_all(previous: PreviousFiles, memory: Memory) -> tuple[DeployResult, ...]:
     """Put back all that is remembered, under the lock; what could not be put back is returned, and stays remembered."""
     try:
-        labels = previous.labels()
+        labels, strays = previous.labels(), previous.strays()
     except StorageError as damaged:
-        return (_unsettled("", "deployment", damaged),)
-    return tuple(failed for label in labels for failed in _settle_label(previous, memory, label))
+        return (_unsettled("", "", damaged),)
+    return (
+        *(failed for label in labels for failed in _settle_label(previous, memory, label)),
+        *(_nobodys(path) for path in strays),
+    )
 
 
 def settle(previous: PreviousFiles, remembered: Remembered, *, taken: Collection[str] = ()) -> None:
@@ -60,10 +63,12 @@ def real(path: Path) -> str:
 def _settle_label(previous: PreviousFiles, memory: Memory, label: str) -> Iterator[DeployResult]:
     taken = {real(Path(p)) for other in memory.deployments() if other.label not in {label, ""} for p in other.places}
     try:
-        found = previous.all(label)
-    except StorageError as damaged:
-        yield _unsettled(label, "its targets", damaged)
+        found, damaged = previous.whole(label)
+    except StorageError as error:
+        yield _unsettled(label, "its targets", error)
         return
+    for target, why in damaged:
+        yield _unsettled(label, target, why)
     for one in found:
         try:
             settle(previous, one, taken=taken)
@@ -76,6 +81,11 @@ def _is_ours(now: Standing, before: Standing, begun: str | None) -> bool:
     if (now.content, now.link) == (before.content, before.link):
         return True
     return now.content is not None and digest_of(now.content) == begun
+
+
+def _nobodys(path: Path) -> DeployResult:
+    message = f"`{path}` is nothing that acmectl keeps there"
+    return DeployResult("", "", message, None, DeployStep.INSTALL, "move it elsewhere")
 
 
 def _unsettled(label: str, target: str, error: AcmectlError) -> DeployResult:

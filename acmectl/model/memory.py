@@ -102,6 +102,8 @@ class DeployStep(StrEnum):
     CHECK = "check"
     RELOAD = "reload"
     RUN = "run"
+    KEEP = "keep"
+    """the files are still as they were put in place after the reload"""
     VERIFY = "verify"
 
 

@@ -17,11 +17,16 @@ AT_ONCE = 3
 LONGEST = timedelta(hours=1)
 
 RELOADED_AGAIN = timedelta(days=1)
-"""So long after its last reload a service is reloaded again that was reloaded three times and is not seen to have the certificate."""
+"""So long after its last reload a service is reloaded again that was reloaded three times and is not seen to have the certificate, or rewrote its files."""
 
 
-def pause_after(failures: int) -> timedelta:
-    """How long to leave a target alone after so many failures in a row (1 or more): no time at all, then 1, 2, 4 ... 60 minutes."""
+def pause_after(failures: int, step: DeployStep | None = None) -> timedelta:
+    """How long to leave a target alone after so many failures in a row (1 or more): no time at all, then 1, 2, 4 ... 60 minutes.
+
+    A reload that works and rewrites the files does so again: after three there is one a day.
+    """
+    if step is DeployStep.KEEP and failures >= AT_ONCE:
+        return RELOADED_AGAIN
     if failures <= AT_ONCE:
         return timedelta()
     return min(timedelta(minutes=2 ** min(failures - AT_ONCE - 1, 10)), LONGEST)
@@ -53,7 +58,8 @@ def may_try(last: Deployment | None, *, digest: str, fingerprint: str, now: date
     """
     if last is None or (last.digest, last.fingerprint, last.verify_digest) != (digest, fingerprint, verify):
         return True
-    return last.retry_at is None or not now < last.retry_at <= now + LONGEST
+    longest = RELOADED_AGAIN if last.failed_step is DeployStep.KEEP else LONGEST
+    return last.retry_at is None or not now < last.retry_at <= now + longest
 
 
 def needs_only_a_look(last: Deployment | None, *, digest: str, fingerprint: str, stamp: str, verify: str = "") -> bool:
@@ -96,7 +102,7 @@ def failed(
         deployed_at=last.deployed_at if last else None,
         attempts=attempts,
         failing_since=again.failing_since if again else now,
-        retry_at=now + pause_after(attempts),
+        retry_at=now + pause_after(attempts, step),
         failed_step=step,
         error=error,
         hint=hint,

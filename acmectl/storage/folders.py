@@ -19,9 +19,14 @@ from acmectl.errors import StorageError
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z")
 
 
+def is_name(name: str) -> bool:
+    """Whether a folder of ours can have that name: `../x`, hidden and empty names are none."""
+    return bool(_SAFE.match(name))
+
+
 def check_name(name: str, *, what: str) -> str:
     """`name`, if it can be that of a folder of ours; raises StorageError for `../x`, hidden and empty names."""
-    if not _SAFE.match(name):
+    if not is_name(name):
         raise StorageError(f"`{name}` cannot be the name of {what}", hint="use letters, digits, `.`, `_` and `-`")
     return name
 

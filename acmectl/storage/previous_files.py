@@ -76,25 +76,54 @@ class PreviousFiles:
             return folders.exists(folder)
 
     def all(self, label: str) -> tuple[Remembered, ...]:
-        """What is remembered of all targets that a certificate has, or had. Raises StorageError."""
+        """What is remembered of all targets that a certificate has, or had. Raises StorageError where any of it is damaged."""
+        whole, damaged = self.whole(label)
+        for _, error in damaged:
+            raise error
+        return whole
+
+    def whole(self, label: str) -> tuple[tuple[Remembered, ...], tuple[tuple[str, StorageError], ...]]:
+        """What is remembered of all targets of a certificate; and the targets of which it is damaged, each with what is wrong. Raises StorageError."""
         folder = self._directory / folders.check_name(label, what="a certificate")
-        names = (name for name in folders.entries(folder) if not files.is_leftover(name))
-        return tuple(found for name in names if (found := _read(label, folder / name)) is not None)
+        whole, damaged = [], []
+        for name in folders.entries(folder):
+            if files.is_leftover(name):
+                continue
+            try:
+                found = _read(label, folder / name)
+            except StorageError as error:
+                damaged.append((re.sub(r"\.(\d+)\Z", r"[\1]", name), error))
+            else:
+                whole += [found] if found else []
+        return tuple(whole), tuple(damaged)
 
     def labels(self) -> tuple[str, ...]:
-        """The certificates of which something is remembered. What killed runs left half made is swept away. Raises StorageError."""
+        """The certificates of which something is remembered. What killed runs left half made is swept away. Raises StorageError.
+
+        What nobody can have remembered, by its name, or because it is no folder, is among `strays`.
+        """
         with folders.translated(f"read `{self._directory}`"):
             if not folders.exists(self._directory):
                 return ()
         folders.sweep(self._directory)
-        labels = folders.entries(self._directory)
+        labels = tuple(name for name in folders.entries(self._directory) if self._is_ours(name))
         for label in labels:
-            folders.sweep(self._directory / folders.check_name(label, what="a certificate"))
+            folders.sweep(self._directory / label)
             with contextlib.suppress(OSError):  # something is remembered there
                 (self._directory / label).rmdir()
         with contextlib.suppress(OSError):
             self._directory.rmdir()
         return tuple(label for label in labels if folders.entries(self._directory / label))
+
+    def strays(self) -> tuple[Path, ...]:
+        """What lies among the folders of certificates and is none, but somebody's. Raises StorageError."""
+        names = folders.entries(self._directory)
+        return tuple(
+            self._directory / name for name in names if not self._is_ours(name) and not files.is_leftover(name)
+        )
+
+    def _is_ours(self, name: str) -> bool:
+        return folders.is_name(name) and (self._directory / name).is_dir() and not (self._directory / name).is_symlink()
 
     def forget(self, label: str, target: str) -> None:
         """The service took its new files, or has its old ones again; nothing remembered is no error. Raises StorageError."""

@@ -97,6 +97,15 @@ def test_status_and_show_say_how_far_each_target_is(ca: Sandbox, deployed: Host)
     )
 
 
+def test_a_reload_that_rewrites_the_files_has_words_of_its_own(ca: Sandbox, deployed: Host) -> None:
+    deployed.configure(with_targets(ca, ONE.replace("echo reload", "chmod 644 tls/privkey.pem; echo reload"), OTHER))
+    ran = [deployed.acmectl("run").err for _ in range(3)]
+    assert "; the next run tries again" in ran[0]
+    assert "; next attempt after" in ran[2], "a day later"
+    shown = deployed.normal(deployed.acmectl("status").out)
+    assert "    changed 3 times after the reload since TIME; next attempt after TIME\n" in shown
+
+
 def test_what_replaces_a_revoked_certificate_or_is_rolled_back_to_is_deployed_like_any_other(deployed: Host) -> None:
     deployed.good("cert", "revoke", "xmpp", "--yes")
     deployed.good("run")

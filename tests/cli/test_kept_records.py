@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,6 +33,23 @@ def keeper(ca: Sandbox, authorized: Host) -> Host:
 def remember(host: Host, *, complete_at: datetime | None, ours: tuple[TlsaRecord, ...] = ()) -> None:
     known = KeptRecords(frozenset(ours), frozenset(RECORDS[:2]), complete_at, HOUR, LONG_AGO)
     KeptRecordsStore(host.state / "published-records.json").save({str(host.directory / "mail.tlsa"): known})
+
+
+def test_a_host_can_keep_records_alone(keeper: Host) -> None:
+    text = (keeper.directory / "config.yaml").read_text()
+    before, _, rest = text.partition("  authorize:\n")
+    entries = rest.partition("  records:\n")[2]
+    keeper.configure(f"{before}  records:\n{entries}")
+    (keeper.directory / "mail.tlsa").write_text(f"_25._tcp.mail.acme.test. 3600 IN TLSA {RECORDS[0].association}\n")
+    shutil.rmtree(keeper.state / "accounts")
+    for command in (("check",), ("status",), ("forecast",), ("master", "plan"), ("master", "status")):
+        ran = keeper.acmectl(*command)
+        assert ran.status == 0, ran
+    assert "master: keeps records published, every 1d" in keeper.good("check").out
+    for command in (("run",), ("master", "run")):
+        ran = keeper.acmectl(*command)
+        assert ran.status == 1
+        assert "there is no zone for `_25._tcp.mail.acme.test`" in ran.err, "the records are all that is tried"
 
 
 @pytest.mark.parametrize("command", [("status",), ("master", "status")], ids=" ".join)

@@ -38,7 +38,8 @@ def configuration(path: Path, config: Config) -> None:
     click.echo(f"state: {config.state_directory}")
     if config.master is not None:
         names = sum(len(entry.names) for entry in config.master.authorize)
-        click.echo(f"master: keeps {counted(names, 'name')} authorized, every {format_duration(config.master.every)}")
+        kept = f"{counted(names, 'name')} authorized" if names else "records published"
+        click.echo(f"master: keeps {kept}, every {format_duration(config.master.every)}")
     for label, certificate in config.certificates.items():
         targets = counted(len(certificate.deploy), "target")
         click.echo(f"certificate {label}: {', '.join(map(str, sorted(certificate.spec.names)))} ({targets})")

@@ -25,7 +25,8 @@ from acmectl.cli.render.words import (
     until,
 )
 from acmectl.model.certificates import KIND, title_of
-from acmectl.policy.deployment import AT_ONCE
+from acmectl.model.memory import DeployStep
+from acmectl.policy.deployment import pause_after
 
 if TYPE_CHECKING:
     from acmectl.config import Config
@@ -160,7 +161,7 @@ def _deployment(deployment: DeployResult, *, talks: bool) -> None:
     title, target = title_of(deployment.label), deployment.target
     if deployment.error:
         what = f"certificate `{title}`" if title else "this host"
-        state = f": {target} failed" if is_command(target) else f" is not deployed to {target}"
+        state = f": {target} failed" if is_command(target) else f" is not deployed to {target}" if target else ""
         say("error", f"{what}{state}: {deployment.error}{_next_attempt(deployment)}", RED)
         hint(deployment.hint or (_at_once([deployment.label]) if title else None))
     elif talks:
@@ -176,7 +177,7 @@ def is_command(target: str) -> bool:
 
 def _next_attempt(deployment: DeployResult) -> str:
     """When a run tries again: the first failures are tried again by the very next one."""
-    if deployment.retry_at is None or deployment.attempts <= AT_ONCE:
+    if deployment.retry_at is None or not pause_after(deployment.attempts, deployment.step):
         return "; the next run tries again"
     return f"; next attempt after {moment(deployment.retry_at)}"
 
@@ -296,10 +297,10 @@ def target_behind(
     yield f"{undone}: {last.error}", RED
     later = last.retry_at is not None and last.retry_at > now
     when = f"next attempt after {moment(last.retry_at)}" if later else "the next run tries again"
-    yield (
-        f"  failed {counted(last.attempts, 'time')} to {last.failed_step} since {moment(last.failing_since)}; {when}",
-        None,
-    )
+    times = counted(last.attempts, "time")
+    rewritten = last.failed_step is DeployStep.KEEP
+    failed = f"changed {times} after the reload" if rewritten else f"failed {times} to {last.failed_step}"
+    yield f"  {failed} since {moment(last.failing_since)}; {when}", None
 
 
 def deployment_json(deployment: Deployment) -> dict[str, Any]:

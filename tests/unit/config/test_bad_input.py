@@ -212,7 +212,7 @@ MISTAKES = [
     ),
     (
         TOP + "master: {}\n",
-        ["config.yaml:3: `master`: the key `authorize` is missing"],
+        ["config.yaml:3: `master`: give `authorize` (names to keep authorized), or `records` (to keep published)"],
     ),
     (
         TOP + "master: [a.example.com]\n",

@@ -27,9 +27,11 @@ def test_commands_keep_their_words_and_names_their_order(loaded: Callable[[dict[
             "onchange: [systemctl, reload, postfix]",
             "config.yaml:4: `onchange[0]`: a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved",
         ),
-        ("onchange: [[]]", "config.yaml:4: `onchange[0]`: a command is a list of words"),
+        ("onchange: [[]]", "config.yaml:4: `onchange[0]`: a command is a list of words, and this one is empty"),
+        ("onchange: [[wait, 5]]", "config.yaml:4: `onchange[0]`: a command is a list of words, none of them a number"),
         ("onchange: tell", "config.yaml:4: `onchange`: expected a list, found a text"),
-        ("onchange_timeout: 0s", "config.yaml:4: `onchange_timeout`: must be"),
+        ("onchange_timeout: 0s", "config.yaml:4: `onchange_timeout`: must be more than `0s`, and at most `1h`"),
+        ("onchange_timeout: 61m", "config.yaml:4: `onchange_timeout`: must be more than `0s`, and at most `1h`"),
     ],
 )
 def test_a_mistake_in_commands_is_told_with_its_line(

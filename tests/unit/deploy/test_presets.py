@@ -180,7 +180,7 @@ def test_how_long_and_where_to_look_is_no_reason_to_deploy_anew() -> None:
         ({"files": {"pkcs12": "x.p12"}}, "needs a passphrase"),
         ({"check": "nginx -t"}, "a command is a list of words"),
         ({"verify": [{"protocol": "gopher"}]}, "unknown protocol"),
-        ({"patience": "0s"}, "greater than"),
+        ({"patience": "0s"}, "must be more than"),
     ],
 )
 def test_what_cannot_work_is_refused(given: dict[str, object], said: str) -> None:

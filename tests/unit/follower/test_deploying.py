@@ -11,6 +11,7 @@ import pytest
 
 from acmectl.deploy import registry
 from acmectl.follower.deploying import Placed
+from acmectl.follower.settling import settle_all
 from acmectl.model.memory import DeployStep
 from tests.unit.follower.places import NOW, Place, errors
 
@@ -63,10 +64,21 @@ def test_a_copy_that_is_only_touched_is_not_deployed_again(place: Place) -> None
 @pytest.mark.parametrize("spoil", ["echo appended >>tls/chain.pem", "rm tls/chain.pem", "chmod 666 tls/chain.pem"])
 def test_a_reload_that_changes_the_copies_has_failed(place: Place, spoil: str) -> None:
     (failed,) = place.deploy(place.target("tls", reload=place.shell(spoil)))
-    assert failed.step is DeployStep.RELOAD
+    assert failed.step is DeployStep.KEEP
+    assert place.record("tls").reloaded_at == place.now, "the reload worked"
     assert failed.error is not None
     assert failed.error.startswith(f"`{place.root}/tls/chain.pem` was changed or removed by the reload, or another")
     assert place.behind(place.target("tls")) == ["tls"]
+
+
+def test_a_reload_that_changes_the_copies_each_time_is_done_three_times_and_then_once_a_day(place: Place) -> None:
+    target = place.target("tls", reload=place.shell("echo reloaded >>log; chmod 666 tls/chain.pem"))
+    for _ in range(3):
+        place.deploy(target)
+    for expected in (3, 3, 4, 4):
+        place.deploy(target)
+        assert len(place.lines("log")) == expected
+        place.now += timedelta(hours=12)
 
 
 def test_a_check_that_changes_the_copies_has_failed_and_the_old_ones_go_back(place: Place) -> None:
@@ -437,6 +449,29 @@ class TestKilled:
         assert "rm -r" in (damaged.hint or "")
         damaged, done = place.deploy(other, label="web")
         assert (damaged.label, done.label, done.error) == ("mail", "web", None)
+
+    def test_a_damaged_memory_of_one_target_holds_back_no_other_of_the_same_certificate(self, place: Place) -> None:
+        one, other = place.target("one"), place.target("two")
+        place.deploy(one, other)
+        for target in (one, other):
+            place.killed(target, "privkey.pem")
+        (place.root / "deployed" / "mail" / "one" / "standing.json").write_text("{")
+        (place.root / "deployed" / "mail" / "stray").write_text("")
+        damaged, stray = settle_all(place.previous, place.memory)
+        assert (damaged.target, stray.target) == ("one", "stray")
+        assert "is damaged" in (damaged.error or "")
+        assert place.content("two") == ["1"], "put back"
+
+    def test_what_is_nobodys_among_the_memories_is_named_and_holds_back_nothing(self, place: Place) -> None:
+        target = place.target("tls")
+        place.deploy(target)
+        place.killed(target, "privkey.pem")
+        (place.root / "deployed" / "x y").mkdir()
+        (place.root / "deployed" / "notes").write_text("")
+        notes, other = settle_all(place.previous, place.memory)
+        assert notes.error == f"`{place.root}/deployed/notes` is nothing that acmectl keeps there"
+        assert other.error == f"`{place.root}/deployed/x y` is nothing that acmectl keeps there"
+        assert place.content("tls") == ["1"], "put back"
 
 
 def test_a_file_that_is_as_it_was_is_not_written_when_others_go_back(place: Place) -> None:

@@ -23,6 +23,16 @@ def test_three_failures_are_tried_again_by_the_very_next_run_and_then_after_grow
     assert policy.pause_after(10**6) == policy.LONGEST
 
 
+def test_a_reload_that_works_and_rewrites_the_files_is_repeated_once_a_day_after_three_of_them() -> None:
+    first = failure(None, step=DeployStep.KEEP)
+    third = failure(failure(first, step=DeployStep.KEEP), step=DeployStep.KEEP)
+    assert (first.retry_at, third.retry_at) == (NOW, NOW + timedelta(days=1))
+    for last, hours, expected in ((first, 0, True), (third, 0, False), (third, 23, False), (third, 24, True)):
+        now = NOW + timedelta(hours=hours)
+        assert policy.may_try(last, digest="d", fingerprint="f", now=now) is expected
+    assert policy.may_try(third, digest="d", fingerprint="f", now=NOW - timedelta(hours=1)), "by a clock that was ahead"
+
+
 def test_failures_are_counted_in_a_row_since_the_first() -> None:
     first = failure(None)
     second = failure(first, step=DeployStep.VERIFY, now=NOW + timedelta(hours=1))
