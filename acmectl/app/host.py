@@ -237,6 +237,7 @@ class Host:
             account_profile=self._account_profile,
             account_error=self.unusable_accounts.get,
             publishers=self.publishers,
+            kinds={label: tuple(spec.label for spec in one.specs) for label, one in self.config.certificates.items()},
             settings=Settings(
                 grace=patience.grace,
                 alarm_at=patience.alarm_at,

@@ -15,6 +15,7 @@ from acmectl.cli.cert_verify import verify
 from acmectl.cli.chosen_certificates import Chosen, any_certificate, configured
 from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
 from acmectl.cli.render import certificate_past, certificate_views, certificates, names, words
+from acmectl.cli.render.tlsa import key_news
 from acmectl.errors import UsageError
 from acmectl.model.certificates import KIND
 from acmectl.model.renewals import Reason
@@ -206,7 +207,11 @@ def rollback_(context: Context, label: str, to: int | None, lock_wait: timedelta
         wishes, engine = configured(host, label), host.follower()
         _refuse_several(wishes, to, "--to")
         for wish in wishes:
-            done = engine.roll_back(wish, to=to, expired=expired)
+            try:
+                done = engine.roll_back(wish, to=to, expired=expired)
+            except UsageError:  # what the name servers said may be why
+                key_news(engine.key_news, talks=False)
+                raise
             certificate_past.rolled_back(done, engine.status(wish), host.clock())
         deployed = engine.deploy(wishes)
         certificates.deployments(deployed, talks=True)

@@ -17,7 +17,7 @@ from acmectl.errors import AcmectlError
 from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
 from acmectl.follower.handing_out import HandingOut
-from acmectl.follower.key_publishing import KeyPublishing
+from acmectl.follower.key_publishing import KeyNews, KeyPublishing
 from acmectl.follower.means import Means, Sessions
 from acmectl.follower.onchange import OF_ALL
 from acmectl.follower.outcomes import Issued, Waiting
@@ -64,11 +64,12 @@ class Follower:
         account_profile: Callable[[str], str | None] = lambda _: None,
         account_error: Callable[[str], AcmectlError | None] = lambda _: None,
         publishers: Mapping[str, Publisher] | None = None,
+        kinds: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """`connect` opens a session for an account by name with the CA at `directory_url`; `pause` sleeps for seconds.
 
         `account_profile` tells the profile under which an account was registered or exported, `account_error` why it cannot be used.
-        `publishers` publish the keys of certificates, by configured label.
+        `publishers` publish the keys of certificates, by configured label; `kinds` are the labels of all kinds of each.
         """
         sessions = Sessions(connect)
         self._means = Means(
@@ -83,6 +84,7 @@ class Follower:
             sessions,
             account_error,
             publishers or {},
+            kinds or {},
         )
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
@@ -153,6 +155,11 @@ class Follower:
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
         return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only))
 
+    @property
+    def key_news(self) -> tuple[KeyNews, ...]:
+        """What happened to published keys so far; `run` reports it, too."""
+        return self._publishing.news
+
     def onchange(self) -> tuple[Deployment, ...]:
         """What is remembered of the commands that are run once for all certificates."""
         return self._handing_out.once()
@@ -210,7 +217,8 @@ class Follower:
             self._look_before_deploying([wish for wish in wishes if in_use[wish.spec.label] is not None])
             deployed = (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=at_once))
             changed = {d.label for d in deployed} | {k for k, r in results.items() if isinstance(r.outcome, Issued)}
-            self._publishing.refresh([w for w in wishes if w.spec.label in changed], again=True)
+            if changed:  # all of them: the first records of a service have the keys of all its certificates
+                self._publishing.refresh(wishes, again=True)
             told = (
                 replace(r, deployments=tuple(d for d in deployed if d.label == label)) for label, r in results.items()
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
 from acmectl.follower.announcing import keys_of, left_behind, vouched_for
+from acmectl.model.certificates import title_of
 from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa
 from acmectl.policy.renewal import Due
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from acmectl.follower.means import Means
     from acmectl.follower.results import Wish
     from acmectl.follower.standing import Standing
+
+    Pins = Sequence[tuple[str, str]]  # owner names, each with the pin of a key
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +60,13 @@ class _Kind:
 
 @dataclass(slots=True)
 class _Group:
-    """All kinds of a certificate, and of others for the same services: their records change together, or the first would stand alone."""
+    """All kinds of a certificate, and of others for the same services: their records change together, or the first would stand alone.
+
+    `present` are all kinds of one call by label, also those of other groups; one that cannot be read is not among them.
+    """
 
     publisher: Publisher
+    present: Mapping[str, _Kind]
     kinds: list[_Kind] = field(default_factory=list)
 
     @property
@@ -75,13 +82,14 @@ class KeyPublishing:
         self._means = means
         self._standing = standing
         self._news: dict[KeyNews, None] = {}
+        self._waiting: dict[tuple[str, str], KeyNews] = {}
         self._refreshed: set[str] = set()
         self._looked: set[str] = set()
 
     @property
     def news(self) -> tuple[KeyNews, ...]:
-        """What happened so far, without repetitions."""
-        return tuple(self._news)
+        """What happened so far, and what waits at the end, without repetitions."""
+        return tuple(dict.fromkeys([*self._news, *self._waiting.values()]))
 
     def look_before_use(self, wish: Wish, *, again: bool = False) -> None:
         """Before a certificate is issued: no key is chosen by what was seen in an earlier run, or (`again`) by another clock."""
@@ -111,6 +119,7 @@ class KeyPublishing:
 
     def _groups(self, wishes: Iterable[Wish]) -> Iterator[_Group]:
         groups: list[_Group] = []
+        present: dict[str, _Kind] = {}
         for wish in wishes:
             publisher = self._means.publishers.get(wish.spec.configured_label)
             if publisher is None:
@@ -120,9 +129,10 @@ class KeyPublishing:
                 continue
             group = next((known for known in groups if known.publisher.goes_with(publisher)), None)
             if group is None:
-                groups.append(group := _Group(publisher))
+                groups.append(group := _Group(publisher, present))
             try:
-                group.kinds.append(self._kind(wish, publisher))
+                kind = present[wish.spec.label] = self._kind(wish, publisher)
+                group.kinds.append(kind)
             except AcmectlError as error:
                 self._tell(wish.spec.label, error.message, error.hint, is_error=True)
         yield from groups
@@ -179,7 +189,7 @@ class KeyPublishing:
     def _add(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
         """Add what is missing, where this host may; whether anything was added."""
         deployed = all(kind.keys.deployed for kind in group.kinds if kind.keys.in_use)
-        missing = {
+        missing: Mapping[str, Pins] = {
             kind.label: tlsa.to_add(replace(kind.keys, deployed=deployed and kind.keys.deployed), kind.owners, sets)
             for kind in group.kinds
         }
@@ -187,6 +197,7 @@ class KeyPublishing:
             for kind in group.kinds:
                 self._tell_missing(kind, missing[kind.label], sets)
             return False
+        missing = self._without_first(group, missing, sets)
         changed = {owner for pairs in missing.values() for owner, _ in pairs}
         for kind in group.kinds:
             sent = [(o, pin) for o in kind.owners if o in changed for pin in kind.keys.needed]
@@ -199,6 +210,31 @@ class KeyPublishing:
         for record, kind in records.items():
             self._tell_change(kind, record, refused.get(record), "published")
         return len(refused) < len(records)
+
+    def _without_first(
+        self, group: _Group, missing: Mapping[str, Pins], sets: Mapping[str, RecordSet]
+    ) -> Mapping[str, Pins]:
+        """Without the first records at owner names that have another key in use of which this call knows nothing, or which is not everywhere.
+
+        First records make clients strict: whose key they leave out is turned away.
+        """
+        lacks = {
+            owner: self._lacking(group, owner) for owner in group.owners if owner in sets and not sets[owner].anywhere
+        }
+        for kind in group.kinds:
+            for owner in kind.owners:
+                self._waiting.pop((kind.label, owner), None)
+            for owner in {owner for owner, _ in missing[kind.label] if lacks.get(owner)}:
+                self._waiting[kind.label, owner] = _waits(kind.label, owner, lacks[owner])
+        return {label: tuple(pair for pair in pairs if not lacks.get(pair[0])) for label, pairs in missing.items()}
+
+    def _lacking(self, group: _Group, owner: str) -> tuple[str, ...]:
+        """The labels of configured certificates for this service that are not here, or not deployed everywhere."""
+        means = self._means
+        configured = [label for label, publisher in means.publishers.items() if owner in publisher.owners]
+        labels = [kind for label in configured for kind in means.kinds.get(label, (label,))]
+        found = {label: group.present.get(label) for label in labels}
+        return tuple(k for k, kind in found.items() if kind is None or (kind.keys.in_use and not kind.keys.deployed))
 
     def _remove(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
         """Remove what serves nobody any more, where this host may; whether anything was removed."""
@@ -288,6 +324,16 @@ class KeyPublishing:
         if is_error:
             self._means.log(label, "TLSA failed", text)
         self._news[KeyNews(label, text, hint, is_error, is_urgent)] = None
+
+
+def _waits(label: str, owner: str, lacks: Collection[str]) -> KeyNews:
+    titles = ", ".join(f"`{title_of(one)}`" for one in lacks)
+    text = (
+        f"the first TLSA records of `{owner}` wait for {titles}: clients would turn away from a key that they leave out"
+    )
+    return KeyNews(
+        label, text, "they are published when a run has all certificates of the service, deployed everywhere"
+    )
 
 
 def _wanted(kind: _Kind) -> Iterator[TlsaRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -59,7 +59,7 @@ class Means:
     """The collaborators of a follower; `pause` sleeps for seconds, `directory_url` is as the configuration writes it.
 
     `account_error` tells why an account cannot be used, if so. `publishers` are those of certificates whose keys are published, by
-    configured label.
+    configured label, `kinds` the labels of all kinds of each.
     """
 
     certificates: Certificates
@@ -73,6 +73,7 @@ class Means:
     sessions: Sessions
     account_error: Callable[[str], AcmectlError | None]
     publishers: Mapping[str, Publisher] = field(default_factory=dict)
+    kinds: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def log(self, label: str, kind: str, text: str) -> None:
         """Add a line to the log that `acmectl log` shows, where all kinds of a certificate tell one story."""

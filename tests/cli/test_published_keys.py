@@ -59,6 +59,19 @@ class Mail:
         other = own.replace("mail: ", "other: ", 1).replace("directory: tls", "directory: tls2")
         self.host.configure(text.replace(line, f"{own}\n{other}"))
 
+    def configure_without(self, certificate: str = "") -> None:
+        """The same certificate, without `tlsa`."""
+        self.configure(certificate=certificate)
+        text = self.host.config.read_text()
+        (line,) = (line for line in text.splitlines() if line.startswith("  mail: "))
+        self.host.configure(text.replace(line, line.partition(", tlsa: ")[0] + certificate + "}"))
+
+    def lose_servers(self) -> None:
+        """Have no name server answer."""
+        self.host.configure(
+            self.host.config.read_text().replace(f'servers: ["{self.bind.endpoint}"]', 'servers: ["127.0.0.1:9"]')
+        )
+
     @property
     def serial(self) -> int:
         """The serial number of the zone, which grows by one with each update."""
@@ -418,6 +431,55 @@ def test_two_certificates_of_one_service_are_published_together(mail: Mail) -> N
     assert all(one["is_ours"] for keys_ in known for one in keys_["publications"])
 
 
+def test_the_first_records_of_a_service_wait_for_a_run_with_all_its_certificates(mail: Mail) -> None:
+    mail.configure_two(published=False)
+    mail.host.good("follower", "run")
+    mail.configure_two(published=True)
+    told = f"the first TLSA records of `{OWNER}` wait for `other`"
+    assert told in mail.host.good("-v", "follower", "run", "mail").out
+    assert told in mail.host.good("cert", "renew", "mail", "--force").out
+    assert mail.published == set()
+    ran = mail.host.good("-v", "follower", "run")
+    assert (len(mail.published), "the first TLSA records" in ran.out) == (4, False)
+
+
+def test_the_first_records_wait_for_a_run_with_all_kinds_of_a_certificate(mail: Mail) -> None:
+    kinds = ", key: [ecdsa-p256, rsa-2048]"
+    mail.configure_without(kinds)
+    mail.host.good("follower", "run")
+    mail.configure(certificate=kinds)
+    mail.host.good("cert", "renew", "mail+rsa-2048", "--force")
+    assert mail.published == set()
+    mail.host.good("run")
+    assert len(mail.published) == 4
+
+
+def test_first_records_are_published_together_after_one_certificate_of_the_service_was_deployed(mail: Mail) -> None:
+    mail.configure_two(published=False)
+    mail.host.good("follower", "run")
+    before = mail.serial
+    mail.configure_two(published=True)
+    mail.host.configure(mail.host.config.read_text().replace("directory: tls2", "directory: tls3"))
+    ran = mail.host.good("-v", "run")
+    assert (len(mail.published), mail.serial) == (4, before + 1)
+    assert "the first TLSA records" not in ran.out
+
+
+def test_first_records_wait_for_a_kind_whose_memory_is_damaged(mail: Mail) -> None:
+    kinds = ", key: [ecdsa-p256, rsa-2048]"
+    mail.configure_without(kinds)
+    mail.host.good("follower", "run")
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text("{")
+    mail.configure(certificate=kinds)
+    ran = mail.host.acmectl("run")
+    assert (ran.status, mail.published) == (1, set())
+    assert "published-keys.json` is damaged" in ran.err
+    known.unlink()
+    mail.host.good("run")
+    assert len(mail.published) == 4
+
+
 def test_two_kinds_of_keys_are_published_together(mail: Mail) -> None:
     mail.configure(certificate=", key: [ecdsa-p256, rsa-2048]")
     mail.host.good("follower", "run")
@@ -487,6 +549,29 @@ def test_a_rollback_looks_at_the_zone_before_it_trusts_it(mail: Mail) -> None:
     assert refused.status == 2
     assert "hint: generation 1 cannot be used: the DNS was not seen to speak of its key long enough" in refused.err
     assert mail.generation == 2
+
+
+def test_a_rollback_to_the_key_in_use_needs_no_name_server(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.host.good("cert", "renew", "mail", "--force")
+    assert mail.generation == 2
+    mail.lose_servers()
+    mail.host.good("cert", "rollback", "mail")
+    assert mail.generation == 1
+
+
+def test_a_rollback_that_is_refused_says_what_the_name_servers_said(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    mail.lose_servers()
+    refused = mail.host.acmectl("cert", "rollback", "mail", "--to", "1")
+    assert (refused.status, mail.generation) == (2, 2)
+    assert "the DNS was not seen to speak of its key long enough (TLSA)" in refused.err
+    assert "error: certificate `mail`: " in refused.err
+    assert "127.0.0.1:9" in refused.err
 
 
 def test_a_rollback_without_memory_of_what_was_published_is_refused(mail: Mail) -> None:
