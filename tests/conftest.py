@@ -23,6 +23,8 @@ for _number, _meaning in (
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _meaning)
 
+pytest.register_assert_rewrite("acmectl.solvers.testing")  # the contract's tests, which plug-ins share
+
 _MEMORY, _ROOM = Path("/dev/shm"), 1 << 30  # noqa: S108 - pytest makes a directory there that nobody else may enter
 if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))

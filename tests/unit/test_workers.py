@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -84,3 +86,48 @@ def test_ctrl_c_ends_a_long_wait_at_once() -> None:
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30)[0] == "cleaned up\n"
     assert time.monotonic() - started < 50
+
+
+def test_the_main_thread_is_never_where_an_interruption_would_leave_a_lock_taken() -> None:
+    """The handler of a signal raises between any two steps of Python code: none of those that take locks may run in the main thread."""
+    entered: set[tuple[str, str]] = set()
+
+    def note(frame: FrameType, event: str, arg: object) -> None:  # noqa: ARG001  # the signature of a trace function
+        entered.add((Path(frame.f_code.co_filename).name, frame.f_code.co_name))
+
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        workers.each(range(4), lambda _: workers.pause(0.001), workers=2)
+    finally:
+        sys.settrace(before)
+    assert ("workers.py", "each") in entered
+    assert {name for file, name in entered if file in {"threading.py", "thread.py", "_base.py"}} <= {
+        "current_thread",
+        "main_thread",
+    }
+
+
+def test_an_interruption_when_all_is_done_is_raised_and_nothing_is_waited_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", OFTEN], stdout=subprocess.PIPE, text=True) as process:
+        assert process.communicate(timeout=60)[0] == "interrupted\n"
+
+
+OFTEN = """
+import signal
+from acmectl import workers
+class Stop(BaseException):
+    pass
+def stop(*_):
+    raise Stop
+signal.signal(signal.SIGALRM, stop)
+count = 0
+for number in range(300):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + number % 40 / 10000)
+        workers.each(range(8), lambda _: workers.pause(0.0005), workers=4)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except Stop:
+        count += 1
+print("interrupted" if count else "never")
+"""
