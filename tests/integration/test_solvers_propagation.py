@@ -205,12 +205,11 @@ def test_a_long_record_set_is_read_over_tcp() -> None:
 
 NO_NETWORK = """
 from datetime import timedelta
-from acmectl.dns.endpoints import Endpoint
+from acmectl.dns.endpoints import Endpoint, addresses_of
 from acmectl.dns.propagation import Patience, wait_until_seen
 from acmectl.dns.records import Record, parse_name
 from acmectl.dns.zones import Nameserver
 from acmectl.errors import DNSError
-from acmectl.solvers.rfc2136 import _addresses
 from tests.integration.test_solvers_propagation import answer_with
 from tests.servers.odd_dns import running_odd_dns
 
@@ -222,7 +221,7 @@ with running_odd_dns(lambda query, _: answer_with(query, authoritative=True)) as
     assert wait_until_seen({value: two}, patience=patience) == {}
     print(*wait_until_seen({value: [*two, Nameserver("ns6", far)]}, patience=patience).values())
 try:
-    _addresses("ns.example.test", 53)
+    addresses_of("ns.example.test", 53, of="the solver")
 except DNSError as error:
     print(error)
 """

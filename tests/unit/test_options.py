@@ -137,7 +137,7 @@ def test_a_command_is_a_list_of_words() -> None:
     ("value", "message"),
     [
         ("systemctl reload", "a command is a list of words, such as"),
-        ([], "a command is a list of words, none of them"),
+        ([], "a command is a list of words, and this one is empty"),
         (["a", 5], "a command is a list of words, none of them"),
         (5, "a command is a list of words, none of them"),
         (["", "a"], "the first word of a command names a program"),
