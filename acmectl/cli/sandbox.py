@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from acmectl.cli.context import DurationType
-from acmectl.cli.sandbox_values import Address, AddressType, LifetimesType, is_address
+from acmectl.cli.sandbox_values import Address, AddressType, LifetimesType
+from acmectl.dns.endpoints import is_address
 from acmectl.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from acmectl.dns.endpoints import is_address
 from acmectl.model.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -59,14 +60,3 @@ class LifetimesType(click.ParamType[tuple[str, "Lifetimes"]]):
             except ValueError as error:
                 self.fail(f"`{part}`: {error}", param, ctx)
         return profile, Lifetimes(**lifetimes)
-
-
-def is_address(host: str) -> bool:
-    """Whether `host` is an IP address, without brackets."""
-    import ipaddress
-
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from acmectl.model.certificates import KeyType
+from tests.integration.hosts import await_true
 from tests.integration.services import ECDSA, LABEL, RSA, Desk, contents, desk, rights, served
 from tests.servers.places import broken, open_place
 
@@ -66,8 +67,10 @@ class Service(Generic[Program]):
         return {kind: {look.serial(kind.family, *options) for look in self.looks} for kind in self.desk.kinds}
 
     def serves(self, serials: Mapping[KeyType, int], *options: str) -> bool:
-        """Whether that is just this."""
-        return self.seen(*options) == {kind: {serial} for kind, serial in serials.items()}
+        """Whether that is just this, within seconds: one port is verified by acmectl, and workers of the others may be exchanged a little later."""
+        wanted = {kind: {serial} for kind, serial in serials.items()}
+        await_true(lambda: self.seen(*options) == wanted, seconds=30, what=f"{wanted} at {self.looks}")
+        return True
 
     def is_verified(self) -> bool:
         """Whether `acmectl cert verify` sees the certificates in use at all ports, in both versions of TLS."""

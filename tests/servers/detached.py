@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.hosts import await_true
-from tests.servers.daemon import is_listening, path
+from tests.servers.daemon import path
 
-# as an init script does; $1 is `start`, `stop` or `restart`
+# as an init script does; $1 is `start`, `stop` or `restart`: it ends when the service listens (state 0A in /proc/net/tcp)
 _SCRIPT = """set -eu
 if [ "$1" != start ]; then
     pid=$(cat {pid_file})
@@ -23,6 +22,14 @@ if [ "$1" != start ]; then
 fi
 [ "$1" != stop ] || exit 0
 setsid {start} >>{log} 2>&1 </dev/null
+for port in {ports}; do
+    for _ in $(seq 400); do
+        ! grep -q " 0100007F:$port 00000000:0000 0A " /proc/net/tcp || continue 2
+        sleep 0.05
+    done
+    echo "nobody listens on port 0x$port" >&2
+    exit 1
+done
 """
 
 
@@ -46,18 +53,18 @@ class Detached:
     def run(self, verb: str) -> None:
         """Do that."""
         environment = {"PATH": path(), "LANG": "C.UTF-8"}
-        subprocess.run(self.command(verb), check=True, cwd="/", env=environment, timeout=60)
+        done = subprocess.run(self.command(verb), check=False, cwd="/", env=environment, timeout=60)
+        assert done.returncode == 0, f"`{verb}` failed; the service said: {self.log.read_text()}"
 
 
 @contextlib.contextmanager
 def running_detached(directory: Path, start: str, *, pid_file: Path, ports: Sequence[int]) -> Iterator[Detached]:
-    """Start a service by a line of shell, wait until it listens on all `ports` of 127.0.0.1, and end it in any case."""
+    """Start a service by a line of shell, and end it in any case; whenever its script has started it, it listens on all `ports` of 127.0.0.1."""
     service = Detached(directory / "service", pid_file, directory / "output")
-    service.script.write_text(_SCRIPT.format(start=start, pid_file=pid_file, log=service.log))
-    service.run("start")
+    awaited = " ".join(f"{port:04X}" for port in ports)
+    service.script.write_text(_SCRIPT.format(start=start, pid_file=pid_file, log=service.log, ports=awaited))
     try:
-        for port in ports:
-            await_true(lambda p=port: is_listening(p), what=f"port {port} of `{start}`:\n{service.log.read_text()}")  # type: ignore[misc]
+        service.run("start")
         yield service
     finally:
         if pid_file.exists():
