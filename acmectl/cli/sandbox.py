@@ -18,7 +18,6 @@ import click
 
 from acmectl.cli.context import DurationType
 from acmectl.cli.sandbox_values import Address, AddressType, LifetimesType
-from acmectl.dns.endpoints import is_address
 from acmectl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -249,6 +248,8 @@ def _limits(rules: Rules, failures: int | None) -> Limits | None:
 
 
 def _http_address(text: str, resolver: Address | None) -> str | None:
+    from acmectl.dns.endpoints import is_address
+
     if text == _LOOK_UP:
         if resolver is None:
             raise UsageError("`--http-address resolver` needs `--resolver`", hint="such as `--resolver 127.0.0.1:53`")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.dns.endpoints import is_address
 from acmectl.model.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -29,6 +28,8 @@ class AddressType(click.ParamType[Address]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
         """Address and port; fails as click does, with what is accepted."""
+        from acmectl.dns.endpoints import is_address
+
         if isinstance(value, tuple):
             return value
         host, _, port = str(value).rpartition(":")
