@@ -13,11 +13,13 @@ import select
 import selectors
 import shlex
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import IO, cast
 
 from acmectl.errors import AcmectlError, Interrupted, ProgramFailed
@@ -51,7 +53,7 @@ def run(
 ) -> bytes:
     """Run `argv` in its own process group and return its standard output.
 
-    The program gets PATH, HOME, LANG and `environment`, nothing else of ours. Raises `error` when it cannot be started, exits
+    The program gets PATH (with the usual folders after ours), HOME, LANG and `environment`, nothing else of ours. Raises `error` when it cannot be started, exits
     with another status than 0, or runs longer than `timeout` (the whole group is then ended); the message quotes
     the end of what it printed, without private keys. `stop` is asked now and then: when it says so, the program is ended, and Interrupted raised.
     `heard` has its standard output afterwards, also where an error is raised.
@@ -94,8 +96,32 @@ class _Patience:
         return min(left, at_most)
 
 
+def lack(program: str) -> str | None:
+    """Why `run` could not start a program, None if it could, or if that cannot be seen by who asks."""
+    places = [program] if "/" in program else [f"{folder}/{program}" for folder in _search_path().split(":")]
+    found = False
+    for place in places:
+        try:
+            mode = Path(place).stat().st_mode
+        except PermissionError:
+            return None
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(mode):
+            found = True
+            if mode & 0o111:
+                return None
+    return f"`{program}` is not executable" if found else f"there is no program `{program}` on this host"
+
+
+def _search_path() -> str:
+    """Where programs are looked for: as we were told, and where Debian has those of services, which a PATH of cron's lacks."""
+    told = [folder for folder in os.environ.get("PATH", "").split(":") if folder]
+    return ":".join(dict.fromkeys((*told, *_PATH.split(":"))))
+
+
 def _start(argv: Sequence[str], environment: Mapping[str, str], error: type[AcmectlError]) -> subprocess.Popen[bytes]:
-    keep = {name: value for name in ("PATH", "HOME", "LANG") if (value := os.environ.get(name))}
+    keep = {name: value for name in ("HOME", "LANG") if (value := os.environ.get(name))}
     try:
         return subprocess.Popen(
             list(argv),
@@ -103,7 +129,7 @@ def _start(argv: Sequence[str], environment: Mapping[str, str], error: type[Acme
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": _PATH, **keep, **environment},
+            env={"PATH": _search_path(), **keep, **environment},
             start_new_session=True,
         )
     except (OSError, ValueError) as cause:

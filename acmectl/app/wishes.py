@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from acmectl.app.loading import Parts
-    from acmectl.config import Config
+    from acmectl.config import Command, Config
     from acmectl.follower import Wish
     from acmectl.follower.targets import Placed
     from acmectl.model.certificates import CertificateSpec
@@ -30,11 +30,11 @@ def wish(config: Config, parts: Parts, spec: CertificateSpec) -> Wish:
     return Wish(spec, placed, commands(config, certificate.onchange), certificate.names)
 
 
-def commands(config: Config, listed: Sequence[tuple[str, ...]]) -> tuple[Placed, ...]:
+def commands(config: Config, listed: Sequence[Command]) -> tuple[Placed, ...]:
     """The commands of an `onchange`, as targets."""
     from acmectl.follower.targets import Placed
 
     timeout = config.onchange_timeout
     return tuple(
-        Placed(f"onchange[{index}]", targets.command(argv, timeout=timeout)) for index, argv in enumerate(listed)
+        Placed(f"onchange[{index}]", targets.command(each.argv, timeout=timeout)) for index, each in enumerate(listed)
     )

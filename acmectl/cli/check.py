@@ -28,6 +28,7 @@ def check(context: Context, *, json: bool) -> int:
     where a certificate has `tlsa`: the exit status is 1 where validating clients cannot get through.
     """
     from acmectl.app import own_keys, published
+    from acmectl.app.missing import missing
     from acmectl.app.privilege import excess
 
     try:
@@ -40,17 +41,19 @@ def check(context: Context, *, json: bool) -> int:
         words.json_out({"ok": False, "problems": problems, "warnings": []})
         return error.exit_status
     try:
-        shortfalls, opened, left = forecast.shortfalls(host), excess(host), _left(host)
+        absent, shortfalls, opened, left = missing(host), forecast.shortfalls(host), excess(host), _left(host)
         keys = published.findings(host)
     finally:
         host.state.close()
     if json:
-        warnings = [*map(forecast_.warning_json, shortfalls), *map(accounts.excess_json, opened)]
+        warnings = [*map(accounts.problem_json, absent), *map(forecast_.warning_json, shortfalls)]
+        warnings += map(accounts.excess_json, opened)
         warnings += [leftovers.warning_json(one) for one in left]
         warnings += [tlsa.finding_json(one) for one in keys]
         words.json_out({"ok": True, "problems": [], "warnings": warnings})
     else:
         accounts.configuration(context.path, host.config)
+        accounts.warnings(absent)
         forecast_.warnings(shortfalls)
         accounts.excess(opened)
         leftovers.left_behind(left)

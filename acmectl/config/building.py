@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from acmectl.config.nodes import locate
+from acmectl.config.nodes import MappingNode, locate
 from acmectl.config.outline import Entry, Outline
 from acmectl.config.schema import AuthoritySchema, CertificateSchema, MasterSchema, Schema
-from acmectl.config.values import Authority, Authorize, Certificate, Config, ExternalAccount, Follower, Master
+from acmectl.config.values import Authority, Authorize, Certificate, Command, Config, ExternalAccount, Follower, Master
 from acmectl.errors import Place
 from acmectl.model.authorities import KNOWN_DIRECTORIES
 from acmectl.model.certificates import KIND, CertificateSpec
@@ -29,7 +30,7 @@ def build(schema: Schema, parts: Outline) -> Config:
             for label, entry in parts.certificates.items()
         },
         follower=Follower(**dict(schema.follower)),
-        onchange=schema.onchange,
+        onchange=_commands(schema.onchange, parts.root),
         onchange_timeout=schema.onchange_timeout,
     )
 
@@ -88,8 +89,12 @@ def _certificate(whole: Schema, label: str, schema: CertificateSchema, entry: En
         tuple(others),
         _key_place(entry),
         names=tuple(entry.names.identifiers),
-        onchange=schema.onchange,
+        onchange=_commands(schema.onchange, entry.node),
     )
+
+
+def _commands(onchange: Sequence[tuple[str, ...]], node: MappingNode) -> tuple[Command, ...]:
+    return tuple(Command(argv, locate(node, ("onchange", index))[1]) for index, argv in enumerate(onchange))
 
 
 def _key_place(entry: Entry) -> Place | None:

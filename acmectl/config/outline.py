@@ -32,6 +32,7 @@ class Outline:
     authorize: tuple[Entry, ...]
     certificates: Mapping[str, Entry]
     sections: Sections
+    root: MappingNode
 
 
 def outline(root: MappingNode) -> Outline:
@@ -53,6 +54,7 @@ def outline(root: MappingNode) -> Outline:
             {label: tlsa for label, entry in certificates.items() if (tlsa := _tlsa(entry))},
             _records(root),
         ),
+        root=root,
     )
 
 

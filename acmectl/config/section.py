@@ -40,14 +40,17 @@ class Section:
             raise ConfigurationError(problems)
         return checked
 
-    def problem(self, message: str, *, key: str | None = None, hint: str | None = None) -> ConfigurationProblem:
-        """A problem with the section, or with one key of it; `key` may be `type`."""
+    def problem(
+        self, message: str, *, key: str | KeyPath | None = None, hint: str | None = None
+    ) -> ConfigurationProblem:
+        """A problem with the section, or with one key of it; `key` may be `type`, or the path of a key below."""
         if key is None:
             return problem(self._key_path, self.place, message, hint)
         if key == "type":
             return problem((*self._key_path, key), _place_of(self.type, self.place), message, hint)
-        found, place, _ = locate(self._node, (key,))
-        return problem((*self._key_path, key), place if found else self.place, message, hint)
+        path = (key,) if isinstance(key, str) else key
+        found, place, _ = locate(self._node, path)
+        return problem((*self._key_path, *path), place if found else self.place, message, hint)
 
 
 def section_of(type_: str, path: KeyPath, place: Place, node: Node | None) -> Section | None:

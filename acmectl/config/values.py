@@ -63,6 +63,14 @@ class Master:
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """A command of an `onchange`, and where it is written."""
+
+    argv: tuple[str, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Certificate:
     """A certificate as wanted, and the targets that it is handed to.
 
@@ -78,7 +86,7 @@ class Certificate:
     others: tuple[CertificateSpec, ...] = ()
     key_place: Place | None = None
     names: tuple[Identifier, ...] = ()
-    onchange: tuple[tuple[str, ...], ...] = ()
+    onchange: tuple[Command, ...] = ()
 
     @property
     def specs(self) -> tuple[CertificateSpec, ...]:
@@ -135,7 +143,7 @@ class Config:
     master: Master | None
     certificates: Mapping[str, Certificate]
     follower: Follower
-    onchange: tuple[tuple[str, ...], ...] = ()
+    onchange: tuple[Command, ...] = ()
     onchange_timeout: timedelta = timedelta(minutes=5)
 
 

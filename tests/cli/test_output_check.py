@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from acmectl.sandbox.server import Sandbox
@@ -107,3 +108,51 @@ def test_an_account_that_opens_more_than_this_host_needs_is_told(ca: Sandbox, ma
     third.good("account", "import", str(part.directory / "again.json"))
     assert "needs: xmpp.acme.test (as of" in third.good("check").err
     assert master.good("check").err == "", "a master needs the key for all of its names"
+
+
+def test_programs_users_and_groups_that_are_not_on_this_host_are_told_where_they_are_asked_for(
+    ca: Sandbox, tmp_path: Path
+) -> None:
+    certificates = """\
+  mail:
+    names: [mail.acme.test]
+    onchange:
+      - [sh, -c, "true"]
+      - [./tell]
+    deploy:
+      - {type: haproxy, check: [no-such-check], reload: [no-such-check, again], group: no-such-group}
+      - type: files
+        directory: tls
+        files:
+          privkey: {name: key.pem, owner: nobody-of-us}
+          fullchain: {name: chain.pem, owner: "4711"}
+      - type: command
+        run: [no-such-hook]
+"""
+    host = Host(tmp_path / "follower", follower_of(ca, certificates, onchange="[[no-such-end]]"))
+    (host.directory / "tell").write_text("#!/bin/sh\n")
+    ran = host.good("check")
+    lines = host.config.read_text().splitlines()
+    line = {word: number for number, text in enumerate(lines, 1) for word in re.findall(r"[a-z/.-]+", text)}
+    deploy, advice = "`certificates.mail.deploy", "install it before a certificate is due, or correct the command"
+    assert host.normal(ran.err) == "".join(
+        f"warning: config.yaml:{line[word]}: {what}\nhint: {hint}\n"
+        for word, what, hint in [
+            ("no-such-check", f"{deploy}[0].check`: there is no program `no-such-check` on this host", advice),
+            (
+                "no-such-group",
+                f"{deploy}[0].group`: there is no group `no-such-group` on this host",
+                "install the service, or correct the `group` of the target",
+            ),
+            (
+                "nobody-of-us",
+                f"{deploy}[1].files.privkey.owner`: there is no user `nobody-of-us` on this host",
+                "install the service, or correct the `owner` of the target",
+            ),
+            ("no-such-hook", f"{deploy}[2].run`: there is no program `no-such-hook` on this host", advice),
+            ("./tell", "`certificates.mail.onchange[1]`: `./tell` is not executable", advice),
+            ("no-such-end", "`onchange[0]`: there is no program `no-such-end` on this host", advice),
+        ]
+    )
+    warnings = json.loads(host.good("check", "--json").out)["warnings"]
+    assert [(one["line"], one["path"]) for one in warnings][-1] == (line["no-such-end"], "onchange[0]")

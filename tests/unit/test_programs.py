@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,6 +68,35 @@ def test_a_program_sees_only_the_environment_that_it_is_given() -> None:
         del os.environ["ACMECTL_SECRET"]
     names = {line.partition("=")[0] for line in output.splitlines()}
     assert {"NAME", "PATH"} <= names <= {"NAME", "PATH", "HOME", "LANG", "PWD", "SHLVL", "_"}
+
+
+@pytest.fixture
+def path_of_cron() -> Iterator[None]:
+    before = os.environ["PATH"]
+    os.environ["PATH"] = "/usr/bin:/bin"
+    yield
+    os.environ["PATH"] = before
+
+
+@pytest.mark.usefixtures("path_of_cron")
+def test_programs_of_services_are_found_with_the_path_that_cron_gives() -> None:
+    assert programs.run(["useradd", "--help"], timeout=SOON)  # in /usr/sbin
+    assert programs.lack("useradd") is None
+    path = programs.run(["sh", "-c", "echo $PATH"], timeout=SOON).decode().strip().split(":")
+    assert path[:2] == ["/usr/bin", "/bin"]
+    assert {"/usr/sbin", "/sbin", "/usr/local/sbin"} < set(path)
+
+
+def test_why_a_program_cannot_be_started_is_said_without_starting_it(tmp_path: Path) -> None:
+    hook = tmp_path / "hook"
+    assert programs.lack(str(hook)) == f"there is no program `{hook}` on this host"
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o600)
+    assert programs.lack(str(hook)) == f"`{hook}` is not executable"
+    hook.chmod(0o700)
+    assert programs.lack(str(hook)) is None
+    assert programs.lack(str(tmp_path)) == f"there is no program `{tmp_path}` on this host"
+    assert programs.lack("no-such-program") == "there is no program `no-such-program` on this host"
 
 
 def test_a_missing_program_is_named_with_a_hint() -> None:

@@ -31,6 +31,13 @@ def problem_json(problem: ConfigurationProblem) -> dict[str, Any]:
     }
 
 
+def warnings(found: Iterable[ConfigurationProblem]) -> None:
+    """What the configuration asks for, and this host does not have, on stderr."""
+    for one in found:
+        say("warning", f"{one.place}: `{one.path}`: {one.message}", YELLOW)
+        hint(one.hint)
+
+
 def configuration(path: Path, config: Config) -> None:
     """What a configuration without problems asks for."""
     click.echo(f"{path}: no problems")

@@ -15,9 +15,10 @@ def test_commands_keep_their_words_and_names_their_order(loaded: Callable[[dict[
     config = loaded({"config.yaml": f"{text}onchange: [[sync]]\nonchange_timeout: 1m\n"}).config
     assert config is not None
     mail = config.certificates["mail"]
-    assert mail.onchange == (("tell", "b"), ("tell", "a"))
+    assert [(each.argv, each.place.line) for each in mail.onchange] == [(("tell", "b"), 3), (("tell", "a"), 3)]
     assert [name.value for name in mail.names] == ["b.example.org", "a.example.org"]
-    assert (config.onchange, config.onchange_timeout) == ((("sync",),), timedelta(minutes=1))
+    (sync,) = config.onchange
+    assert (sync.argv, sync.place.line, config.onchange_timeout) == (("sync",), 4, timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""What this host does not have, and targets and commands of the configuration need: programs, users and groups.
+
+For `check`: a deployment would find it out when the first certificate is due, at night. It is no problem of the configuration, which may
+be checked on another host, or before the service is installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from acmectl import files, programs
+from acmectl.deploy.files import FilesOptions
+from acmectl.errors import ConfigurationProblem, DeployError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from acmectl.app.host import Host
+    from acmectl.config import Command, Section
+    from acmectl.options import Options
+
+_INSTALL = "install it before a certificate is due, or correct the command"
+
+
+def missing(host: Host) -> tuple[ConfigurationProblem, ...]:
+    """All of it, each where it is asked for; what a preset asks for, at the target."""
+    config = host.config
+    found = [
+        one
+        for label, certificate in config.certificates.items()
+        for section, (_, options) in zip(certificate.deploy, host.parts.targets[label], strict=True)
+        for one in (*_programs(section, options), *_owners(section, options))
+    ]
+    for label, certificate in config.certificates.items():
+        found += _of_commands(f"certificates.{label}.onchange", certificate.onchange)
+    return (*found, *_of_commands("onchange", config.onchange))
+
+
+def _programs(section: Section, options: Options) -> Iterator[ConfigurationProblem]:
+    """Each once, though the check may be the reload as well."""
+    commands = ((key, getattr(options, key, None)) for key in ("check", "reload", "run"))
+    asked = {argv[0]: key for key, argv in reversed([*commands]) if argv}
+    for program, key in reversed(asked.items()):
+        if why := programs.lack(program):
+            yield section.problem(why, key=key, hint=_INSTALL)
+
+
+def _owners(section: Section, options: Options) -> Iterator[ConfigurationProblem]:
+    if not isinstance(options, FilesOptions):
+        return
+    chosen = list(options.files.chosen())
+    for key, number in (("owner", files.user_id), ("group", files.group_id)):
+        asked: dict[tuple[str, ...], str | None]
+        asked = {("files", content.value, key): getattr(file, key) for content, file in chosen}
+        if None in asked.values():  # the target's own holds
+            asked[key,] = getattr(options, key)
+        for path, name in asked.items():
+            try:
+                number(name, of="the target", error=DeployError)
+            except DeployError as error:
+                yield section.problem(error.message, key=path, hint=f"install the service, or {error.hint}")
+
+
+def _of_commands(path: str, commands: Sequence[Command]) -> Iterator[ConfigurationProblem]:
+    for index, command in enumerate(commands):
+        if why := programs.lack(command.argv[0]):
+            yield ConfigurationProblem(command.place, f"{path}[{index}]", why, _INSTALL)
