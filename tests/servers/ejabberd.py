@@ -13,20 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.daemon import Daemon, require, running_daemon, unused_ports
+from tests.servers.daemon import require, running_daemon, unused_ports
+from tests.servers.xmpp_server import XmppServer
 
 _AS_EJABBERD = ("setpriv", "--reuid", "ejabberd", "--regid", "ejabberd", "--init-groups")
 
 
 @dataclass(frozen=True)
-class Ejabberd:
-    """A running ejabberd. `client`, `server` and `direct` are its ports for c2s, s2s and c2s with TLS from the first byte."""
-
-    daemon: Daemon
-    directory: Path
-    client: int
-    server: int
-    direct: int
+class Ejabberd(XmppServer):
+    """A running ejabberd."""
 
     @property
     def config(self) -> Path:

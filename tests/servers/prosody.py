@@ -12,20 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.daemon import Daemon, path, require, running_daemon, unused_ports
+from tests.servers.daemon import path, require, running_daemon, unused_ports
+from tests.servers.xmpp_server import XmppServer
 
 _AS_PROSODY = ("setpriv", "--reuid", "prosody", "--regid", "prosody", "--init-groups")
 
 
 @dataclass(frozen=True)
-class Prosody:
-    """A running Prosody. `client`, `server` and `direct` are its ports for c2s, s2s and c2s with TLS from the first byte."""
-
-    daemon: Daemon
-    directory: Path
-    client: int
-    server: int
-    direct: int
+class Prosody(XmppServer):
+    """A running Prosody."""
 
     @property
     def config(self) -> Path:
