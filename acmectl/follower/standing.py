@@ -29,7 +29,8 @@ class CertificateStatus:
 
     `behind` are targets that do not hold it, `changed` those of them that did, until somebody changed their files; `next_look_at` is when a plain run will ask the CA again, None for at once.
     `key_error` says why the key or CSR that a person gave it cannot be used, `account_error` why its account cannot: then a run
-    fails once the certificate is due. `announced` are the TLSA records of its keys, as far as they are known.
+    fails once the certificate is due. `announced` are the TLSA records of its keys, as far as they are known; `published_error` says why
+    what is known of them cannot be read, so that no key may change.
     """
 
     spec: CertificateSpec
@@ -46,6 +47,7 @@ class CertificateStatus:
     account_error: AcmectlError | None = None
     announced: tuple[Announced, ...] = ()
     changed: frozenset[str] = frozenset()
+    published_error: AcmectlError | None = None
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
@@ -58,6 +60,7 @@ class CertificateStatus:
             waiting=self.waiting_since is not None and self.damage is None,
             running_out=self.running_out,
             now=now,
+            damaged=self.published_error is not None,
         )
 
 
@@ -94,7 +97,16 @@ class Standing:
             key_error=key_error,
             account_error=means.account_error(wish.spec.account),
             announced=self._announced(wish) if key_error is None else (),
+            published_error=self._published_error(wish.spec),
         )
+
+    def _published_error(self, spec: CertificateSpec) -> AcmectlError | None:
+        if spec.pinned:
+            try:
+                self._means.certificates.keys.published.load(spec.label)
+            except StorageError as error:
+                return error
+        return None
 
     def _announced(self, wish: Wish) -> tuple[Announced, ...]:
         """The records of its keys, as far as they are known, where it has any."""

@@ -77,10 +77,12 @@ def of_certificate(
     waiting: bool,
     running_out: bool,
     now: datetime,
+    damaged: bool = False,
 ) -> ExitStatus:
-    """A certificate's health: valid, deployed everywhere, and its last attempt did not fail.
+    """A certificate's health: valid, deployed everywhere, its last attempt did not fail, and nothing that is kept of it is `damaged`.
 
     One that was never issued and is `waiting` for the master is as it should be, until its time runs out.
     """
     fine = installed.not_before <= now < installed.not_after if installed else waiting
-    return exit_status(failed=not fine or failure is not None or bool(behind), running_out=running_out)
+    failed = not fine or damaged or failure is not None or bool(behind)
+    return exit_status(failed=failed, running_out=running_out)

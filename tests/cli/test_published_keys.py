@@ -342,7 +342,13 @@ def test_what_is_known_of_published_keys_may_be_lost_without_holding_up_the_key_
     assert (ran.status, mail.generation) == (1, 2)
     assert "published-keys.json` is damaged" in ran.err
     assert mail.records()["in use"] == before["in use"]
-    mail.host.good("status")
+    status = mail.host.acmectl("status")
+    assert status.status == 1
+    assert "its key cannot change: `" in status.out
+    assert "published-keys.json` is damaged" in status.out
+    assert "mv " in status.out
+    (certificate,) = json.loads(mail.host.acmectl("status", "--json").out)["certificates"]
+    assert "is damaged" in certificate["published_keys_error"]
     assert "published-keys.json` is damaged" in mail.host.acmectl("check").err
     known.unlink()
     mail.host.good("cert", "renew", "mail", "--force")

@@ -270,6 +270,9 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
         yield f"due now: {status.decision.reason}", YELLOW
     if status.key_error is not None:
         yield f"its key cannot be used: {status.key_error.message}", RED
+    if status.published_error is not None:
+        yield f"its key cannot change: {status.published_error.message}", RED
+        yield f"  {status.published_error.hint}", None
     if status.account_error is not None:
         yield f"its account cannot be used: {status.account_error.message}", RED
     if status.waiting_since:
@@ -347,6 +350,7 @@ def certificate_json(status: CertificateStatus) -> dict[str, Any]:
         },
         "damage": status.damage,
         "key_error": None if status.key_error is None else status.key_error.message,
+        "published_keys_error": None if status.published_error is None else status.published_error.message,
         "account_error": None if status.account_error is None else status.account_error.message,
         "due": isinstance(status.decision, Due),
         "reason": status.decision.reason if isinstance(status.decision, Due) else None,

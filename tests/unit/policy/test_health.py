@@ -115,8 +115,10 @@ def test_a_certificate_is_healthy_when_it_is_valid_deployed_and_nothing_failed()
         waiting: bool = False,
         running_out: bool = False,
         now: datetime = NOW,
+        damaged: bool = False,
     ) -> ExitStatus:
-        return health.of_certificate(installed, failed, behind, waiting=waiting, running_out=running_out, now=now)
+        asked = {"waiting": waiting, "running_out": running_out, "damaged": damaged}
+        return health.of_certificate(installed, failed, behind, now=now, **asked)
 
     assert status() is ExitStatus.AS_WANTED
     assert status(None) is ExitStatus.FAILED
@@ -124,6 +126,7 @@ def test_a_certificate_is_healthy_when_it_is_valid_deployed_and_nothing_failed()
     assert status(None, waiting=True, running_out=True) is ExitStatus.RUNNING_OUT
     assert status(failed=failure) is ExitStatus.FAILED
     assert status(behind=("files[0]",)) is ExitStatus.FAILED
+    assert status(damaged=True) is ExitStatus.FAILED
     assert status(now=NOW + timedelta(days=90)) is ExitStatus.FAILED
     assert status(now=NOW - timedelta(seconds=1)) is ExitStatus.FAILED
     assert status(running_out=True) is ExitStatus.RUNNING_OUT
