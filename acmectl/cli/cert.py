@@ -14,7 +14,7 @@ from acmectl.cli.cert_tlsa import tlsa
 from acmectl.cli.cert_verify import verify
 from acmectl.cli.chosen_certificates import Chosen, any_certificate, configured
 from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
-from acmectl.cli.render import certificate_past, certificate_views, certificates, names, words
+from acmectl.cli.render import certificate_past, certificate_views, certificates, deployments, names, words
 from acmectl.cli.render.tlsa import key_news
 from acmectl.errors import UsageError
 from acmectl.model.certificates import KIND
@@ -214,7 +214,7 @@ def rollback_(context: Context, label: str, to: int | None, lock_wait: timedelta
                 raise
             certificate_past.rolled_back(done, engine.status(wish), host.clock())
         deployed = engine.deploy(wishes)
-        certificates.deployments(deployed, talks=True)
+        deployments.deployments(deployed, talks=True)
     return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
 
 

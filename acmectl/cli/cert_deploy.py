@@ -10,7 +10,7 @@ import click
 
 from acmectl.cli.chosen_certificates import configured
 from acmectl.cli.context import Context, lock_wait, pass_context
-from acmectl.cli.render import certificates
+from acmectl.cli.render import deployments
 from acmectl.errors import UsageError
 from acmectl.policy import health
 
@@ -37,7 +37,7 @@ def deploy(context: Context, label: str, target: tuple[str, ...], lock_wait: tim
             hint = f"`acmectl cert renew {wishes[0].spec.configured_label}` issues it, once its names are authorized"
             raise UsageError(f"there is no certificate `{label}` to deploy yet", hint=hint)
         deployed = host.follower().deploy(wishes, again=again, only=bool(target))
-        certificates.deployments(deployed, talks=True)
+        deployments.deployments(deployed, talks=True)
     return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
 
 

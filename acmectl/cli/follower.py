@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
-from acmectl.cli.render import certificates, words
+from acmectl.cli.render import certificate_standing, certificates, words
 from acmectl.policy import health
 
 
@@ -72,9 +72,9 @@ def status_(context: Context, labels: tuple[str, ...], *, json: bool) -> int:
         statuses = [engine.status(wish) for wish in host.wishes(labels)]
         now = host.clock()
     if json:
-        words.json_out({"certificates": [certificates.certificate_json(s) for s in statuses]})
+        words.json_out({"certificates": [certificate_standing.certificate_json(s) for s in statuses]})
     else:
-        certificates.follower_status(statuses, now)
+        certificate_standing.follower_status(statuses, now)
     return health.worst(s.health(now) for s in statuses)
 
 
@@ -84,7 +84,7 @@ def _plan(context: Context, labels: tuple[str, ...], *, force: bool, json: bool)
         statuses = [engine.status(wish, forced=force) for wish in host.wishes(labels)]
         now = host.clock()
     if json:
-        words.json_out({"certificates": [certificates.certificate_plan_json(s, now) for s in statuses]})
+        words.json_out({"certificates": [certificate_standing.certificate_plan_json(s, now) for s in statuses]})
     else:
-        certificates.follower_plan(statuses, now)
+        certificate_standing.follower_plan(statuses, now)
     return 0

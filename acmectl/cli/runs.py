@@ -10,9 +10,9 @@ import click
 
 from acmectl.cli import forecast
 from acmectl.cli.context import Context, as_json, lock_wait, pass_context
+from acmectl.cli.render import certificate_standing, deployments, leftovers, names, words
 from acmectl.cli.render import certificates as certificates_
 from acmectl.cli.render import forecast as forecast_
-from acmectl.cli.render import leftovers, names, words
 from acmectl.cli.render import records as records_
 from acmectl.policy import health
 from acmectl.policy.health import ExitStatus
@@ -110,13 +110,13 @@ def status(context: Context, *, json: bool) -> int:
             engine = host.follower()
             certificates = [engine.status(wish) for wish in host.wishes()]
             statuses += [c.health(now) for c in certificates]
-            document["certificates"] = [certificates_.certificate_json(c) for c in certificates]
+            document["certificates"] = [certificate_standing.certificate_json(c) for c in certificates]
             once = engine.onchange()
             statuses += [ExitStatus.FAILED for d in once if d.error]
-            document["onchange"] = [certificates_.deployment_json(d) for d in once]
+            document["onchange"] = [deployments.deployment_json(d) for d in once]
             if not json:
-                certificates_.follower_status(certificates, now)
-                certificates_.onchange_status(once, now)
+                certificate_standing.follower_status(certificates, now)
+                deployments.onchange_status(once, now)
         shortfalls, left = forecast.shortfalls(host), removing.left_in_use(host)
     if json:
         warnings = [*map(forecast_.warning_json, shortfalls), *map(leftovers.warning_json, left)]
@@ -136,5 +136,5 @@ def _plan(context: Context) -> int:
             engine = host.follower()
             if needed := host.needed(host.wishes()):
                 names.master_plan(host.prover().plan(needed), now, whole=False)
-            certificates_.follower_plan([engine.status(wish) for wish in host.wishes()], now)
+            certificate_standing.follower_plan([engine.status(wish) for wish in host.wishes()], now)
     return 0

@@ -80,6 +80,7 @@ CERTIFICATE: dict[str, Any] = {
     },
     "damage": "NoneType",
     "key_error": "NoneType",
+    "published_keys_error": "NoneType",
     "account_error": "NoneType",
     "due": "bool",
     "reason": "NoneType",

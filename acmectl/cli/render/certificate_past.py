@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from acmectl.cli.render.certificates import configured
+from acmectl.cli.render.deployments import configured
 from acmectl.cli.render.words import GREEN, RED, YELLOW, hint, moment, say, until
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.certificates import certificate_json, is_command, status_lines
+from acmectl.cli.render.certificate_standing import certificate_json, status_lines
+from acmectl.cli.render.deployments import is_command
 from acmectl.cli.render.words import GREEN, RED, YELLOW, iso, moment, table, until
 
 if TYPE_CHECKING:
