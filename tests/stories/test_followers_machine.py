@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -86,6 +87,7 @@ class FollowersMachine(RuleBasedStateMachine):
         self.intended = Counter[str]()  # certificates that each follower was to get
         self.issued = Counter[str]()
         self.open: set[str] = set()  # who has an intended issue that did not end yet
+        self.gone: set[str] = set()  # orders with a certificate that nobody had fetched when the CA forgot them
         self.running: list[str] = []  # the outermost first
         self.lock = threading.Lock()  # a master works in several threads
         self.faults: list[BaseException] = []
@@ -180,10 +182,24 @@ class FollowersMachine(RuleBasedStateMachine):
         if label not in self.open and (forced or isinstance(self.status(label).decision, Due)):
             self.open.add(label)
             self.intended[label] += 1
+        elif label in self.open:
+            self.intended[label] += self.has_lost_an_order(host, label)
         report = host.follow(forced=forced, at_once=at_once)
         if isinstance(report.results[0].outcome, Issued):
             self.open.discard(label)
         return report
+
+    def has_lost_an_order(self, host: Host, label: str) -> bool:
+        """Whether the order of a killed run expired with its certificate before the host came again: only another one can help then."""
+        app = host.app()
+        held = app.state.memory.follower_order(label)
+        app.state.close()
+        if held is None or held.url in self.gone:
+            return False
+        order = self.world.sandbox.authority.state.store.orders[int(held.url.rpartition("/")[2])]
+        is_lost = order.serial is not None and order.expires_at <= self.world.now
+        self.gone |= {held.url} if is_lost else set()
+        return is_lost
 
     def status(self, label: str) -> CertificateStatus:
         host = self.followers[label].app()
@@ -309,6 +325,26 @@ def test_while_a_master_is_down_for_days_releases_keep_the_limits() -> None:
             machine.releases_keep_the_limits()
     finally:
         machine.teardown()
+
+
+def test_a_run_that_was_killed_with_its_certificate_made_costs_another_one_when_the_ca_has_forgotten_its_order() -> (
+    None
+):
+    machine = FollowersMachine()
+    machine.begin(reuse=7 * HOUR, is_down=False)
+    try:
+        machine.a_host_runs(host="master", at_once=False)
+        DOOM.aim(machine.followers["twin"].path.parent / "state/certificates/twin/1/.cert", 1)
+        with pytest.raises(Killed):
+            machine.step("twin")
+        assert machine.issued == {"twin": 1}
+        assert not machine.followers["twin"].has_certificate()
+        machine.an_intended_issue_gives_one_certificate_at_most()
+    finally:
+        DOOM.left = 0
+        machine.teardown()  # more than a day later; the order lived for seven hours
+    assert machine.issued == {"twin": 2, "whole": 1, "part": 1}
+    assert machine.intended == {"twin": 2, "whole": 1, "part": 1}
 
 
 TestFollowersMachine = FollowersMachine.TestCase
