@@ -1,13 +1,19 @@
 """A bounded pool of threads in which one item's failure is that item's result, and an interruption ends the whole.
 
-Ctrl-C and SIGTERM reach only the main thread. So whatever waits in a worker waits by `pause`, which ends at once when the main
+Ctrl-C and SIGTERM reach only the main thread. So whatever waits in a worker waits by `pause`, which ends when the main
 thread gave the pool up: cleaning up begins after seconds, not when the longest wait is over.
+
+No wait is longer than `_LOOK_SECONDS` at a time, in the main thread neither. Python runs the handler of a signal between two steps of the main
+thread's code; a signal ends what that thread waits for only where it arrives during the wait, and in that thread. One that arrives a moment
+before, when Python has looked for signals and the kernel does not wait yet, or in another thread, is noted, and the wait goes on to its end.
+On a busy machine that moment is long. Nor is there a lock in `pause`: the exception could leave it taken.
 """
 
 from __future__ import annotations
 
 import _thread
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar, cast
@@ -17,19 +23,22 @@ from acmectl.errors import AcmectlError, Interrupted
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_abandoned = threading.Event()
-_LOOK_SECONDS = 0.05  # how often an interrupted main thread looks whether all is over
+_given_up: list[object] = []  # pools that are ending; no lock guards it, since one step is enough to add or remove
+_LOOK_SECONDS = 0.1  # the longest wait without a look at what has happened
 
 
 def pause(seconds: float) -> None:
-    """Wait; raises Interrupted as soon as the pool that this thread belongs to is given up."""
-    if _abandoned.wait(seconds):
+    """Wait; raises Interrupted when the pool that this thread belongs to is given up, a moment later at most."""
+    until = time.monotonic() + seconds
+    while not is_abandoned() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, _LOOK_SECONDS))
+    if is_abandoned():
         raise Interrupted("interrupted")
 
 
 def is_abandoned() -> bool:
     """Whether the pool was given up: what cannot wait by `pause` looks here now and then."""
-    return _abandoned.is_set()
+    return bool(_given_up)
 
 
 def each(
@@ -53,7 +62,7 @@ def _apart(work: Callable[[], Result]) -> Result:
 
     The exception of a signal's handler can be raised between any two steps of Python code of the main thread, also where it has just taken a
     lock of `threading` or `concurrent.futures`, which then stays taken, and whoever waits for it waits for ever
-    (CPython issue 74174). Here it can only be raised while `acquire` waits, which is no Python code, nor is starting the thread.
+    (CPython issue 74174). Here it can only be raised beside `acquire`, which is no Python code, nor is starting the thread.
     """
     finished = _thread.allocate_lock()
     ended: list[tuple[Result | None, BaseException | None]] = []
@@ -68,13 +77,17 @@ def _apart(work: Callable[[], Result]) -> Result:
 
     finished.acquire()
     try:
-        _thread.start_new_thread(do, ())
-        finished.acquire()
+        try:
+            _thread.start_new_thread(do, ())
+        except RuntimeError as cause:  # this host lets us have no more threads
+            ended.append((None, cause))
+        while not ended:
+            finished.acquire(timeout=_LOOK_SECONDS)
     except BaseException:
-        _abandoned.set()
+        _given_up.append(finished)
         while not ended:  # the exception may have come just when the lock was had
             finished.acquire(timeout=_LOOK_SECONDS)
-        _abandoned.clear()
+        _given_up.remove(finished)
         raise
     result, error = ended.pop()
     if error is not None:
@@ -101,9 +114,9 @@ def _pooled(
             except AcmectlError as error:
                 failed[futures[future]] = error
     except BaseException:
-        _abandoned.set()
+        _given_up.append(pool)
         pool.shutdown(wait=True, cancel_futures=True)
-        _abandoned.clear()
+        _given_up.remove(pool)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

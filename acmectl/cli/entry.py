@@ -6,19 +6,17 @@ fast.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
-import stat
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 from acmectl import __version__
+from acmectl.cli import interruption
 from acmectl.cli.context import Context
 from acmectl.cli.render import words
 from acmectl.errors import AcmectlError
@@ -38,17 +36,6 @@ _COMMANDS = {
     "log": "acmectl.cli.log:log",
     "sandbox": "acmectl.cli.sandbox:sandbox",
 }
-
-
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGTERM, or SIGHUP from a terminal that closes: what is published is removed on the way out, as after Ctrl-C."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 class _Lazy(click.Group):
@@ -83,9 +70,9 @@ class _Lazy(click.Group):
         except AcmectlError as error:
             words.error(error)
             return error.exit_status
-        except (KeyboardInterrupt, click.Abort) as interruption:
+        except (KeyboardInterrupt, click.Abort) as ending:
             words.interrupted()
-            return _after(interruption)
+            return _after(ending)
 
 
 @click.group(
@@ -121,9 +108,7 @@ def cli(ctx: click.Context, config: Path | None, verbose: int, *, color: bool | 
 
 def main() -> None:
     """Run a command, and end the process with its exit status."""
-    for number in _ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` leaves SIGHUP
-            signal.signal(number, _interrupt)
+    interruption.listen()
     status: Any
     try:
         colour = False if os.environ.get("NO_COLOR") else None
@@ -133,39 +118,17 @@ def main() -> None:
     except click.ClickException as error:
         words.misuse(error)
         status = error.exit_code
-    except (KeyboardInterrupt, click.Abort) as interruption:  # before or after a command
-        status = _after(interruption)
+    except (KeyboardInterrupt, click.Abort) as ending:  # before or after a command
+        status = _after(ending)
     except BrokenPipeError:
-        _silence(sys.stdout.fileno())
+        interruption.silence(sys.stdout.fileno())
         status = 1
     sys.exit(int(status or 0))
 
 
-def _after(interruption: BaseException) -> int:
+def _after(ending: BaseException) -> int:
     """The exit status that the shell expects of a process that a signal ended."""
-    return 128 + (interruption.number if isinstance(interruption, Interrupted) else signal.SIGINT)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of a signal handler
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)  # once is enough: cleaning up is bounded in time
-    for stream in (1, 2):
-        if _is_hung_up(stream):
-            _silence(stream)
-    raise Interrupted(signum)
-
-
-def _is_hung_up(stream: int) -> bool:
-    """Whether this was a terminal, which closed: it is a device still, writing to it fails, and that would end cleaning up."""
-    with contextlib.suppress(OSError):
-        return stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream)
-    return False
-
-
-def _silence(stream: int) -> None:
-    """Whoever read our output has gone: keep what is still written, also by the interpreter at its end, from failing."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    return 128 + (ending.number if isinstance(ending, interruption.Interrupted) else signal.SIGINT)
 
 
 def _log(verbose: int) -> None:

@@ -99,13 +99,78 @@ def test_the_main_thread_is_never_where_an_interruption_would_leave_a_lock_taken
     sys.settrace(note)
     try:
         workers.each(range(4), lambda _: workers.pause(0.001), workers=2)
+        workers.pause(0.001)
     finally:
         sys.settrace(before)
-    assert ("workers.py", "each") in entered
+    assert {("workers.py", "each"), ("workers.py", "pause")} <= entered
     assert {name for file, name in entered if file in {"threading.py", "thread.py", "_base.py"}} <= {
         "current_thread",
         "main_thread",
     }
+
+
+BESIDE = """
+import signal, sys, threading
+from acmectl import workers
+class Stop(BaseException):
+    pass
+def stop(*_):
+    raise Stop
+signal.signal(signal.SIGTERM, stop)
+main = threading.get_ident()
+def entered(frame):
+    while frame:
+        yield frame.f_code.co_name
+        frame = frame.f_back
+def interrupt(where):
+    while where not in entered(sys._current_frames()[main]):  # it holds no GIL now, and waits or is about to
+        pass
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+"""
+
+POOL_INTERRUPTED_BESIDE = """
+def work(item):
+    interrupt("_apart")
+    workers.pause(20)
+    print("waited to the end")
+try:
+    workers.each([1], work, workers=1)
+except Stop:
+    print("interrupted")
+"""
+
+PAUSE_INTERRUPTED_BESIDE = """
+interrupted = threading.Event()
+def work():
+    interrupt("pause")
+    if not interrupted.wait(20):
+        print("waited to the end")
+thread = threading.Thread(target=work)
+thread.start()
+try:
+    workers.pause(25)
+except Stop:
+    interrupted.set()
+    thread.join()
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("waiting", [POOL_INTERRUPTED_BESIDE, PAUSE_INTERRUPTED_BESIDE])
+def test_a_signal_that_does_not_end_the_wait_of_the_main_thread_by_itself_ends_it_soon(waiting: str) -> None:
+    """As one that arrives a moment before the wait begins; of that moment nobody can be sure, of another thread one can."""
+    command = [sys.executable, "-c", BESIDE + waiting]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "interrupted\n"
+
+
+def test_a_host_without_room_for_another_thread_is_not_waited_for() -> None:
+    before = threading.stack_size(1 << 47)  # more than there are addresses
+    try:
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            workers.each([1], lambda _: None, workers=1)
+    finally:
+        threading.stack_size(before)
+    assert workers.each([1], lambda _: 2, workers=1) == ({1: 2}, {})
 
 
 def test_an_interruption_when_all_is_done_is_raised_and_nothing_is_waited_for() -> None:
