@@ -107,13 +107,13 @@ def status(context: Context, *, json: bool) -> int:
                 names.master_status(plan, failures, unusable, now)
                 records_.records_status(kept, now)
         if host.config.certificates:
-            engine = host.follower()
-            certificates = [engine.status(wish) for wish in host.wishes()]
+            engine, wishes = host.follower(), host.wishes()
+            certificates = [engine.status(wish) for wish in wishes]
             statuses += [c.health(now) for c in certificates]
             document["certificates"] = [certificate_standing.certificate_json(c) for c in certificates]
-            once = engine.onchange()
-            statuses += [ExitStatus.FAILED for d in once if d.error]
-            document["onchange"] = [deployments.deployment_json(d) for d in once]
+            once = engine.onchange(wishes, {c.spec.label: c.installed for c in certificates})
+            statuses += [ExitStatus.FAILED for one in once if one.is_owed]
+            document["onchange"] = [deployments.once_json(one) for one in once]
             if not json:
                 certificate_standing.follower_status(certificates, now)
                 deployments.onchange_status(once, now)

@@ -160,7 +160,7 @@ class Deployer:
         now, wanted = self._clock(), _wanted(work, work.target.stamp())
         if broken is not None:
             return _failed(wanted, work, broken, now)
-        return policy.deployed(replace(wanted, verified_at=now) if work.target.verify else wanted, now)
+        return policy.seen(replace(wanted, verified_at=now) if work.target.verify else wanted, work.last, now)
 
     def _settle(self, work: Work, broken: Broken | None) -> Deployment:
         """What to remember of what was put in place, if it is as it was put there."""

@@ -19,7 +19,7 @@ from acmectl.follower.attempts import Attempts
 from acmectl.follower.handing_out import HandingOut
 from acmectl.follower.key_publishing import KeyNews, KeyPublishing
 from acmectl.follower.means import Means, Sessions
-from acmectl.follower.onchange import OF_ALL
+from acmectl.follower.onchange import OF_ALL, Once
 from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
 from acmectl.follower.shared_waiting import SharedWaiting
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from acmectl.follower.rolling_back import RolledBack
     from acmectl.keys import PrivateKey
     from acmectl.model.certificates import CertificateSpec, Installed
-    from acmectl.model.memory import Deployment
     from acmectl.model.renewals import Reason
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
@@ -160,9 +159,9 @@ class Follower:
         """What happened to published keys so far; `run` reports it, too."""
         return self._publishing.news
 
-    def onchange(self) -> tuple[Deployment, ...]:
-        """What is remembered of the commands that are run once for all certificates."""
-        return self._handing_out.once()
+    def onchange(self, wishes: Sequence[Wish], in_use: Mapping[str, Installed | None]) -> tuple[Once, ...]:
+        """How the commands stand that are run once for all certificates: `wishes`, and what of each is in use, by label."""
+        return self._handing_out.once(wishes, in_use)
 
     def publish_keys(self, wishes: Sequence[Wish]) -> None:
         """Have the DNS speak of keys, and find out which of them clients accept by now, which may make a certificate due; `run` does so too."""

@@ -3,7 +3,7 @@
 certbot gives its hooks `RENEWED_LINEAGE`, a folder with `cert.pem`, `chain.pem`, `fullchain.pem` and `privkey.pem`, and
 `RENEWED_DOMAINS`, the names with spaces between them (eff-certbot.readthedocs.io, "Renewing certificates"); so do we. Hooks take the
 last part of that folder for the certificate's name, so it is called as the certificate. A command that is run once for several certificates is
-told their labels alone.
+told their labels alone, one that is run once for several targets of a certificate everything but their names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from acmectl.follower.targets import Work
+
+_TARGET = "ACMECTL_TARGET"
 
 
 def of_one(work: Work) -> dict[str, str]:
@@ -25,7 +27,7 @@ def of_one(work: Work) -> dict[str, str]:
         "ACMECTL_SERIAL": have.serial,
         "ACMECTL_NOT_AFTER": have.not_after.isoformat(timespec="seconds"),
         "ACMECTL_KEY_TYPE": have.key_type or "",
-        "ACMECTL_TARGET": work.placed.name,
+        _TARGET: work.placed.name,
         "RENEWED_LINEAGE": str(work.lineage()),
         "RENEWED_DOMAINS": names,
     }
@@ -37,6 +39,9 @@ def of_labels(labels: Iterable[str]) -> dict[str, str]:
 
 
 def of_all(works: Sequence[Work]) -> dict[str, str]:
-    """For a command that targets share: what holds for all of them."""
+    """For a command that targets share: what holds for all of them. Raises StorageError, as `of_one`."""
     labels = dict.fromkeys(work.installed.label for work in works)
-    return of_one(works[0]) if len(works) == 1 else of_labels(labels)
+    if len(labels) > 1:
+        return of_labels(labels)
+    told = of_one(works[0])
+    return told if len(works) == 1 else {name: value for name, value in told.items() if name != _TARGET}

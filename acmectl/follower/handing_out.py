@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acmectl.follower import onchange
 from acmectl.follower.deploying import Deployer
-from acmectl.follower.onchange import OF_ALL, OnChange
+from acmectl.follower.onchange import OnChange
 from acmectl.follower.settling import settle_all
 from acmectl.follower.targets import DeployResult, Work, known, ordered
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from acmectl.follower.means import Means
     from acmectl.follower.results import Wish
     from acmectl.model.certificates import Installed
-    from acmectl.model.memory import Deployment
 
 
 class HandingOut:
@@ -75,11 +75,10 @@ class HandingOut:
                 self._log(result)
         return tuple(done)
 
-    def once(self) -> tuple[Deployment, ...]:
-        """What is remembered of the commands that are run once for all certificates."""
-        commands = self._means.settings.onchange
-        last = known(self._means.memory, OF_ALL) if commands else {}
-        return tuple(last[placed.name] for placed in commands if placed.name in last)
+    def once(self, wishes: Sequence[Wish], in_use: Mapping[str, Installed | None]) -> tuple[onchange.Once, ...]:
+        """How the commands stand that are run once for all certificates, which `wishes` are."""
+        have = [installed for wish in wishes if (installed := in_use[wish.spec.label]) is not None]
+        return onchange.once(self._means.memory, have, self._means.settings.onchange)
 
     def _commands(
         self,
@@ -97,11 +96,10 @@ class HandingOut:
                 works = self._works(wish, installed)
                 works = [w for w in works if w.placed.name in again or installed.label not in silent]
                 done += runner.after(works, wish.targets, again=again)
-        in_use = {wish.spec.label: (installed, wish.targets) for wish, installed in have}
-        return [*done, *runner.after_all(in_use, self._means.settings.onchange)]
+        return [*done, *runner.after_all((installed for _, installed in have), self._means.settings.onchange)]
 
     def _works(self, wish: Wish, installed: Installed) -> list[Work]:
-        last = known(self._means.memory, installed.label)
+        last = onchange.remembered(self._means.memory, installed.label, wish.onchange)
         directory = self._means.certificates.current_directory(installed.label)
         names = ordered(wish.names, installed.names)
         lineage = self._lineage(installed.label)
@@ -118,7 +116,7 @@ class HandingOut:
 
     def _forget_former(self, wish: Wish) -> None:
         """What is known of a target that is none any more is of use as long as its files are there, to name them."""
-        present = {placed.name for placed in (*wish.targets, *wish.onchange)}
+        present = {*(placed.name for placed in wish.targets), *map(onchange.key_of, wish.onchange)}
         kept = {str(path) for placed in wish.targets for path in placed.target.copies}
         for former in known(self._means.memory, wish.spec.label).values():
             stay = [place for place in former.places if place not in kept and os.path.lexists(place)]

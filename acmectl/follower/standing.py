@@ -119,10 +119,13 @@ class Standing:
             return ()
 
     def _deployments(self, wish: Wish) -> tuple[Deployment, ...]:
-        """What is known of its targets; of one that is not configured any more, of those that it had."""
-        found = self._means.memory.deployments(wish.spec.label)
-        present = {placed.name for placed in (*wish.targets, *wish.onchange)}
-        return tuple(d for d in found if d.target in present) if present else found
+        """What is known of its targets and commands; of one that is not configured any more, of the targets that it had."""
+        memory, label = self._means.memory, wish.spec.label
+        found, present = memory.deployments(label), {placed.name for placed in wish.targets}
+        if not (wish.targets or wish.onchange):
+            return tuple(d for d in found if not onchange.is_key(d.target))
+        commands = onchange.remembered(memory, label, wish.onchange)
+        return (*(d for d in found if d.target in present), *commands.values())
 
     def _changed(self, wish: Wish, installed: Installed) -> frozenset[str]:
         last = targets.known(self._means.memory, installed.label) if wish.targets else {}
@@ -131,7 +134,7 @@ class Standing:
     def _behind(self, wish: Wish, installed: Installed) -> tuple[str, ...]:
         memory = self._means.memory
         found = targets.behind(memory, installed, wish.targets)
-        found += onchange.missing(memory, installed, wish.targets, wish.onchange)
+        found += onchange.missing(memory, installed, wish.onchange)
         return tuple(placed.name for placed, _ in found)
 
     def is_running_out(self, installed: Installed | None, since: datetime | None) -> bool:

@@ -115,11 +115,13 @@ class Deployment:
     `copies` is what the target's stamp says now: the stamp is taken when the files were put in place. `changes` counts how often in a row it was
     deployed again because somebody had changed them; until `retry_at` it is then not.
 
-    `target` is the target's position or name in the configuration, `digest` a hash of its options: a changed target is deployed anew;
+    `target` is the target's type and place in the configuration, `digest` a hash of its options: a changed target is deployed anew;
     `verify_digest` is a hash of how it is looked at: where only that changed, it is looked at.
     `places` are the files that it wrote, which stay when it is configured no more. The moments are those of
     the last success of each step; a step that the target does not have has none. `deployed_at` is when all was done the last time.
     With an `error`, `failed_step` is where it happened and `attempts` how often in a row, since `failing_since`.
+
+    A command of `onchange` is a deployment, too, known by its words: `copies` is what had been done when it last ran well.
     """
 
     label: str

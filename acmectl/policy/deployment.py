@@ -91,6 +91,13 @@ def deployed(wanted: Deployment, now: datetime, *, changed: Deployment | None = 
     return replace(wanted, deployed_at=now, changes=changes, retry_at=now + pause if pause else None)
 
 
+def seen(wanted: Deployment, last: Deployment | None, now: datetime) -> Deployment:
+    """What to remember of what needed only a look, and was seen: where all had been done before, nothing was deployed now."""
+    if last is None or last.error is not None:
+        return deployed(wanted, now)
+    return replace(wanted, deployed_at=last.deployed_at)
+
+
 def failed(
     wanted: Deployment, last: Deployment | None, *, step: DeployStep, error: str, hint: str | None, now: datetime
 ) -> Deployment:
@@ -107,6 +114,11 @@ def failed(
         error=error,
         hint=hint,
     )
+
+
+def without_failure(deployment: Deployment) -> Deployment:
+    """The same where nobody waits for what failed any more."""
+    return replace(deployment, attempts=0, failing_since=None, retry_at=None, failed_step=None, error=None, hint=None)
 
 
 def _subject(deployment: Deployment) -> tuple[str, str]:

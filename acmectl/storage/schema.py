@@ -113,6 +113,18 @@ _CHANGED_COPIES: Step = (
     "ALTER TABLE deployments ADD COLUMN changes INTEGER NOT NULL DEFAULT 0",
 )
 
+# Commands were known by their places in their lists, and remembered one moment for all targets. Of one that is run once for all, and had
+# worked, no more needs to be known than that it was configured, which the next run notes.
+_COMMANDS_BY_WORDS: Step = (
+    "DELETE FROM deployments WHERE label = '' AND error IS NULL",
+    """UPDATE deployments SET copies = CASE WHEN error IS NOT NULL THEN '' ELSE label || ' ' || fingerprint || ifnull((
+            SELECT group_concat(char(10) || d.label || ' ' || d.target || strftime(' %Y-%m-%dT%H:%M:%S', d.deployed_at / 1000000, 'unixepoch')
+                || printf('.%06d+00:00', d.deployed_at % 1000000), '') FROM deployments AS d
+            WHERE d.label = deployments.label AND d.target NOT LIKE 'onchange[%' AND d.deployed_at IS NOT NULL), '') END
+        WHERE target LIKE 'onchange[%'""",
+    "UPDATE OR REPLACE deployments SET target = 'onchange ' || digest WHERE target LIKE 'onchange[%'",
+)
+
 STEPS: tuple[Step, ...] = (
     _FIRST,
     _OF_A_CA,
@@ -123,6 +135,7 @@ STEPS: tuple[Step, ...] = (
     _PAUSES,
     _DEPLOYMENT_STEPS,
     _CHANGED_COPIES,
+    _COMMANDS_BY_WORDS,
 )
 
 

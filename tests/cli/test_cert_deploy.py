@@ -193,7 +193,8 @@ class TestOnChange:
         assert "error: this host: onchange[0] failed: `sh -c" in ran.err
         assert issued.acmectl("status").status == 1
         assert "onchange[0] was not run: `sh -c" in issued.acmectl("status").out
-        assert status(issued)["onchange"][0]["attempts"] == 1
+        once = status(issued)["onchange"][0]
+        assert (once["target"], once["attempts"], once["behind"]) == ("onchange[0]", 1, True)
         for _ in range(4):
             paused = issued.acmectl("run").err
         assert "; next attempt after " in paused
@@ -208,6 +209,20 @@ class TestOnChange:
         issued.good("cert", "deploy", "xmpp")
         assert log(issued)[5:] == ["mail", "xmpp"]
         assert issued.good("status").status == 0
+
+    def test_what_is_run_once_and_failed_for_a_certificate_that_is_configured_no_more_is_no_failure_any_more(
+        self, ca: Sandbox, issued: Host
+    ) -> None:
+        bad, mail = "[['false']]", "  mail: {names: [mail.acme.test]}\n"
+        issued.configure(follower_of(ca, mail, onchange="[['true']]"))
+        issued.good("run")
+        issued.configure(follower_of(ca, f"  xmpp: {{{NAMES}, deploy: [{OTHER}]}}\n{mail}", onchange=bad))
+        assert issued.acmectl("run").status == 1
+        assert issued.acmectl("status").status == 1
+        issued.configure(follower_of(ca, mail, onchange=bad))
+        assert issued.good("status").out.count("not run") == 0
+        assert [(one["error"], one["behind"]) for one in status(issued)["onchange"]] == [(None, False)]
+        assert issued.good("run").out == ""
 
 
 class TestRemove:

@@ -14,6 +14,7 @@ from acmectl.model.memory import DeployStep
 from acmectl.policy.deployment import pause_after
 
 if TYPE_CHECKING:
+    from acmectl.follower.onchange import Once
     from acmectl.follower.targets import DeployResult
     from acmectl.model.memory import Deployment
 
@@ -44,11 +45,11 @@ def _next_attempt(deployment: DeployResult) -> str:
     return f"; next attempt after {moment(deployment.retry_at)}"
 
 
-def onchange_status(once: Iterable[Deployment], now: datetime) -> None:
+def onchange_status(once: Iterable[Once], now: datetime) -> None:
     """What is to be run once after all, and was not."""
-    for deployment in once:
-        if deployment.error:
-            for line, colour in target_behind(deployment.target, deployment, now):
+    for one in once:
+        if one.is_owed:
+            for line, colour in target_behind(one.deployment.target, one.deployment, now):
                 click.echo(click.style(line, fg=colour) if colour else line)
 
 
@@ -107,3 +108,8 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "retry": iso(d.retry_at),
         "files": sorted(d.places),
     }
+
+
+def once_json(once: Once) -> dict[str, Any]:
+    """How a command stands that is run once for all certificates, for programs."""
+    return {**deployment_json(once.deployment), "behind": once.is_owed}

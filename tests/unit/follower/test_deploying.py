@@ -154,6 +154,18 @@ def test_each_service_is_told_once_a_run_however_many_certificates_changed(place
     assert place.lines("log") == ["mail mail+rsa-2048 web|"]
 
 
+@pytest.mark.parametrize("step", ["check", "reload"])
+def test_a_command_that_targets_of_one_certificate_share_is_told_all_but_their_names(place: Place, step: str) -> None:
+    """As a deploy hook of certbot needs it, however many of them are behind."""
+    command = place.shell('echo "$ACMECTL_LABEL|$RENEWED_DOMAINS|$RENEWED_LINEAGE|$ACMECTL_TARGET" >>log')
+    targets = [place.target(name, **{step: command}) for name in ("one", "two")]
+    place.deploy(*targets)
+    (place.root / "two" / "cert.pem").unlink()
+    place.deploy(*targets)
+    told = f"mail|b.example a.example|{place.root}/live/mail"
+    assert place.lines("log") == [f"{told}|", f"{told}|two"]
+
+
 def test_a_command_for_one_target_is_told_everything_of_its_certificate(place: Place) -> None:
     words = " ".join(f"${name}" for name in ("ACMECTL_LABEL", "ACMECTL_SERIAL", "ACMECTL_NOT_AFTER", "ACMECTL_TARGET"))
     check = place.shell(f'echo "{words}; $RENEWED_DOMAINS; $RENEWED_LINEAGE; $ACMECTL_DIRECTORY" >>log')

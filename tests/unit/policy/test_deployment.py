@@ -73,6 +73,18 @@ def test_a_pause_holds_for_the_same_certificate_and_options_alone() -> None:
     assert policy.may_try(DONE, digest="d", fingerprint="f", now=NOW)
 
 
+def test_what_is_seen_is_deployed_now_unless_all_had_been_done_before() -> None:
+    later = NOW + timedelta(hours=1)
+    assert policy.seen(WANTED, failure(DONE, step=DeployStep.VERIFY), later).deployed_at == later
+    assert policy.seen(WANTED, None, later).deployed_at == later
+    assert policy.seen(WANTED, DONE, later).deployed_at == NOW
+
+
+def test_a_failure_that_nobody_waits_for_leaves_what_was_done() -> None:
+    assert policy.without_failure(failure(DONE)) == DONE
+    assert policy.without_failure(DONE) == DONE
+
+
 def test_only_what_was_not_seen_yet_is_looked_at_before_it_is_done_again() -> None:
     unseen = failure(None, step=DeployStep.VERIFY)
     assert policy.needs_only_a_look(unseen, digest="d", fingerprint="f", stamp="1@2")

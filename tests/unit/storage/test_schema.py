@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from acmectl.storage import memory as room
 from acmectl.storage import schema
 from acmectl.storage.memory import Memory
-from acmectl.storage.rows import Table
+from acmectl.storage.rows import Table, encode
 
 
 @pytest.fixture
@@ -89,6 +90,36 @@ def test_what_an_older_version_had_deployed_is_installed(connection: sqlite3.Con
     schema.upgrade(connection)
     found = connection.execute("SELECT installed_fingerprint, installed_at, places FROM deployments ORDER BY target")
     assert found.fetchall() == [("f", 5, "[]"), (None, None, "[]")]
+
+
+def test_commands_that_an_older_version_had_run_are_owed_no_run_and_those_that_failed_are(
+    connection: sqlite3.Connection,
+) -> None:
+    schema.upgrade(connection, schema.STEPS[:9])
+    at = datetime(2026, 11, 22, 12, 0, 0, 42, tzinfo=UTC)
+    rows = [
+        ("mail", "files[0]", "d", "f1", "-", encode(at), None),
+        ("mail", "files[1]", "d", "f1", "-", None, "no"),
+        ("mail", "onchange[0]", "worked", "f1", at.isoformat(), encode(at), None),
+        ("mail", "onchange[1]", "failed", "f1", "", None, "no"),
+        ("web", "onchange[0]", "worked", "f2", "", encode(at), None),
+        ("", "onchange[0]", "worked", "h", "{}", encode(at), None),
+        ("", "onchange[1]", "failed", "h", '{"mail": "f1 "}', None, "no"),
+        ("", "onchange[2]", "failed", "h", '{"mail": "f1 "}', None, "no"),
+    ]
+    connection.executemany(
+        "INSERT INTO deployments (label, target, digest, fingerprint, copies, deployed_at, error, attempts)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+        rows,
+    )
+    schema.upgrade(connection)
+    commands = "SELECT label, target, copies FROM deployments WHERE target LIKE 'onchange%' ORDER BY label, target"
+    assert connection.execute(commands).fetchall() == [
+        ("", "onchange failed", ""),
+        ("mail", "onchange failed", ""),
+        ("mail", "onchange worked", f"mail f1\nmail files[0] {at.isoformat(timespec='microseconds')}"),
+        ("web", "onchange worked", "web f2"),
+    ]
 
 
 def test_an_empty_file_left_by_a_killed_run_becomes_a_database(tmp_path: Path) -> None:
