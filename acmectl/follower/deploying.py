@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.follower import reloading, seeing
+from acmectl.follower import reloading, seeing, settling
 from acmectl.follower.installing import Installer, rewritten
 from acmectl.follower.targets import (
     Broken,
@@ -88,11 +88,12 @@ class Deployer:
         last = known(self._memory, installed.label) if targets else {}
         missing = {placed.name for placed, _ in behind(self._memory, installed, targets)} if targets else set()
         listed = ordered(names, installed.names)
+        awaited = settling.awaited(self._previous)
         for placed in targets:
             if placed.name not in again and (only or placed.name not in missing):
                 continue
-            if self._previous.holds(installed.label, placed.name):  # the run began with saying why they cannot go back
-                continue
+            if self._previous.holds(installed.label, placed.name) or not awaited.isdisjoint(_places(placed)):
+                continue  # the run began with saying why the files from before cannot go back
             before, subject = last.get(placed.name), {"verify": placed.target.verify_digest}
             work = Work(
                 installed,
@@ -171,6 +172,10 @@ class Deployer:
         if broken is None:
             return policy.deployed(wanted, now, changed=work.last if work.changed else None)
         return _failed(wanted, work, broken, now)
+
+
+def _places(placed: Placed) -> frozenset[str]:
+    return frozenset(settling.real(path) for path in placed.target.copies)
 
 
 def _needs_only_a_look(work: Work) -> bool:

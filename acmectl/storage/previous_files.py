@@ -75,6 +75,11 @@ class PreviousFiles:
         with folders.translated(f"read `{folder}`"):
             return folders.exists(folder)
 
+    def places(self) -> frozenset[Path]:
+        """The places of all that is remembered; those of what is damaged are not known. Raises StorageError."""
+        labels = [name for name in folders.entries(self._directory) if self._is_ours(name)]
+        return frozenset(one.path for label in labels for found in self.whole(label)[0] for one in found.standing)
+
     def all(self, label: str) -> tuple[Remembered, ...]:
         """What is remembered of all targets that a certificate has, or had. Raises StorageError where any of it is damaged."""
         whole, damaged = self.whole(label)
