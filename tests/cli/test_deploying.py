@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
@@ -80,3 +81,24 @@ asked nothing of the CA
 """
     )
     assert (issued.directory / "reloaded").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_files_that_the_service_has_not_accepted_do_not_stay_when_its_check_is_interrupted(
+    ca: Sandbox, issued: Host, number: signal.Signals, status: int
+) -> None:
+    issued.configure(follower_of(ca, _CHECKED.format(command="'true'")))
+    issued.good("run")
+    before = {path: path.read_bytes() for path in (issued.directory / "tls").iterdir()}
+    issued.configure(follower_of(ca, _CHECKED.format(command=f"kill -{number.name[3:]} $PPID; exec sleep 60")))
+    ran = issued.acmectl("cert", "renew", "xmpp", "--force")
+    assert (ran.status, ran.err) == (status, "error: interrupted\n")
+    assert (issued.state / "certificates" / "xmpp" / "current").readlink().name == "2"
+    assert {path: path.read_bytes() for path in (issued.directory / "tls").iterdir()} == before
+    assert not (issued.state / "deployed").exists()
+
+
+_CHECKED = (
+    "  xmpp: {{names: [xmpp.acme.test, mail.acme.test],"
+    " deploy: [{{type: files, directory: tls, check: [sh, -c, {command}]}}]}}\n"
+)
