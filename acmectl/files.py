@@ -137,13 +137,36 @@ def put_back(standing: Sequence[Standing], *, error: type[AcmectlError] = Storag
         raise error(f"cannot write `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
 
 
+def refuse_others(standing: Sequence[Standing], *, error: type[AcmectlError] = StorageError) -> None:
+    """Raise `error` where a file stands that `put_back` could not give its owner and group again.
+
+    Only root gives files away. It is tried with an empty one beside it, as the system alone knows what it permits.
+    """
+    ours = (os.geteuid(), os.getegid())
+    for one in standing:
+        if one.content is None or (one.uid, one.gid) == ours:
+            continue
+        temporary = temporary_name(one.path)
+        try:
+            _write_new(temporary, b"", one.mode, one.uid, one.gid)
+            temporary.unlink()
+        except OSError as cause:
+            if cause.errno != errno.EPERM:
+                raise error(f"cannot write `{one.path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+            raise error(
+                f"`{one.path}` belongs to {one.uid}:{one.gid}, and could not be put back like that: {reason(cause)}",
+                hint=f"run as root, or give it to the user of acmectl: `chown {ours[0]}:{ours[1]} {one.path}`",
+            ) from cause
+
+
 def _stage(temporary: Path, one: Standing) -> None:
     if one.link is None:
         _write_new(temporary, one.content or b"", one.mode, one.uid, one.gid)
         return
     temporary.symlink_to(one.link)
     if (one.uid, one.gid) != (-1, -1):
-        os.lchown(temporary, one.uid, one.gid)
+        with contextlib.suppress(PermissionError):  # whose a link is decides nothing
+            os.lchown(temporary, one.uid, one.gid)
 
 
 def _remove(path: Path) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl import programs
+from acmectl import files, programs
 from acmectl.errors import AcmectlError, DeployError
 from acmectl.follower import environment
 from acmectl.follower.targets import Broken, Failures, Work, attempt
@@ -83,7 +83,9 @@ class Installer:
         new = target.made(work.directory)
         begun = {str(file.path): digest_of(file.content) for file in new}
         listed = tuple(begun.get(str(path)) for path in target.copies)
-        self._previous.remember(Remembered(label, name, target.digest, target.standing(), listed))
+        standing = target.standing()
+        files.refuse_others(standing, error=DeployError)  # before anything is changed that could not be undone
+        self._previous.remember(Remembered(label, name, target.digest, standing, listed))
         self._begun[work] = None
         target.put(new)
         self._stamps[work] = target.stamp()

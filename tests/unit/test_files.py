@@ -5,6 +5,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,13 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that every user gets to, unlike pytest's own."""
+    with TemporaryDirectory(prefix="acmectl-open-") as directory:
+        yield Path(directory)
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
@@ -220,6 +228,35 @@ def test_what_is_put_back_belongs_to_whom_it_belonged(tmp_path: Path) -> None:
     files.write_together([files.NewFile(tmp_path / name, b"new") for name in "ab"])
     files.put_back(before)
     assert {((tmp_path / name).lstat().st_uid, (tmp_path / name).lstat().st_gid) for name in "ab"} == {(54321, 54322)}
+
+
+def test_files_of_others_are_refused_where_they_could_not_be_given_back(open_place: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has files of two users")
+    place, other = open_place, 65534
+    os.chown(place, other, other)
+    for name, owner in (("ours", other), ("theirs", 54321)):
+        (place / name).write_bytes(b"old")
+        os.chown(place / name, owner, other)
+    (place / "link").symlink_to("theirs")
+    ours, theirs, link, nothing = (files.standing_at(place / name) for name in ("ours", "theirs", "link", "gone"))
+    files.refuse_others([ours, theirs])
+    os.setegid(other)
+    os.seteuid(other)
+    try:
+        files.refuse_others([ours, link, nothing])
+        files.put_back([ours, link, nothing])
+        with pytest.raises(DeployError, match=r"`.*/theirs` belongs to 54321:65534, and could not be put") as refused:
+            files.refuse_others([ours, theirs], error=DeployError)
+        place.chmod(0o500)
+        with pytest.raises(DeployError, match=r"cannot write `.*/theirs`: permission denied"):
+            files.refuse_others([theirs], error=DeployError)
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    hint = f"run as root, or give it to the user of acmectl: `chown {other}:{other} {place}/theirs`"
+    assert refused.value.hint == hint
+    assert sorted(path.name for path in place.iterdir()) == ["link", "ours", "theirs"]
 
 
 def test_where_one_cannot_be_put_back_nothing_is_changed(tmp_path: Path) -> None:
