@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DeployResult", "Deployer", "Placed", "behind"]
 
+_BEFORE_IT_PASSED = frozenset({DeployStep.INSTALL, DeployStep.CHECK})
+
 
 @dataclass(frozen=True, slots=True)
 class _Left:
@@ -123,9 +125,9 @@ class Deployer:
         return (*(result_of(one.last, attempted=False) for one in left), *told)
 
     def _take_companions(self) -> None:
-        """What shares a command with what is tried now is tried with it: a check may accept them only together."""
-        commands = {command for work in self._wanted for command in _commands(work)}
-        joined = [one for one in self._left if not commands.isdisjoint(_commands(one.work))]
+        """What shares a check with what is tried now is tried with it, as it may accept them only together, unless its files have passed it."""
+        checks = {work.target.check for work in self._wanted} - {None}
+        joined = [o for o in self._left if o.work.target.check in checks and o.last.failed_step in _BEFORE_IT_PASSED]
         self._left = [one for one in self._left if one not in joined]
         self._wanted += [one.work for one in joined]
 
@@ -192,10 +194,6 @@ def _rewritten(work: Work, stamp: str) -> Broken | None:
 
 def _failed(wanted: Deployment, work: Work, broken: Broken, now: datetime) -> Deployment:
     return policy.failed(wanted, work.last, step=broken.step, error=broken.message, hint=broken.hint, now=now)
-
-
-def _commands(work: Work) -> set[tuple[str, ...]]:
-    return {command for command in (work.target.check, work.target.reload_command) if command is not None}
 
 
 def _wanted(work: Work, stamp: str) -> Deployment:

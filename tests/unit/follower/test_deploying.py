@@ -324,6 +324,23 @@ class TestCheck:
         place.add(deployer, two, label="web")
         assert errors(deployer.run()) == [None, None]
 
+    @pytest.mark.parametrize("check", ["test ! -e two", "test ! -e one -o ! -e two"], ids=["its own", "shared"])
+    def test_what_passed_the_check_and_waits_for_its_pause_is_not_reloaded_with_a_neighbour_that_is_tried_again(
+        self, place: Place, check: str
+    ) -> None:
+        shared = place.shell(check)
+        reload = place.shell("echo reload >>log; echo more >>one/chain.pem")
+        one = place.target("one", reload=reload, check=shared if "one" in check else None)
+        for _ in range(3):
+            (failed,) = place.deploy(one)
+        assert (failed.step, failed.retry_at) == (DeployStep.KEEP, place.now + timedelta(days=1))
+        two = place.target("two", reload=reload, check=shared)
+        for attempts in range(1, 6):
+            left, refused = place.deploy(one, two)
+            assert (left.attempted, refused.step, refused.attempts) == (False, DeployStep.CHECK, attempts)
+            place.now = refused.retry_at or place.now
+        assert place.lines("log") == ["reload"] * 3
+
     def test_one_that_is_refused_does_not_hold_back_another_with_the_same_check(self, place: Place) -> None:
         check = place.shell("! grep -rq 2 bad")
         bad, good = place.target("bad", check=check), place.target("good", check=check)
