@@ -15,7 +15,7 @@ import pwd
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -338,19 +338,30 @@ def hint_for(cause: OSError) -> str | None:
 
 def user_id(owner: str | None, *, of: str, error: type[AcmectlError] = StorageError) -> int:
     """The number of a user that is given by name or number, -1 for None (as it is); `of` is whose `owner` it is."""
-    if owner is None or owner.isdecimal():
-        return int(owner or -1)
-    try:
-        return pwd.getpwnam(owner).pw_uid
-    except KeyError as cause:
-        raise error(f"there is no user `{owner}` on this host", hint=f"correct the `owner` of {of}") from cause
+    if owner is None:
+        return -1
+    if (number := _number(owner, lambda name: pwd.getpwnam(name).pw_uid)) is None:
+        raise error(f"there is no user `{owner}` on this host", hint=f"correct the `owner` of {of}")
+    return number
 
 
 def group_id(group: str | None, *, of: str, error: type[AcmectlError] = StorageError) -> int:
     """The number of a group, as `user_id`."""
-    if group is None or group.isdecimal():
-        return int(group or -1)
+    if group is None:
+        return -1
+    if (number := _number(group, lambda name: grp.getgrnam(name).gr_gid)) is None:
+        raise error(f"there is no group `{group}` on this host", hint=f"correct the `group` of {of}")
+    return number
+
+
+def is_number_of_owner(number: object) -> bool:
+    """Whether a user or group can have it: the largest of 32 bits is chown's -1, which leaves them as they are."""
+    return type(number) is int and 0 <= number < 0xFFFF_FFFF
+
+
+def _number(text: str, known: Callable[[str], int]) -> int | None:
     try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError as cause:
-        raise error(f"there is no group `{group}` on this host", hint=f"correct the `group` of {of}") from cause
+        number = int(text) if text.isascii() and text.isdecimal() else known(text)
+    except (KeyError, ValueError):  # also a NUL in a name, or thousands of digits
+        return None
+    return number if is_number_of_owner(number) else None

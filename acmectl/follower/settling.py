@@ -44,9 +44,10 @@ def settle(previous: PreviousFiles, remembered: Remembered) -> None:
 
     back = []
     for one, begun in zip(remembered.standing, remembered.begun, strict=True):
+        now = standing_at(one.path, error=DeployError)
         if one.path.parent.is_dir():
             remove_leftovers(one.path, error=DeployError)
-        if _is_ours(standing_at(one.path, error=DeployError), one, begun):
+        if _is_ours(now, one, begun):
             back.append(one)
         else:
             log.warning("`%s` is not put back: somebody else wrote it after a run that did not finish", one.path)

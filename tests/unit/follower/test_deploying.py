@@ -515,6 +515,17 @@ class TestKilled:
         assert "is damaged" in (damaged.error or "")
         assert place.content("two") == ["1"], "put back"
 
+    def test_a_file_in_the_place_of_all_memories_is_named_and_holds_back_what_needs_one_alone(
+        self, place: Place
+    ) -> None:
+        (place.root / "deployed").write_text("")
+        command = Placed("command[0]", registry.command(place.shell("echo ran >>log")))
+        stray, failed, done = place.deploy(place.target("tls"), command)
+        assert stray.error == f"`{place.root}/deployed` is nothing that acmectl keeps there"
+        assert failed.step is DeployStep.INSTALL
+        assert "a file of that name is in the way" in (failed.error or "")
+        assert (done.error, place.lines("log")) == (None, ["ran"])
+
     def test_what_is_nobodys_among_the_memories_is_named_and_holds_back_nothing(self, place: Place) -> None:
         target = place.target("tls")
         place.deploy(target)
