@@ -15,7 +15,7 @@ import pwd
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,13 +137,36 @@ def put_back(standing: Sequence[Standing], *, error: type[AcmectlError] = Storag
         raise error(f"cannot write `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
 
 
+def refuse_others(standing: Sequence[Standing], *, error: type[AcmectlError] = StorageError) -> None:
+    """Raise `error` where a file stands that `put_back` could not give its owner and group again.
+
+    Only root gives files away. It is tried with an empty one beside it, as the system alone knows what it permits.
+    """
+    ours = (os.geteuid(), os.getegid())
+    for one in standing:
+        if one.content is None or (one.uid, one.gid) == ours:
+            continue
+        temporary = temporary_name(one.path)
+        try:
+            _write_new(temporary, b"", one.mode, one.uid, one.gid)
+            temporary.unlink()
+        except OSError as cause:
+            if cause.errno != errno.EPERM:
+                raise error(f"cannot write `{one.path}`: {reason(cause)}", hint=hint_for(cause)) from cause
+            raise error(
+                f"`{one.path}` belongs to {one.uid}:{one.gid}, and could not be put back like that: {reason(cause)}",
+                hint=f"run as root, or give it to the user of acmectl: `chown {ours[0]}:{ours[1]} {one.path}`",
+            ) from cause
+
+
 def _stage(temporary: Path, one: Standing) -> None:
     if one.link is None:
         _write_new(temporary, one.content or b"", one.mode, one.uid, one.gid)
         return
     temporary.symlink_to(one.link)
     if (one.uid, one.gid) != (-1, -1):
-        os.lchown(temporary, one.uid, one.gid)
+        with contextlib.suppress(PermissionError):  # whose a link is decides nothing
+            os.lchown(temporary, one.uid, one.gid)
 
 
 def _remove(path: Path) -> None:
@@ -315,19 +338,30 @@ def hint_for(cause: OSError) -> str | None:
 
 def user_id(owner: str | None, *, of: str, error: type[AcmectlError] = StorageError) -> int:
     """The number of a user that is given by name or number, -1 for None (as it is); `of` is whose `owner` it is."""
-    if owner is None or owner.isdecimal():
-        return int(owner or -1)
-    try:
-        return pwd.getpwnam(owner).pw_uid
-    except KeyError as cause:
-        raise error(f"there is no user `{owner}` on this host", hint=f"correct the `owner` of {of}") from cause
+    if owner is None:
+        return -1
+    if (number := _number(owner, lambda name: pwd.getpwnam(name).pw_uid)) is None:
+        raise error(f"there is no user `{owner}` on this host", hint=f"correct the `owner` of {of}")
+    return number
 
 
 def group_id(group: str | None, *, of: str, error: type[AcmectlError] = StorageError) -> int:
     """The number of a group, as `user_id`."""
-    if group is None or group.isdecimal():
-        return int(group or -1)
+    if group is None:
+        return -1
+    if (number := _number(group, lambda name: grp.getgrnam(name).gr_gid)) is None:
+        raise error(f"there is no group `{group}` on this host", hint=f"correct the `group` of {of}")
+    return number
+
+
+def is_number_of_owner(number: object) -> bool:
+    """Whether a user or group can have it: the largest of 32 bits is chown's -1, which leaves them as they are."""
+    return type(number) is int and 0 <= number < 0xFFFF_FFFF
+
+
+def _number(text: str, known: Callable[[str], int]) -> int | None:
     try:
-        return grp.getgrnam(group).gr_gid
-    except KeyError as cause:
-        raise error(f"there is no group `{group}` on this host", hint=f"correct the `group` of {of}") from cause
+        number = int(text) if text.isascii() and text.isdecimal() else known(text)
+    except (KeyError, ValueError):  # also a NUL in a name, or thousands of digits
+        return None
+    return number if is_number_of_owner(number) else None

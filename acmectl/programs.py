@@ -35,9 +35,13 @@ _LOOKED_AT = (
 _END_OF_KEY = r"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
 _KEY = re.compile(rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:{_END_OF_KEY}|\Z)", re.DOTALL)
 _REST_OF_KEY = re.compile(  # its beginning was cut off: up to 200 lines of base64 before its end
-    rf"(?<![A-Za-z0-9+/=])(?:[A-Za-z0-9+/=]*+[ \t\r]*+\n){{0,200}}[A-Za-z0-9+/=]*+{_END_OF_KEY}"
+    rf"(?<![A-Za-z0-9+/=])(?![ \t\r])(?:[A-Za-z0-9+/=]*+[ \t\r]*+\n){{0,200}}[A-Za-z0-9+/=]*+{_END_OF_KEY}"
 )
 _NO_KEY = "(a private key, left out here)"
+_HEX = r"(?<![0-9a-f]{2}:)(?:[0-9a-f]{2}:){8,}+"  # a line of a dump but the last; fingerprints do not end with a colon
+_NEXT = r"[ \t]*(?:\n|\\n)[ \t]*"
+_DUMP = re.compile(rf"{_HEX}(?:{_NEXT}{_HEX})*(?:{_NEXT}(?:[0-9a-f]{{2}}:)*[0-9a-f]{{1,2}})?(?={_NEXT}|\s*\Z)")
+_NO_DUMP = "(hex digits, left out here)"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -215,5 +219,8 @@ def _quote(output: bytes | bytearray) -> str:
 
 
 def _without_keys(text: str) -> str:
-    """What a program prints is told to people and kept: a private key in it, also a part of one, would be read by whoever reads logs."""
-    return _REST_OF_KEY.sub(_NO_KEY, _KEY.sub(_NO_KEY, text))
+    """What a program prints is told to people and kept: a private key in it, also a part of one, would be read by whoever reads logs.
+
+    In the numbers that `openssl pkey -text` prints private ones look like others, and any cut hides their names: all go.
+    """
+    return _DUMP.sub(_NO_DUMP, _REST_OF_KEY.sub(_NO_KEY, _KEY.sub(_NO_KEY, text)))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from acmectl.errors import StorageError
@@ -89,17 +88,15 @@ def _next_pin(host: Host, label: str) -> str | None:
 
 
 def remove(host: Host, label: str) -> None:
-    """Under the lock: put back what a killed run left half done in places that no other target has, and remove all of it but the log.
+    """Under the lock: put back what a killed run left half done, and remove all of it but the log.
 
     What is removed last is what finds the rest again, so that a run that is killed can be repeated. Raises StorageError, DeployError.
     """
     from acmectl.follower import settling
 
     state = host.state
-    taken = {settling.real(path) for wish in host.wishes() for placed in wish.targets for path in placed.target.copies}
-    taken |= {settling.real(Path(p)) for d in state.memory.deployments() if d.label != label for p in d.places}
     for stray in state.previous_files.all(label):
-        settling.settle(state.previous_files, stray, taken=taken)
+        settling.settle(state.previous_files, stray)
     state.previous_files.forget_all(label)
     state.certificates.remove(label)
     state.memory.forget_certificate(label)

@@ -97,9 +97,6 @@ class Target:
 
         A place that is so already is left alone: it may be one that cannot be renamed over, such as a mounted file.
         """
-        for one in standing:
-            if one.path.parent.is_dir():
-                files.remove_leftovers(one.path, error=DeployError)
         changed = [one for one in standing if files.standing_at(one.path, error=DeployError) != one]
         files.put_back(changed, error=DeployError)
 

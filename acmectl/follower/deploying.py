@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.follower import reloading, seeing
+from acmectl.follower import reloading, seeing, settling
 from acmectl.follower.installing import Installer, rewritten
 from acmectl.follower.targets import (
     Broken,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from acmectl.storage.previous_files import PreviousFiles
 
 __all__ = ["DeployResult", "Deployer", "Placed", "behind"]
+
+_BEFORE_IT_PASSED = frozenset({DeployStep.INSTALL, DeployStep.CHECK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +90,12 @@ class Deployer:
         last = known(self._memory, installed.label) if targets else {}
         missing = {placed.name for placed, _ in behind(self._memory, installed, targets)} if targets else set()
         listed = ordered(names, installed.names)
+        awaited = settling.awaited(self._previous)
         for placed in targets:
             if placed.name not in again and (only or placed.name not in missing):
                 continue
-            if self._previous.holds(installed.label, placed.name):  # the run began with saying why they cannot go back
-                continue
+            if self._previous.holds(installed.label, placed.name) or not awaited.isdisjoint(_places(placed)):
+                continue  # the run began with saying why the files from before cannot go back
             before, subject = last.get(placed.name), {"verify": placed.target.verify_digest}
             work = Work(
                 installed,
@@ -122,9 +125,9 @@ class Deployer:
         return (*(result_of(one.last, attempted=False) for one in left), *told)
 
     def _take_companions(self) -> None:
-        """What shares a command with what is tried now is tried with it: a check may accept them only together."""
-        commands = {command for work in self._wanted for command in _commands(work)}
-        joined = [one for one in self._left if not commands.isdisjoint(_commands(one.work))]
+        """What shares a check with what is tried now is tried with it, as it may accept them only together, unless its files have passed it."""
+        checks = {work.target.check for work in self._wanted} - {None}
+        joined = [o for o in self._left if o.work.target.check in checks and o.last.failed_step in _BEFORE_IT_PASSED]
         self._left = [one for one in self._left if one not in joined]
         self._wanted += [one.work for one in joined]
 
@@ -173,6 +176,10 @@ class Deployer:
         return _failed(wanted, work, broken, now)
 
 
+def _places(placed: Placed) -> frozenset[str]:
+    return frozenset(settling.real(path) for path in placed.target.copies)
+
+
 def _needs_only_a_look(work: Work) -> bool:
     stamp, verify = work.target.stamp(), work.target.verify_digest
     return policy.needs_only_a_look(work.last, **work.subject, stamp=stamp, verify=verify)
@@ -187,10 +194,6 @@ def _rewritten(work: Work, stamp: str) -> Broken | None:
 
 def _failed(wanted: Deployment, work: Work, broken: Broken, now: datetime) -> Deployment:
     return policy.failed(wanted, work.last, step=broken.step, error=broken.message, hint=broken.hint, now=now)
-
-
-def _commands(work: Work) -> set[tuple[str, ...]]:
-    return {command for command in (work.target.check, work.target.reload_command) if command is not None}
 
 
 def _wanted(work: Work, stamp: str) -> Deployment:

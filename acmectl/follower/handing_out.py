@@ -31,7 +31,7 @@ class HandingOut:
         """Before a run does anything: undo what killed runs left half done, in the places of whatever target; what could not be undone."""
         means = self._means
         OnChange(means.memory, means.clock).begin(self._in_use, means.settings.onchange)
-        failed = settle_all(self._means.previous_files, self._means.memory)
+        failed = settle_all(self._means.previous_files)
         for result in failed:
             self._log(result)
         return failed

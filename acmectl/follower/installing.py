@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl import programs
+from acmectl import files, programs
 from acmectl.errors import AcmectlError, DeployError
 from acmectl.follower import environment
 from acmectl.follower.targets import Broken, Failures, Work, attempt
@@ -37,14 +37,20 @@ class Installer:
     def __init__(self, previous: PreviousFiles) -> None:
         """`previous` keeps what stood there before."""
         self._previous = previous
-        self._begun: set[Work] = set()
+        self._begun: dict[Work, None] = {}  # in order
         self._stamps: dict[Work, str] = {}
 
     def install(self, works: Iterable[Work]) -> Failures:
-        """Install and check all of it; returns what failed, whose old files are in place again."""
+        """Install and check all of it; returns what failed, whose old files are in place again. So are those of what is interrupted."""
         failed: Failures = {}
-        for group in _by_check(works):
-            failed |= self._together(group)
+        try:
+            for group in _by_check(works):
+                failed |= self._together(group)
+        except BaseException:  # Ctrl-C, SIGTERM: a service that starts must not find what no check has accepted
+            interrupted = Broken(DeployStep.CHECK, "interrupted")
+            for work in reversed([*self._begun]):
+                self._undone(work, interrupted)
+            raise
         return failed
 
     def stamp(self, work: Work) -> str:
@@ -77,8 +83,10 @@ class Installer:
         new = target.made(work.directory)
         begun = {str(file.path): digest_of(file.content) for file in new}
         listed = tuple(begun.get(str(path)) for path in target.copies)
-        self._previous.remember(Remembered(label, name, target.digest, target.standing(), listed))
-        self._begun.add(work)
+        standing = target.standing()
+        files.refuse_others(standing, error=DeployError)  # before anything is changed that could not be undone
+        self._previous.remember(Remembered(label, name, target.digest, standing, listed))
+        self._begun[work] = None
         target.put(new)
         self._stamps[work] = target.stamp()
 
@@ -110,7 +118,7 @@ class Installer:
     def _forget(self, work: Work) -> None:
         if work in self._begun:
             self._previous.forget(work.installed.label, work.placed.name)
-            self._begun.discard(work)
+            del self._begun[work]
 
 
 def rewritten(places: Sequence[Path], step: DeployStep, by: str) -> Broken | None:

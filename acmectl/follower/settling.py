@@ -2,57 +2,62 @@
 
 A run that is killed between two renames leaves files of two generations. Whether a later run tries that target is not known: it may
 pause, be configured otherwise or no more, or have no certificate now. So each run begins with putting back whatever is remembered, for every
-certificate on disk. Only the work of the killed run is undone: a place that holds something else by now, or belongs to
-another certificate, is somebody's, and is left alone.
+certificate on disk. Only the work of the killed run is undone: a place that holds something else by now is somebody's, and is left alone.
+It is not another certificate's, whose label had the place before or has it now: nothing is put in a place (`awaited`) where something
+is still to be put back.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, DeployError, StorageError
-from acmectl.files import Standing, standing_at
+from acmectl.files import Standing, remove_leftovers, standing_at
 from acmectl.follower.targets import DeployResult
 from acmectl.model.memory import DeployStep
 from acmectl.storage.previous_files import PreviousFiles, Remembered, digest_of
 
-if TYPE_CHECKING:
-    from acmectl.storage.memory import Memory
-
 log = logging.getLogger(__name__)
 
 
-def settle_all(previous: PreviousFiles, memory: Memory) -> tuple[DeployResult, ...]:
+def settle_all(previous: PreviousFiles) -> tuple[DeployResult, ...]:
     """Put back all that is remembered, under the lock; what could not be put back is returned, and stays remembered."""
     try:
         labels, strays = previous.labels(), previous.strays()
     except StorageError as damaged:
         return (_unsettled("", "", damaged),)
     return (
-        *(failed for label in labels for failed in _settle_label(previous, memory, label)),
+        *(failed for label in labels for failed in _settle_label(previous, label)),
         *(_nobodys(path) for path in strays),
     )
 
 
-def settle(previous: PreviousFiles, remembered: Remembered, *, taken: Collection[str] = ()) -> None:
+def settle(previous: PreviousFiles, remembered: Remembered) -> None:
     """Put back what a killed run remembered of one target, and forget it. Raises DeployError, StorageError.
 
-    Left alone are places in `taken` (as `real` writes them), and those that hold neither what was there nor what the killed run was about to put there.
+    Left alone are places that hold neither what was there nor what the killed run was about to put there; only its temporary files go everywhere.
     """
     from acmectl.deploy.target import Target
 
     back = []
     for one, begun in zip(remembered.standing, remembered.begun, strict=True):
-        if real(one.path) in taken or not _is_ours(standing_at(one.path, error=DeployError), one, begun):
-            log.warning("`%s` is not put back: somebody else wrote it after a run that did not finish", one.path)
-        else:
+        now = standing_at(one.path, error=DeployError)
+        if one.path.parent.is_dir():
+            remove_leftovers(one.path, error=DeployError)
+        if _is_ours(now, one, begun):
             back.append(one)
+        else:
+            log.warning("`%s` is not put back: somebody else wrote it after a run that did not finish", one.path)
     Target(digest=remembered.digest).restore(back)
     previous.forget(remembered.label, remembered.target)
+
+
+def awaited(previous: PreviousFiles) -> frozenset[str]:
+    """The places, as `real` writes them, where something is still to be put back. Raises StorageError."""
+    return frozenset(real(path) for path in previous.places())
 
 
 def real(path: Path) -> str:
@@ -60,8 +65,7 @@ def real(path: Path) -> str:
     return str(Path(os.path.realpath(path.parent), path.name))
 
 
-def _settle_label(previous: PreviousFiles, memory: Memory, label: str) -> Iterator[DeployResult]:
-    taken = {real(Path(p)) for other in memory.deployments() if other.label not in {label, ""} for p in other.places}
+def _settle_label(previous: PreviousFiles, label: str) -> Iterator[DeployResult]:
     try:
         found, damaged = previous.whole(label)
     except StorageError as error:
@@ -71,7 +75,7 @@ def _settle_label(previous: PreviousFiles, memory: Memory, label: str) -> Iterat
         yield _unsettled(label, target, why)
     for one in found:
         try:
-            settle(previous, one, taken=taken)
+            settle(previous, one)
         except AcmectlError as error:
             yield _unsettled(label, one.target, error)
 

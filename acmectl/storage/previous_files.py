@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +71,17 @@ class PreviousFiles:
         return _read(label, self._folder(label, target))
 
     def holds(self, label: str, target: str) -> bool:
-        """Whether anything is remembered of a target, be it damaged. Raises StorageError."""
+        """Whether anything is remembered of a target, be it damaged; nothing is where somebody's file is in the way. Raises StorageError."""
         folder = self._folder(label, target)
         with folders.translated(f"read `{folder}`"):
-            return folders.exists(folder)
+            try:
+                return folders.exists(folder)
+            except NotADirectoryError:
+                return False
+
+    def places(self) -> frozenset[Path]:
+        """The places of all that is remembered; those of what is damaged are not known. Raises StorageError."""
+        return frozenset(one.path for label in self._ours() for found in self.whole(label)[0] for one in found.standing)
 
     def all(self, label: str) -> tuple[Remembered, ...]:
         """What is remembered of all targets that a certificate has, or had. Raises StorageError where any of it is damaged."""
@@ -103,10 +111,10 @@ class PreviousFiles:
         What nobody can have remembered, by its name, or because it is no folder, is among `strays`.
         """
         with folders.translated(f"read `{self._directory}`"):
-            if not folders.exists(self._directory):
+            if not folders.exists(self._directory) or not self._directory.is_dir():
                 return ()
         folders.sweep(self._directory)
-        labels = tuple(name for name in folders.entries(self._directory) if self._is_ours(name))
+        labels = self._ours()
         for label in labels:
             folders.sweep(self._directory / label)
             with contextlib.suppress(OSError):  # something is remembered there
@@ -116,11 +124,22 @@ class PreviousFiles:
         return tuple(label for label in labels if folders.entries(self._directory / label))
 
     def strays(self) -> tuple[Path, ...]:
-        """What lies among the folders of certificates and is none, but somebody's. Raises StorageError."""
+        """What lies among the folders of certificates, or in the place of all, and is none, but somebody's. Raises StorageError."""
+        if self._is_none():
+            return (self._directory,)
         names = folders.entries(self._directory)
         return tuple(
             self._directory / name for name in names if not self._is_ours(name) and not files.is_leftover(name)
         )
+
+    def _is_none(self) -> bool:
+        """Whether the folder is none, but a file of somebody's. Raises StorageError."""
+        with folders.translated(f"read `{self._directory}`"):
+            return folders.exists(self._directory) and not self._directory.is_dir()
+
+    def _ours(self) -> tuple[str, ...]:
+        names = () if self._is_none() else folders.entries(self._directory)
+        return tuple(name for name in names if self._is_ours(name))
 
     def _is_ours(self, name: str) -> bool:
         return folders.is_name(name) and (self._directory / name).is_dir() and not (self._directory / name).is_symlink()
@@ -145,8 +164,7 @@ class PreviousFiles:
             self._directory.rmdir()
 
     def _folder(self, label: str, target: str) -> Path:
-        folder = self._directory / folders.check_name(label, what="a certificate")
-        return folder / re.sub(r"\[(\d+)\]\Z", r".\1", target)  # `files[0]` would be a pattern to a shell
+        return self._directory / folders.check_name(label, what="a certificate") / _folder_name(target)
 
 
 def _fields(one: Standing) -> dict[str, Any]:
@@ -161,6 +179,10 @@ def _fields(one: Standing) -> dict[str, Any]:
     }
 
 
+def _folder_name(target: str) -> str:
+    return re.sub(r"\[(\d+)\]\Z", r".\1", target)  # `files[0]` would be a pattern to a shell
+
+
 def _read(label: str, folder: Path) -> Remembered | None:
     path = folder / _LIST
     with folders.translated(f"read `{path}`"):
@@ -168,13 +190,41 @@ def _read(label: str, folder: Path) -> Remembered | None:
             return None
     try:
         listed = json.loads(files.read(path, what="the list of previous files"))
+        _refuse_what_cannot_be(listed, folder)
         standing = tuple(_standing(folder / str(n), fields) for n, fields in enumerate(listed["standing"]))
-        begun = tuple(one if one is None else str(one) for one in listed["begun"])
-        return Remembered(label, str(listed["target"]), str(listed["digest"]), standing, begun)
+        return Remembered(label, listed["target"], listed["digest"], standing, tuple(listed["begun"]))
     except (ValueError, KeyError, TypeError) as cause:
         raise _damaged(folder, "it does not say what stood where") from cause
     except StorageError as cause:
         raise _damaged(folder, cause.message) from cause
+
+
+def _refuse_what_cannot_be(listed: dict[str, Any], folder: Path) -> None:
+    """Only what is of this folder, and what the system takes, is put back. Raises ValueError, KeyError, TypeError."""
+    standing, begun = listed["standing"], listed["begun"]
+    if not (
+        _folder_name(listed["target"]) == folder.name
+        and isinstance(listed["digest"], str)
+        and isinstance(standing, list)
+        and isinstance(begun, list)
+        and len(begun) == len(standing)
+        and all(one is None or isinstance(one, str) for one in begun)
+        and all(_can_stand(fields) for fields in standing)
+    ):
+        raise ValueError
+
+
+def _can_stand(fields: dict[str, Any]) -> bool:
+    """Whether the system takes such values. Raises ValueError, KeyError, TypeError."""
+    names = [fields["path"]] if fields["link"] is None else [fields["path"], fields["link"]]
+    numbers = [fields["uid"], fields["gid"]]
+    return (
+        type(fields["is_file"]) is bool
+        and all(name and b"\0" not in os.fsencode(name) for name in names)
+        and type(fields["mode"]) is int
+        and 0 <= fields["mode"] <= 0o7777
+        and all(number == -1 or files.is_number_of_owner(number) for number in numbers)
+    )
 
 
 def _damaged(folder: Path, why: str) -> StorageError:
@@ -189,7 +239,7 @@ def _standing(content: Path, fields: dict[str, Any]) -> Standing:
         path=Path(fields["path"]),
         content=files.read(content, what="the previous file") if fields["is_file"] else None,
         link=fields["link"],
-        mode=int(fields["mode"]),
-        uid=int(fields["uid"]),
-        gid=int(fields["gid"]),
+        mode=fields["mode"],
+        uid=fields["uid"],
+        gid=fields["gid"],
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from acmectl.sandbox.server import Sandbox
-from tests.cli.hosts import Host, follower_of
+from tests.cli.hosts import AS_NOBODY, Host, follower_of
 
 
 def with_reload(ca: Sandbox, reload: str) -> str:
@@ -80,3 +84,55 @@ asked nothing of the CA
 """
     )
     assert (issued.directory / "reloaded").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_files_that_the_service_has_not_accepted_do_not_stay_when_its_check_is_interrupted(
+    ca: Sandbox, issued: Host, number: signal.Signals, status: int
+) -> None:
+    issued.configure(follower_of(ca, _CHECKED.format(command="'true'")))
+    issued.good("run")
+    before = {path: path.read_bytes() for path in (issued.directory / "tls").iterdir()}
+    issued.configure(follower_of(ca, _CHECKED.format(command=f"kill -{number.name[3:]} $PPID; exec sleep 60")))
+    ran = issued.acmectl("cert", "renew", "xmpp", "--force")
+    assert (ran.status, ran.err) == (status, "error: interrupted\n")
+    assert (issued.state / "certificates" / "xmpp" / "current").readlink().name == "2"
+    assert {path: path.read_bytes() for path in (issued.directory / "tls").iterdir()} == before
+    assert not (issued.state / "deployed").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of two users")
+def test_a_file_of_another_user_that_could_not_be_put_back_is_not_replaced(
+    ca: Sandbox, issued: Host, open_path: Path
+) -> None:
+    shutil.copytree(issued.directory, open_path / "follower", symlinks=True)
+    shutil.copy(ca.ca_bundle, open_path)
+    deploy = "[{type: files, directory: tls, files: {privkey+fullchain: all.pem}, check: [test, -e, good]}]"
+    text = follower_of(ca, f"  xmpp: {{names: [xmpp.acme.test, mail.acme.test], deploy: {deploy}}}\n")
+    host = Host(open_path / "follower", text.replace(str(ca.ca_bundle), "../root.pem"))
+    copy = host.directory / "tls" / "all.pem"
+    copy.parent.mkdir()
+    for path in (host.directory, *host.directory.rglob("*")):
+        os.lchown(path, 65534, 65534)
+    copy.write_text("old")
+    copy.chmod(0o644)
+    os.chown(copy, 0, 65534)
+    for _ in range(2):
+        ran = host.acmectl("run", prefix=AS_NOBODY)
+        why = f"`{copy}` belongs to 0:65534, and could not be put back like that: operation not permitted"
+        assert f"not deployed to files[0]: {why}; the next run tries again" in ran.err
+        assert f"hint: run as root, or give it to the user of acmectl: `chown 65534:65534 {copy}`" in ran.err
+        assert (ran.status, copy.read_text(), list(copy.parent.iterdir())) == (1, "old", [copy])
+        assert not (host.state / "deployed").exists()
+    os.chown(copy, 65534, 65534)
+    assert "`test -e good` failed" in host.acmectl("run", prefix=AS_NOBODY).err
+    assert copy.read_text() == "old"
+    (host.directory / "good").touch()
+    host.good("run", prefix=AS_NOBODY)
+    assert "PRIVATE KEY" in copy.read_text()
+
+
+_CHECKED = (
+    "  xmpp: {{names: [xmpp.acme.test, mail.acme.test],"
+    " deploy: [{{type: files, directory: tls, check: [sh, -c, {command}]}}]}}\n"
+)

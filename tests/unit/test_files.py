@@ -5,6 +5,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,13 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
     before = os.umask(request.param)
     yield request.param
     os.umask(before)
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that every user gets to, unlike pytest's own."""
+    with TemporaryDirectory(prefix="acmectl-open-") as directory:
+        yield Path(directory)
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
@@ -222,6 +230,35 @@ def test_what_is_put_back_belongs_to_whom_it_belonged(tmp_path: Path) -> None:
     assert {((tmp_path / name).lstat().st_uid, (tmp_path / name).lstat().st_gid) for name in "ab"} == {(54321, 54322)}
 
 
+def test_files_of_others_are_refused_where_they_could_not_be_given_back(open_place: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has files of two users")
+    place, other = open_place, 65534
+    os.chown(place, other, other)
+    for name, owner in (("ours", other), ("theirs", 54321)):
+        (place / name).write_bytes(b"old")
+        os.chown(place / name, owner, other)
+    (place / "link").symlink_to("theirs")
+    ours, theirs, link, nothing = (files.standing_at(place / name) for name in ("ours", "theirs", "link", "gone"))
+    files.refuse_others([ours, theirs])
+    os.setegid(other)
+    os.seteuid(other)
+    try:
+        files.refuse_others([ours, link, nothing])
+        files.put_back([ours, link, nothing])
+        with pytest.raises(DeployError, match=r"`.*/theirs` belongs to 54321:65534, and could not be put") as refused:
+            files.refuse_others([ours, theirs], error=DeployError)
+        place.chmod(0o500)
+        with pytest.raises(DeployError, match=r"cannot write `.*/theirs`: permission denied"):
+            files.refuse_others([theirs], error=DeployError)
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    hint = f"run as root, or give it to the user of acmectl: `chown {other}:{other} {place}/theirs`"
+    assert refused.value.hint == hint
+    assert sorted(path.name for path in place.iterdir()) == ["link", "ours", "theirs"]
+
+
 def test_where_one_cannot_be_put_back_nothing_is_changed(tmp_path: Path) -> None:
     standing = [files.Standing(tmp_path / "a", b"old", mode=0o600), files.Standing(tmp_path / "gone" / "b", b"old")]
     (tmp_path / "a").write_bytes(b"new")
@@ -250,3 +287,25 @@ def test_what_cannot_be_put_back_is_not_taken_for_a_file(
 
 def test_what_stood_there_is_never_shown() -> None:
     assert "secret" not in repr(files.Standing(Path("a"), b"secret"))
+
+
+@pytest.mark.parametrize("number", ["0", "65534", "4294967294"])
+def test_an_owner_is_known_by_number(number: str) -> None:
+    assert files.user_id(number, of="the target") == files.group_id(number, of="the target") == int(number)
+
+
+def test_an_owner_is_known_by_name_or_is_not_said() -> None:
+    assert (files.user_id("root", of="the target"), files.group_id("root", of="the target")) == (0, 0)
+    assert (files.user_id(None, of="the target"), files.group_id(None, of="the target")) == (-1, -1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["4294967295", "9999999999", pytest.param("9" * 5000, id="digits"), "-1", "", "\uff10", "a\0b", "root\n", "no one"],
+)
+def test_an_owner_that_no_file_can_have_is_unknown(name: str) -> None:
+    with pytest.raises(DeployError, match="there is no user `") as refused:
+        files.user_id(name, of="the target", error=DeployError)
+    assert refused.value.hint == "correct the `owner` of the target"
+    with pytest.raises(DeployError, match="there is no group `"):
+        files.group_id(name, of="the target", error=DeployError)

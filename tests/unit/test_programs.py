@@ -170,6 +170,55 @@ def test_a_private_key_is_not_quoted_and_neither_is_a_part_of_one(
         assert said == (public.strip() if quoted == "public" else quoted)
 
 
+@pytest.mark.parametrize("kind", [KeyType.ECDSA_P256, KeyType.RSA_2048])
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "cat text",
+        "cat text | sed 's/^/hook: /'",
+        "cat text | head -4",
+        "cat text | tail -n +4",
+        "cat text | tail -c +60",
+        "cat text | head -c 120",
+        "cat text | sed 's/$/\\r/'",
+        "tr '\\n' @ <text | sed 's/@/\\\\n/g'",
+        "cat text text",
+    ],
+)
+def test_the_numbers_of_a_private_key_are_not_quoted_and_neither_is_a_part_of_them(
+    tmp_path: Path, kind: KeyType, printed: str
+) -> None:
+    key = keys.generate(kind)
+    (tmp_path / "key").write_bytes(keys.to_pem(key))
+    text = ["openssl", "pkey", "-noout", "-text", "-in", str(tmp_path / "key"), "-out", str(tmp_path / "text")]
+    programs.run(text, timeout=SOON)
+    with pytest.raises(ProgramFailed) as raised:
+        programs.run(["sh", "-c", f'cd "$1"; {{ {printed}; }} >&2; exit 1', "sh", str(tmp_path)], timeout=SOON)
+    said = raised.value.message.partition("failed with exit status 1: ")[2]
+    assert "(hex digits, left out here)" in said
+    assert re.search(r"(?:[0-9a-f]{2}:){15}", (tmp_path / "text").read_text())
+    assert not re.search(r"(?:[0-9a-f]{2}:){15}", said)
+    assert not re.search(r"(?m)^ +[0-9a-f]{2}:", said)
+    if printed == "cat text" and kind is KeyType.ECDSA_P256:
+        dump = "    (hex digits, left out here)"
+        lines = ["Private-Key: (256 bit)", "priv:", dump, "pub:", dump, "ASN1 OID: prime256v1", "NIST CURVE: P-256"]
+        assert said.splitlines() == lines
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "fingerprint 12:34:56:78:9a:bc:de:f0:12:34:56:78:9a:bc:de:f0",
+        "12:34:56:78:9a:bc:de:f0:12:34:56:78:9a:bc:de:f0\nis not 12:34:56:78:9a:bc:de:f0:12:34:56:78:9a:bc:de:00: why?",
+        "SHA1 Fingerprint=" + ":".join(["AB"] * 20),
+        "02:42:ac:11:00:02:\nfe80::42:acff:fe11:2",
+    ],
+)
+def test_fingerprints_and_addresses_are_quoted(said: str) -> None:
+    with pytest.raises(ProgramFailed, match=rf"status 1: {re.escape(said)}$"):
+        programs.run(["sh", "-c", 'printf "%s\n" "$1"; exit 1', "sh", said], timeout=SOON)
+
+
 def test_a_private_key_is_not_quoted_of_a_program_that_was_stopped_either() -> None:
     with pytest.raises(ProgramFailed, match=rf"was stopped: {re.escape(NO_KEY)}$"):
         programs.run(

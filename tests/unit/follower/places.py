@@ -56,7 +56,7 @@ class Place:
         at_once: bool = False,
         again: Collection[str] = (),
     ) -> tuple[DeployResult, ...]:
-        unsettled = settle_all(self.previous, self.memory)
+        unsettled = settle_all(self.previous)
         deployer = self.deployer()
         self.add(deployer, *targets, serial=serial, label=label, at_once=at_once, again=again)
         return (*unsettled, *deployer.run())

@@ -336,6 +336,23 @@ class TestCheck:
         place.add(deployer, two, label="web")
         assert errors(deployer.run()) == [None, None]
 
+    @pytest.mark.parametrize("check", ["test ! -e two", "test ! -e one -o ! -e two"], ids=["its own", "shared"])
+    def test_what_passed_the_check_and_waits_for_its_pause_is_not_reloaded_with_a_neighbour_that_is_tried_again(
+        self, place: Place, check: str
+    ) -> None:
+        shared = place.shell(check)
+        reload = place.shell("echo reload >>log; echo more >>one/chain.pem")
+        one = place.target("one", reload=reload, check=shared if "one" in check else None)
+        for _ in range(3):
+            (failed,) = place.deploy(one)
+        assert (failed.step, failed.retry_at) == (DeployStep.KEEP, place.now + timedelta(days=1))
+        two = place.target("two", reload=reload, check=shared)
+        for attempts in range(1, 6):
+            left, refused = place.deploy(one, two)
+            assert (left.attempted, refused.step, refused.attempts) == (False, DeployStep.CHECK, attempts)
+            place.now = refused.retry_at or place.now
+        assert place.lines("log") == ["reload"] * 3
+
     def test_one_that_is_refused_does_not_hold_back_another_with_the_same_check(self, place: Place) -> None:
         check = place.shell("! grep -rq 2 bad")
         bad, good = place.target("bad", check=check), place.target("good", check=check)
@@ -423,17 +440,53 @@ class TestKilled:
         assert place.content("tls") == ["2"]
         assert not (place.root / "deployed").exists()
 
-    def test_places_of_another_certificate_are_left_to_it(self, place: Place) -> None:
-        """The same certificate under a new label: its content says nothing of whose file it is."""
+    @pytest.mark.parametrize("renamed", ["by the killed run", "before"])
+    def test_half_an_installation_is_undone_whatever_label_had_the_places_before(
+        self, place: Place, renamed: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        target = place.target("tls")
+        place.deploy(target, label="mail")
+        if renamed == "before":
+            place.deploy(target, serial=2, label="web")
+        before = place.content("tls")
+        temporary = place.root / "tls" / ".chain.pem.01234567.tmp"
+        temporary.write_text("chain 3")
+        place.killed(target, "privkey.pem", serial=3, label="web")
+        assert settle_all(place.previous) == ()
+        assert place.content("tls") == before
+        assert not temporary.exists()
+        assert not (place.root / "deployed").exists()
+        assert caplog.messages == []
+
+    def test_what_somebody_else_wrote_meanwhile_stays_and_is_told(
+        self, place: Place, caplog: pytest.LogCaptureFixture
+    ) -> None:
         target = place.target("tls")
         place.deploy(target)
-        place.killed(target, "privkey.pem", "cert.pem", "chain.pem", "fullchain.pem")
-        deployer = place.deployer()
-        place.add(deployer, target, serial=2, label="web")
-        assert errors(deployer.run()) == [None]
-        assert place.deploy(target, serial=2, label="web") == ()
+        place.killed(target, "privkey.pem", "chain.pem")
+        copy, temporary = place.root / "tls" / "privkey.pem", place.root / "tls" / ".privkey.pem.01234567.tmp"
+        copy.write_text("somebody 5")
+        temporary.write_text("privkey 2")
+        assert settle_all(place.previous) == ()
+        assert place.content("tls") == ["1", "5"]
+        assert not temporary.exists(), "it has a key, and is ours"
+        words = "is not put back: somebody else wrote it after a run that did not finish"
+        assert caplog.messages == [f"`{copy}` {words}"]
+
+    def test_no_certificate_is_put_where_something_is_still_to_be_put_back(self, place: Place) -> None:
+        """Under whatever label, and by whatever way to the folder: its content would say nothing of whose file it is by then."""
+        place.deploy(place.target("tls"))
+        (place.root / "link").symlink_to("tls")
+        place.killed(place.target("tls"), "chain.pem")
+        copy = place.root / "tls" / "privkey.pem"
+        copy.unlink()
+        copy.mkdir()
+        linked = place.target("link")
+        assert [(r.label, r.error is None) for r in place.deploy(linked, serial=2, label="web")] == [("mail", False)]
+        copy.rmdir()
+        assert errors(place.deploy(linked, serial=2, label="web")) == [None]
         assert place.content("tls") == ["2"]
-        assert not (place.root / "deployed").exists()
+        assert place.deploy(linked, serial=2, label="web") == ()
 
     def test_what_cannot_be_undone_is_said_and_nothing_is_put_there_until_it_is(self, place: Place) -> None:
         target = place.target("tls")
@@ -469,10 +522,21 @@ class TestKilled:
             place.killed(target, "privkey.pem")
         (place.root / "deployed" / "mail" / "one" / "standing.json").write_text("{")
         (place.root / "deployed" / "mail" / "stray").write_text("")
-        damaged, stray = settle_all(place.previous, place.memory)
+        damaged, stray = settle_all(place.previous)
         assert (damaged.target, stray.target) == ("one", "stray")
         assert "is damaged" in (damaged.error or "")
         assert place.content("two") == ["1"], "put back"
+
+    def test_a_file_in_the_place_of_all_memories_is_named_and_holds_back_what_needs_one_alone(
+        self, place: Place
+    ) -> None:
+        (place.root / "deployed").write_text("")
+        command = Placed("command[0]", registry.command(place.shell("echo ran >>log")))
+        stray, failed, done = place.deploy(place.target("tls"), command)
+        assert stray.error == f"`{place.root}/deployed` is nothing that acmectl keeps there"
+        assert failed.step is DeployStep.INSTALL
+        assert "a file of that name is in the way" in (failed.error or "")
+        assert (done.error, place.lines("log")) == (None, ["ran"])
 
     def test_what_is_nobodys_among_the_memories_is_named_and_holds_back_nothing(self, place: Place) -> None:
         target = place.target("tls")
@@ -480,7 +544,7 @@ class TestKilled:
         place.killed(target, "privkey.pem")
         (place.root / "deployed" / "x y").mkdir()
         (place.root / "deployed" / "notes").write_text("")
-        notes, other = settle_all(place.previous, place.memory)
+        notes, other = settle_all(place.previous)
         assert notes.error == f"`{place.root}/deployed/notes` is nothing that acmectl keeps there"
         assert other.error == f"`{place.root}/deployed/x y` is nothing that acmectl keeps there"
         assert place.content("tls") == ["1"], "put back"

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from acmectl.errors import StorageError
 from acmectl.files import Standing
 from acmectl.storage.previous_files import PreviousFiles, Remembered
+
+Change = Callable[[dict[str, Any]], None]
 
 STANDING = (
     Standing(Path("/etc/tls/key.pem"), b"secret\0\xff", None, 0o640, 0, 7),
@@ -94,3 +99,73 @@ def test_a_damaged_memory_says_what_to_do(previous: PreviousFiles, tmp_path: Pat
         previous.of("mail+rsa-2048", "files[0]")
     assert str(folder) in refused.value.message
     assert refused.value.hint == f"remove it (`rm -r {folder}`): the files of the target are then put in place anew"
+
+
+def _change_first(**fields: Any) -> Change:
+    def change(listed: dict[str, Any]) -> None:
+        listed["standing"][0] |= fields
+
+    return change
+
+
+def _change(**fields: Any) -> Change:
+    return lambda listed: listed.update(fields)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _change(begun=["a1"]),
+        _change(begun="abcd"),
+        _change(begun=[1, None, "b2", None]),
+        _change(standing={}),
+        _change(standing=[]),
+        _change(target=7),
+        _change(target="../x"),
+        _change(target="files[1]"),
+        _change(digest=None),
+        _change_first(path=5),
+        _change_first(path=""),
+        _change_first(path="a\0b"),
+        _change_first(path="\ud800"),
+        _change_first(link=5),
+        _change_first(is_file=1),
+        _change_first(mode=10**30),
+        _change_first(mode="600"),
+        _change_first(mode=-1),
+        _change_first(uid=2**32 - 1),
+        _change_first(gid=-2),
+        _change_first(gid=None),
+    ],
+)
+def test_a_memory_that_says_what_cannot_be_is_damaged(previous: PreviousFiles, tmp_path: Path, change: Change) -> None:
+    previous.remember(FOUND)
+    path = tmp_path / "state" / "deployed" / "mail+rsa-2048" / "files.0" / "standing.json"
+    listed = json.loads(path.read_text())
+    change(listed)
+    path.write_text(json.dumps(listed))
+    whole, ((target, damaged),) = previous.whole("mail+rsa-2048")
+    assert (whole, target) == ((), "files[0]")
+    assert damaged.message.endswith("is damaged: it does not say what stood where")
+
+
+@pytest.mark.parametrize("name", ["deployed", "deployed/mail+rsa-2048"])
+def test_a_file_in_the_way_remembers_nothing_and_is_named(previous: PreviousFiles, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "state" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("")
+    assert previous.labels() == ()
+    assert previous.strays() == (path,)
+    assert previous.places() == frozenset()
+    assert not previous.holds("mail+rsa-2048", "files[0]")
+    with pytest.raises(StorageError, match="a file of that name is in the way"):
+        previous.remember(FOUND)
+
+
+def test_places_are_known_of_all_that_is_whole(previous: PreviousFiles, tmp_path: Path) -> None:
+    assert previous.places() == frozenset()
+    previous.remember(FOUND)
+    previous.remember(Remembered("mail", "files[0]", "d", (Standing(Path("/etc/other.pem")),), (None,)))
+    previous.remember(Remembered("web", "files[0]", "d", (Standing(Path("/etc/web.pem")),), (None,)))
+    (tmp_path / "state" / "deployed" / "web" / "files.0" / "standing.json").write_text("{")
+    assert previous.places() == {one.path for one in STANDING} | {Path("/etc/other.pem")}
