@@ -203,8 +203,9 @@ def test_a_folder_in_the_place_of_current_is_never_overwritten(certificates: Cer
     link = certificates.current_directory("mail")
     link.mkdir()
     (link / "precious").touch()
-    with pytest.raises(StorageError, match="cannot switch"):
+    with pytest.raises(StorageError, match="where the link to the generation in use belongs") as raised:
         certificates.switch("mail", 1)
+    assert f"`mv {link} {link}.away`" in str(raised.value.hint)
     assert (link / "precious").exists()
     assert certificates.damage("mail") == f"`{link}` is no link to a generation"
     assert certificates.current("mail") is None
