@@ -207,14 +207,15 @@ def _mode(value: Any) -> int:
 def _argv(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         raise ValueError("a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved")
-    words = tuple(value) if isinstance(value, Iterable) else None
-    if words == ():
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"a command is a list of words, and this is {describe(value)}")
+    if not value:
         raise ValueError("a command is a list of words, and this one is empty")
-    if words is None or not all(isinstance(word, str) for word in words):
+    if not all(isinstance(word, str) for word in value):
         raise ValueError("a command is a list of words, none of them a number or a truth value (use quotes)")
-    if not words[0] or any("\0" in word for word in words):
+    if not value[0] or any("\0" in word for word in value):
         raise ValueError("the first word of a command names a program")
-    return tuple(str(word) for word in words)
+    return tuple(str(word) for word in value)
 
 
 # `x-kind` is what a person calls the type; JSON Schema lets programs pass over keywords that they do not know.

@@ -199,6 +199,8 @@ def test_a_command_for_dns_takes_what_the_check_of_dns_needs(directory: Path) ->
             "not an address: write it as text",
         ),
         ("webroot", {"path": []}, ("path",), "an empty list"),
+        ("webroot", {"path": {"/srv": 1}}, ("path", 0), "expected a path, found a mapping"),
+        ("standalone", {"listen": {"127.0.0.1:80": 1}}, ("listen",), "not an address"),
         ("webroot", {"path": "/srv", "mode": 0o644}, ("mode",), "not a file mode"),
         ("webroot", {"path": "/srv", "check_timeout": "2h"}, ("check_timeout",), "must be between `1s` and `1h`"),
         ("standalone", {"listen": "localhost:80"}, ("listen",), "not an address"),
