@@ -359,7 +359,8 @@ MISTAKES = [
     # YAML
     (
         FOLLOWER + "  www: {names: [a.example.com]}\n  www: {names: [b.example.com]}\nauthority: google\n",
-        ["config.yaml:4: `certificates.www`: defined twice, first at config.yaml:3",
+        [("config.yaml:4: `certificates.www`: defined twice, first at config.yaml:3"
+          " (write a certificate in one place, and list the targets of all its services under its `deploy`)"),
          "config.yaml:5: `authority`: defined twice, first at config.yaml:1"],
     ),
     (
