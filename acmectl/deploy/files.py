@@ -136,7 +136,7 @@ class FilesOptions(Options):
     reload_timeout: _Limit = _MINUTE
     """how long the reload may take"""
     verify: Annotated[tuple[Endpoint, ...], BeforeValidator(_empty_if_nothing)] = ()
-    """where to see that the service has them: `[{address: ADDRESS, port: PORT, protocol: PROTOCOL, name: NAME}]`; `[]`: nowhere"""
+    """where to see that the service has them: `[{address: ADDRESS, port: PORT, protocol: PROTOCOL, name: NAME}]`, asked for NAME, or for the first name of the certificate; `[]`: nowhere"""
     patience: Annotated[Duration, up_to(timedelta(minutes=10))] = PATIENCE
     """how long the service may take until it is seen to have them"""
 
