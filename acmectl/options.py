@@ -95,11 +95,17 @@ def _takes_tuple(annotation: Any) -> bool:
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
     """The hint "did you mean" for a word that nobody knows, None where no known word has that likeness (0 to 1)."""
+    near = closest(word, known, likeness=likeness)
+    return f"did you mean `{near}`?" if near else None
+
+
+def closest(word: str, among: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The word that is most like this one, whatever the case; None where none has that likeness (0 to 1)."""
     import difflib  # only for mistakes
 
-    lower = {name.lower(): name for name in known}
+    lower = {one.lower(): one for one in among}
     near = difflib.get_close_matches(word[:100].lower(), lower, n=1, cutoff=likeness)
-    return f"did you mean `{lower[near[0]]}`?" if near else None
+    return lower[near[0]] if near else None
 
 
 def describe(value: Any) -> str:
@@ -261,6 +267,9 @@ Mode = Annotated[
     int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "x-kind": "file mode"})
 ]
 """Permission bits, written as a quoted octal number."""
+
+Owner = Annotated[str, Field(min_length=1)]
+"""A user or group of files, by name or number; whether this host has it is found out when it is needed."""
 
 Argv = Annotated[
     tuple[str, ...],

@@ -58,6 +58,9 @@ class Endpoint(Options):
     @model_validator(mode="before")
     @classmethod
     def _port_of_protocol(cls, value: Any) -> Any:
+        if not isinstance(value, dict | Endpoint) and value is not None:
+            hint = "such as `{protocol: imap}`, or `{port: 993}`"
+            raise InvalidOption(f"expected a mapping, found {describe(value)}", hint=hint)
         if isinstance(value, dict) and "port" not in value:
             protocol = value.get("protocol", Protocol.TLS)
             known = isinstance(protocol, str) and protocol in list(Protocol)

@@ -344,10 +344,12 @@ MISTAKES = [
          "config.yaml:3: `certificates.www.account`: there is no account `other` (define it under `accounts`)"],
     ),
     (
-        FOLLOWER + "  mail.example.com: {names: [a.example.com], deploy: [{directory: /x}, {type: ''}, files]}\n",
+        FOLLOWER + "  mail.example.com: {names: [a.example.com], deploy: [{directory: /x}, {type: ''}, files, {typ: x}]}\n",
         ['config.yaml:3: `certificates."mail.example.com".deploy[0]`: the key `type` is missing',
          'config.yaml:3: `certificates."mail.example.com".deploy[1].type`: must not be empty',
-         'config.yaml:3: `certificates."mail.example.com".deploy[2]`: expected a mapping, found a text'],
+         ('config.yaml:3: `certificates."mail.example.com".deploy[2]`: expected a mapping, found a text'
+          ' (the type and its options: `{type: TYPE, ...}`)'),
+         'config.yaml:3: `certificates."mail.example.com".deploy[3]`: the key `type` is missing (write it in place of `typ`)'],
     ),
     # follower
     (

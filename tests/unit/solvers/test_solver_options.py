@@ -199,6 +199,7 @@ def test_a_command_for_dns_takes_what_the_check_of_dns_needs(directory: Path) ->
             "not an address: write it as text",
         ),
         ("webroot", {"path": []}, ("path",), "an empty list"),
+        ("webroot", {"path": "/srv", "owner": ""}, ("owner",), "at least 1 character"),
         ("webroot", {"path": {"/srv": 1}}, ("path", 0), "expected a path, found a mapping"),
         ("standalone", {"listen": {"127.0.0.1:80": 1}}, ("listen",), "not an address"),
         ("webroot", {"path": "/srv", "mode": 0o644}, ("mode",), "not a file mode"),

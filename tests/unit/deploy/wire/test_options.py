@@ -106,7 +106,8 @@ def test_of_an_unknown_protocol_the_right_one_is_named(protocol: str, said: str)
         ({"name": "*.example.test"}, "not for a wildcard"),
         ({"name": "no name.test"}, "is no host name"),
         ({"ports": 25}, "Extra inputs are not permitted"),
-        (25, "valid dictionary"),
+        (25, "expected a mapping, found a number"),
+        (None, "valid dictionary"),
     ],
 )
 def test_what_is_no_endpoint_is_refused(given: Any, said: str) -> None:
