@@ -87,6 +87,8 @@ def test_a_damaged_certificate_is_not_deployed_and_the_reason_is_told(deployed: 
         " is not `cert.pem` and `chain.pem` together: one of them is damaged\n"
         "! hint: `acmectl cert renew xmpp` issues another, once its names are authorized\n-> 1\n"
     )
+    verified = deployed.acmectl("cert", "verify", "xmpp")
+    assert (verified.status, "one of them is damaged" in verified.said) == (1, True), "it is no measure either"
     deployed.good("run")
     assert (deployed.directory / "tls" / "fullchain.pem").read_bytes() == (current / "fullchain.pem").read_bytes()
     assert current.readlink().name == "2"
