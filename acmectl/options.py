@@ -95,11 +95,17 @@ def _takes_tuple(annotation: Any) -> bool:
 
 def nearest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
     """The hint "did you mean" for a word that nobody knows, None where no known word has that likeness (0 to 1)."""
+    near = closest(word, known, likeness=likeness)
+    return f"did you mean `{near}`?" if near else None
+
+
+def closest(word: str, among: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The word that is most like this one, whatever the case; None where none has that likeness (0 to 1)."""
     import difflib  # only for mistakes
 
-    lower = {name.lower(): name for name in known}
+    lower = {one.lower(): one for one in among}
     near = difflib.get_close_matches(word[:100].lower(), lower, n=1, cutoff=likeness)
-    return f"did you mean `{lower[near[0]]}`?" if near else None
+    return lower[near[0]] if near else None
 
 
 def describe(value: Any) -> str:
@@ -207,14 +213,15 @@ def _mode(value: Any) -> int:
 def _argv(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         raise ValueError("a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved")
-    words = tuple(value) if isinstance(value, Iterable) else None
-    if words == ():
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"a command is a list of words, and this is {describe(value)}")
+    if not value:
         raise ValueError("a command is a list of words, and this one is empty")
-    if words is None or not all(isinstance(word, str) for word in words):
+    if not all(isinstance(word, str) for word in value):
         raise ValueError("a command is a list of words, none of them a number or a truth value (use quotes)")
-    if not words[0] or any("\0" in word for word in words):
+    if not value[0] or any("\0" in word for word in value):
         raise ValueError("the first word of a command names a program")
-    return tuple(str(word) for word in words)
+    return tuple(str(word) for word in value)
 
 
 # `x-kind` is what a person calls the type; JSON Schema lets programs pass over keywords that they do not know.
@@ -260,6 +267,9 @@ Mode = Annotated[
     int, BeforeValidator(_mode), WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "x-kind": "file mode"})
 ]
 """Permission bits, written as a quoted octal number."""
+
+Owner = Annotated[str, Field(min_length=1)]
+"""A user or group of files, by name or number; whether this host has it is found out when it is needed."""
 
 Argv = Annotated[
     tuple[str, ...],

@@ -1,4 +1,4 @@
-"""What this host does not have, and targets and commands of the configuration need: programs, users and groups.
+"""What this host does not have, and targets and commands of the configuration need: programs, users, groups and room for their files.
 
 For `check`: a deployment would find it out when the first certificate is due, at night. It is no problem of the configuration, which may
 be checked on another host, or before the service is installed.
@@ -6,10 +6,12 @@ be checked on another host, or before the service is installed.
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from acmectl import files, programs
+from acmectl.deploy import registry as targets
 from acmectl.deploy.files import FilesOptions
 from acmectl.errors import ConfigurationProblem, DeployError
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from acmectl.app.host import Host
     from acmectl.config import Command, Section
+    from acmectl.deploy.target import Target
     from acmectl.options import Options
 
 _INSTALL = "install it before a certificate is due, or correct the command"
@@ -29,8 +32,12 @@ def missing(host: Host) -> tuple[ConfigurationProblem, ...]:
     found = [
         one
         for label, certificate in config.certificates.items()
-        for section, (_, options) in zip(certificate.deploy, host.parts.targets[label], strict=True)
-        for one in (*_programs(section, options), *_owners(section, options))
+        for section, (kind, options) in zip(certificate.deploy, host.parts.targets[label], strict=True)
+        for one in (
+            *_programs(section, options),
+            *_owners(section, options),
+            *_no_room(section, targets.build(kind, options, certificate.spec)),
+        )
     ]
     for label, certificate in config.certificates.items():
         found += _of_commands(f"certificates.{label}.onchange", certificate.onchange)
@@ -60,6 +67,18 @@ def _owners(section: Section, options: Options) -> Iterator[ConfigurationProblem
                 number(name, of="the target", error=DeployError)
             except DeployError as error:
                 yield section.problem(error.message, key=path, hint=f"install the service, or {error.hint}")
+
+
+def _no_room(section: Section, target: Target) -> Iterator[ConfigurationProblem]:
+    """Files where directories should be, each once, and directories where files should be."""
+    upwards = (next(filter(os.path.lexists, path.parents)) for path in target.copies)
+    for blocked in dict.fromkeys(place for place in upwards if not os.path.isdir(place)):  # noqa: PTH112  # never raises
+        hint = "move it away, or name another `directory`"
+        yield section.problem(f"`{blocked}` is no directory, and files are to go there", key="directory", hint=hint)
+    for path in target.copies:
+        if os.path.isdir(path):  # noqa: PTH112  # as above
+            hint = "move it away, or name the file otherwise in `files`"
+            yield section.problem(f"`{path}` is a directory, and a file is to go there", key="files", hint=hint)
 
 
 def _of_commands(path: str, commands: Sequence[Command]) -> Iterator[ConfigurationProblem]:

@@ -11,10 +11,11 @@ import click
 from acmectl.cli.chosen_certificates import configured
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import deployments
-from acmectl.errors import UsageError
+from acmectl.errors import StorageError, UsageError
 from acmectl.policy import health
 
 if TYPE_CHECKING:
+    from acmectl.app import Host
     from acmectl.follower import Wish
 
 
@@ -33,12 +34,23 @@ def deploy(context: Context, label: str, target: tuple[str, ...], lock_wait: tim
         host.settle()
         wishes = configured(host, label)
         again = _targets(wishes, target)
-        if not any(host.state.certificates.current(wish.spec.label) for wish in wishes):
-            hint = f"`acmectl cert renew {wishes[0].spec.configured_label}` issues it, once its names are authorized"
-            raise UsageError(f"there is no certificate `{label}` to deploy yet", hint=hint)
+        _check_that_there_is_one(host, label, wishes)
         deployed = host.follower().deploy(wishes, again=again, only=bool(target))
         deployments.deployments(deployed, talks=True)
     return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
+
+
+def _check_that_there_is_one(host: Host, label: str, wishes: Sequence[Wish]) -> None:
+    certificates = host.state.certificates
+    if any(certificates.current(wish.spec.label) for wish in wishes):
+        return
+    hint = f"`acmectl cert renew {wishes[0].spec.configured_label}` issues {{}}, once its names are authorized"
+    for wish in wishes:
+        if damage := certificates.damage(wish.spec.label):
+            raise StorageError(
+                f"the certificate `{wish.spec.title}` cannot be deployed: {damage}", hint=hint.format("another")
+            )
+    raise UsageError(f"there is no certificate `{label}` to deploy yet", hint=hint.format("it"))
 
 
 def _targets(wishes: Sequence[Wish], chosen: Sequence[str]) -> frozenset[str]:

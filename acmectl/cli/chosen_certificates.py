@@ -39,7 +39,8 @@ def configured(host: Host, label: str) -> tuple[Wish, ...]:
     if left := _left(host, label):
         raise UsageError(
             f"the certificate `{title_of(left[0])}` is not in the configuration any more",
-            hint="`acmectl cert show` and `acmectl cert revoke` are all that is left for it",
+            hint=f"`acmectl cert show {left[0]}` and `acmectl cert revoke {left[0]}` know it,"
+            f" and `acmectl cert remove {left[0]}` removes what this host keeps of it",
         )
     return host.wishes([label])
 

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from acmectl.config.nodes import KeyPath, MappingNode, Member, Node, ScalarNode, SequenceNode, problem, show_key
+from acmectl.config.nodes import (
+    KeyPath,
+    MappingNode,
+    Member,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    defined_twice,
+    problem,
+    show_key,
+)
 from acmectl.errors import ConfigurationProblem, Place
 from acmectl.options import Text
 
@@ -147,7 +157,7 @@ class _Composer:
             if key == "<<" and event.implicit[0]:
                 inherited.append((event, node))
             elif key in members:
-                self._add((*path, key), event, f"defined twice, first at {members[key].key_place}")
+                self.problems.append(defined_twice((*path, key), self._place(event), members[key].key_place))
             else:
                 members[key] = Member(self._place(event), node)
         self.loader.get_event()

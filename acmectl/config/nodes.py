@@ -161,6 +161,13 @@ def problem(path: KeyPath, place: Place, message: str, hint: str | None = None) 
     return ConfigurationProblem(place, show_path(path), _clean(message, _LONGEST), hint and _clean(hint, _LONGEST))
 
 
+def defined_twice(path: KeyPath, place: Place, first: Place) -> ConfigurationProblem:
+    """The problem of a key that was written at `first` before, in the same file or another one."""
+    is_certificate = path[0] == "certificates" and (len(path) == 2 or place.file != first.file)
+    hint = "write a certificate in one place, and list the targets of all its services under its `deploy`"
+    return problem(path, place, f"defined twice, first at {first}", hint if is_certificate else None)
+
+
 def _clean(text: str, longest: int) -> str:
     clean = "".join(c if c.isprintable() else "?" for c in text)
     return clean if len(clean) <= longest else f"{clean[:longest]}..."

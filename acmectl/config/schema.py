@@ -31,9 +31,28 @@ from acmectl.config.fields import (
     UnexposedFile,
 )
 from acmectl.model.certificates import KeyType
-from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Options, describe, format_duration, up_to
+from acmectl.options import (
+    Argv,
+    ConfigPath,
+    Duration,
+    InvalidOption,
+    Options,
+    closest,
+    describe,
+    format_duration,
+    up_to,
+)
 
-Commands = tuple[Argv, ...]
+
+def _commands(value: Any) -> Any:
+    """One problem for a command in the place of the list of commands, and not one for each of its words."""
+    if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
+        hint = "a list of commands, each a list of words: `[[systemctl, reload, postfix]]`"
+        raise InvalidOption("expected a list of commands, found a list of words", hint=hint)
+    return value
+
+
+Commands = Annotated[tuple[Argv, ...], BeforeValidator(_commands, json_schema_input_type=tuple[Argv, ...])]
 _MAX_NAMES = 100  # in one certificate: the most that any of the known CAs takes
 
 
@@ -77,6 +96,17 @@ class SectionSchema(Options):
     model_config = ConfigDict(extra="allow")
 
     type: SomeText
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed_mapping(cls, value: Any) -> Any:
+        """No key is unknown here, so that a misspelt `type` is looked for where it is missed."""
+        if value is not None and not isinstance(value, dict):
+            hint = "the type and its options: `{type: TYPE, ...}`"
+            raise InvalidOption(f"expected a mapping, found {describe(value)}", hint=hint)
+        if value and "type" not in value and (near := closest("type", value)):
+            raise InvalidOption("the key `type` is missing", hint=f"write it in place of `{near}`")
+        return value
 
 
 class RecordsSchema(Options):

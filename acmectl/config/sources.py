@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from acmectl.config.composing import compose
-from acmectl.config.nodes import KeyPath, MappingNode, Member, problem
+from acmectl.config.nodes import KeyPath, MappingNode, Member, defined_twice, problem
 from acmectl.config.reading import Missing, Unreadable, read_text
 from acmectl.errors import ConfigurationProblem, Place
 from acmectl.files import reason
@@ -95,5 +95,5 @@ def _merge(first: MappingNode, second: MappingNode, path: KeyPath, problems: lis
         elif isinstance(known.node, MappingNode) and isinstance(member.node, MappingNode):
             members[key] = Member(known.key_place, _merge(known.node, member.node, (*path, key), problems))
         else:
-            problems.append(problem((*path, key), member.key_place, f"defined twice, first at {known.key_place}"))
+            problems.append(defined_twice((*path, key), member.key_place, known.key_place))
     return MappingNode.of(first.place, members)

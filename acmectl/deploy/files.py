@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from acmectl.deploy.contents import Content
 from acmectl.deploy.wire.options import PATIENCE, Endpoint
-from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, SecretFile, up_to
+from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, Owner, SecretFile, up_to
 
 _PLACEHOLDERS = ("{label}", "{kind}")
 _MINUTE = timedelta(minutes=1)
@@ -37,8 +37,8 @@ class FileOptions(Options):
     name: str
     """below `directory`, or an absolute path; `{label}` is the certificate's label, `{kind}` is `ecdsa` or `rsa`"""
     mode: Mode | None = None
-    owner: str | None = None
-    group: str | None = None
+    owner: Owner | None = None
+    group: Owner | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -50,15 +50,19 @@ class FileOptions(Options):
     def _below(cls, name: str) -> str:
         if not _is_file_name(name):
             raise ValueError("not a file name: a name below `directory`, such as `tls.key`, or an absolute path")
-        if unknown := re.search(r"[{}]", re.sub("|".join(map(re.escape, _PLACEHOLDERS)), "", name)):
-            hint = f"the words in braces are {' and '.join(f'`{word}`' for word in _PLACEHOLDERS)}"
-            raise InvalidOption(f"`{unknown[0]}` cannot stand in a file name like this", hint=hint)
+        _check_braces(name)
         return name
 
 
 def _is_file_name(name: str) -> bool:
     parts = PurePosixPath(name).parts
     return bool(name) and "\0" not in name and ".." not in parts and parts not in {(), ("/",)} and name[-1] != "/"
+
+
+def _check_braces(path: str) -> None:
+    if unknown := re.search(r"[{}]", re.sub("|".join(map(re.escape, _PLACEHOLDERS)), "", path)):
+        hint = f"the words in braces are {' and '.join(f'`{word}`' for word in _PLACEHOLDERS)}"
+        raise InvalidOption(f"`{unknown[0]}` cannot stand in a file name like this", hint=hint)
 
 
 class FileNames(Options):
@@ -89,8 +93,8 @@ class FileNames(Options):
         if not names or len(set(names)) < len(names):
             raise ValueError("name at least one file, and each differently")
         for content, file in self.chosen():
-            if content.has_key and file.mode is not None:
-                _secret_mode(file.mode)
+            if file.mode is not None:
+                (_secret_mode if content.has_key else _public_mode)(file.mode)
         return self
 
     def chosen(self) -> Iterator[tuple[Content, FileOptions]]:
@@ -110,6 +114,12 @@ def _secret_mode(mode: int) -> int:
     return mode
 
 
+def _public_mode(mode: int) -> int:
+    if mode & 0o113:
+        raise ValueError('a certificate is nothing to execute, and must not be writable by everybody: use "0644"')
+    return mode
+
+
 class FilesOptions(Options):
     """The options of a target that installs files. `owner` and `group` are names or numbers; without them we own the files."""
 
@@ -121,9 +131,9 @@ class FilesOptions(Options):
     """rights of files with a key in them"""
     certificate_mode: Mode = 0o644
     """rights of the other files"""
-    owner: str | None = None
+    owner: Owner | None = None
     """a user, by name or number; without it files are ours"""
-    group: str | None = None
+    group: Owner | None = None
     """a group, by name or number"""
     passphrase_file: SecretFile | None = None
     """its first line encrypts a file `pkcs12`"""
@@ -136,9 +146,21 @@ class FilesOptions(Options):
     reload_timeout: _Limit = _MINUTE
     """how long the reload may take"""
     verify: Annotated[tuple[Endpoint, ...], BeforeValidator(_empty_if_nothing)] = ()
-    """where to see that the service has them: `[{address: ADDRESS, port: PORT, protocol: PROTOCOL, name: NAME}]`; `[]`: nowhere"""
+    """where to see that the service has them: `[{address: ADDRESS, port: PORT, protocol: PROTOCOL, name: NAME}]`, asked for NAME, or for the first name of the certificate; `[]`: nowhere"""
     patience: Annotated[Duration, up_to(timedelta(minutes=10))] = PATIENCE
     """how long the service may take until it is seen to have them"""
+
+    @field_validator("directory", mode="before")
+    @classmethod
+    def _possible(cls, value: Any) -> Any:
+        if isinstance(value, str):  # as it is written: the folder of the configuration may be called what it likes
+            _check_braces(value)
+        return value
+
+    @field_validator("certificate_mode")
+    @classmethod
+    def _public(cls, mode: int) -> int:
+        return _public_mode(mode)
 
     @field_validator("key_mode")
     @classmethod

@@ -5,7 +5,6 @@ Imported to read a configuration, so it imports neither dnspython nor an HTTP cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -17,11 +16,11 @@ from acmectl.solvers.inherited import Inherited, Listen
 
 def one_or_more(value: Any) -> Any:
     """One value, or a list of some, as a tuple."""
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        if not (values := tuple(value)):
-            raise ValueError("an empty list")
-        return values
-    return (value,)
+    if not isinstance(value, list | tuple):
+        return (value,)
+    if not value:
+        raise ValueError("an empty list")
+    return tuple(value)
 
 
 def _listen(default_port: int) -> BeforeValidator:

@@ -20,7 +20,7 @@ from pydantic import BeforeValidator
 
 from acmectl.errors import SolverError
 from acmectl.files import group_id, hint_for, is_leftover, read, reason, user_id, write_atomically
-from acmectl.options import ConfigPath, Mode
+from acmectl.options import ConfigPath, Mode, Owner
 from acmectl.solvers.base import CONTRACT, Capabilities, Failures, Receipts, Response
 from acmectl.solvers.failures import one_by_one
 from acmectl.solvers.http_check import HttpCheck, HttpCheckOptions
@@ -41,10 +41,10 @@ class WebrootOptions(HttpCheckOptions):
     mode: Mode = 0o644
     """The permissions of the files."""
 
-    owner: str | None = None
+    owner: Owner | None = None
     """Whom the files, and directories made for them, shall belong to; it takes root to give them away."""
 
-    group: str | None = None
+    group: Owner | None = None
     """Which group they shall belong to."""
 
 

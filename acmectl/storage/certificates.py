@@ -165,6 +165,11 @@ class Certificates:
             raise StorageError(f"generation {generation} of `{label}` cannot be used: {found.reason}")
         link = self.current_directory(label)
         with folders.translated(f"switch `{link}`"):
+            if link.is_dir() and not link.is_symlink():
+                hint = f"a copy that followed links leaves it so: `mv {link} {link}.away`, and then `acmectl run`"
+                raise StorageError(
+                    f"`{link}` is a directory, where the link to the generation in use belongs", hint=hint
+                )
             temporary = files.temporary_name(link)
             temporary.symlink_to(str(generation))
             try:

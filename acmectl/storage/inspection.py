@@ -43,18 +43,24 @@ def stamp_of(directory: Path) -> str | Damage:
 
 
 def parse(label: str, generation: int, directory: Path) -> Installed | Damage:
-    """Parse a generation and compare its key (or the CSR it was issued for) with both its certificate files."""
-    leaf_file, chain_file = directory / LEAF, directory / FULLCHAIN
+    """Parse a generation, and compare its files.
+
+    The key (or the CSR it was issued for) is compared with the certificate, and the full chain with its two parts: services
+    get whatever is in it, and a server without its intermediates is trusted by few.
+    """
     has_key = _parts(directory) is PARTS
     try:
-        leaf_pem = files.read(leaf_file, what="the certificate")
-        leaf = keys.read_chain(leaf_pem, what=f"`{leaf_file}`")
-        full = keys.read_chain(files.read(chain_file, what="the certificate"), what=f"`{chain_file}`")
+        leaf_pem, chain, full = (
+            files.read(directory / name, what="the certificate") for name in (LEAF, CHAIN, FULLCHAIN)
+        )
+        leaf = keys.read_chain(leaf_pem, what=f"`{directory / LEAF}`")
         spki = _pin(directory, has_key=has_key)
     except (KeyMaterialError, StorageError) as cause:
         return Damage(cause.message)
-    if leaf.spki != spki or leaf.fingerprint != full.fingerprint:
-        return Damage(f"key and certificates in `{directory}` do not belong together")
+    if leaf.spki != spki:
+        return Damage(f"key and certificate in `{directory}` do not belong together")
+    if full != leaf_pem + chain:  # byte for byte, as they were written
+        return Damage(f"`{directory / FULLCHAIN}` is not `{LEAF}` and `{CHAIN}` together: one of them is damaged")
     return Installed(
         label=label,
         generation=generation,

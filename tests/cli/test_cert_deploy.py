@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from contextlib import closing
 from typing import Any
 
@@ -76,6 +77,37 @@ def test_what_cannot_be_deployed_is_refused_in_words(ca: Sandbox, follower: Host
     assert follower.block(follower.acmectl("cert", "deploy", "xmpp", "--target", "1")) == (
         "! error: the certificate `xmpp` has no target `1`\n! hint: it has `files[0]`, `onchange[0]`\n-> 2\n"
     )
+
+
+def test_a_damaged_certificate_is_not_deployed_and_the_reason_is_told(deployed: Host) -> None:
+    current = deployed.state / "certificates" / "xmpp" / "current"
+    (current / "fullchain.pem").write_bytes((current / "cert.pem").read_bytes())
+    assert deployed.block(deployed.acmectl("cert", "deploy", "xmpp")) == (
+        "! error: the certificate `xmpp` cannot be deployed: `TMP/follower/state/certificates/xmpp/1/fullchain.pem`"
+        " is not `cert.pem` and `chain.pem` together: one of them is damaged\n"
+        "! hint: `acmectl cert renew xmpp` issues another, once its names are authorized\n-> 1\n"
+    )
+    verified = deployed.acmectl("cert", "verify", "xmpp")
+    assert (verified.status, "one of them is damaged" in verified.said) == (1, True), "it is no measure either"
+    deployed.good("run")
+    assert (deployed.directory / "tls" / "fullchain.pem").read_bytes() == (current / "fullchain.pem").read_bytes()
+    assert current.readlink().name == "2"
+
+
+def test_what_a_copy_that_followed_links_left_is_told_with_a_way_out(deployed: Host) -> None:
+    current = deployed.state / "certificates" / "xmpp" / "current"
+    generation = current.resolve()
+    current.unlink()
+    shutil.copytree(generation, current)
+    assert deployed.block(deployed.acmectl("run")) == (
+        "! error: certificate `xmpp` was not issued: `TMP/follower/state/certificates/xmpp/current` is a directory,"
+        " where the link to the generation in use belongs\n"
+        "! hint: a copy that followed links leaves it so: `mv TMP/follower/state/certificates/xmpp/current"
+        " TMP/follower/state/certificates/xmpp/current.away`, and then `acmectl run`\n-> 1\n"
+    )
+    current.rename(current.with_name("current.away"))
+    deployed.good("run")
+    assert current.readlink().name == "2", "what was issued meanwhile"
 
 
 def test_status_and_show_say_how_far_each_target_is(ca: Sandbox, deployed: Host) -> None:

@@ -156,3 +156,32 @@ def test_programs_users_and_groups_that_are_not_on_this_host_are_told_where_they
     )
     warnings = json.loads(host.good("check", "--json").out)["warnings"]
     assert [(one["line"], one["path"]) for one in warnings][-1] == (line["no-such-end"], "onchange[0]")
+
+
+def test_what_is_in_the_way_of_files_is_told_before_a_certificate_is_due(ca: Sandbox, tmp_path: Path) -> None:
+    certificates = """\
+  mail:
+    names: [mail.acme.test]
+    deploy:
+      - type: files
+        directory: "taken/{label}"
+      - {type: files, directory: free, files: {fullchain: folder}}
+      - {type: files, directory: new/and/deep}
+"""
+    host = Host(tmp_path / "follower", follower_of(ca, certificates))
+    (host.directory / "taken").touch()
+    (host.directory / "free" / "folder").mkdir(parents=True)
+    told = [line for line in host.normal(host.good("check").err).splitlines() if "deploy" in line or "hint" in line]
+    (first,) = [number for number, line in enumerate(host.config.read_text().splitlines(), 1) if "taken" in line]
+    assert told == [
+        (
+            f"warning: config.yaml:{first}: `certificates.mail.deploy[0].directory`:"
+            " `TMP/follower/taken` is no directory, and files are to go there"
+        ),
+        "hint: move it away, or name another `directory`",
+        (
+            f"warning: config.yaml:{first + 1}: `certificates.mail.deploy[1].files`:"
+            " `TMP/follower/free/folder` is a directory, and a file is to go there"
+        ),
+        "hint: move it away, or name the file otherwise in `files`",
+    ]

@@ -44,6 +44,7 @@ class Stream:
         self._limit = limit
         self._unread = bytearray()
         self._received = 0
+        self._spoke = False
         self.heard = bytearray()
 
     @classmethod
@@ -79,6 +80,7 @@ class Stream:
     def send(self, text: bytes) -> None:
         """Send all of it, and forget what was heard. Raises WireError."""
         self.heard.clear()
+        self._spoke = True
         try:
             self._socket.settimeout(self._left())
             self._socket.sendall(text)
@@ -160,7 +162,9 @@ class Stream:
         return left
 
     def _said(self) -> str:
-        return f"it said {quote(self.heard)}" if self.heard else "it said nothing"
+        if self.heard:
+            return f"it said {quote(self.heard)}"
+        return "it said nothing" if self._spoke else "it said nothing: it may wait for TLS from the first byte"
 
     def _after(self) -> str:
         if self.heard.startswith(_TLS_ALERT):

@@ -344,10 +344,12 @@ MISTAKES = [
          "config.yaml:3: `certificates.www.account`: there is no account `other` (define it under `accounts`)"],
     ),
     (
-        FOLLOWER + "  mail.example.com: {names: [a.example.com], deploy: [{directory: /x}, {type: ''}, files]}\n",
+        FOLLOWER + "  mail.example.com: {names: [a.example.com], deploy: [{directory: /x}, {type: ''}, files, {typ: x}]}\n",
         ['config.yaml:3: `certificates."mail.example.com".deploy[0]`: the key `type` is missing',
          'config.yaml:3: `certificates."mail.example.com".deploy[1].type`: must not be empty',
-         'config.yaml:3: `certificates."mail.example.com".deploy[2]`: expected a mapping, found a text'],
+         ('config.yaml:3: `certificates."mail.example.com".deploy[2]`: expected a mapping, found a text'
+          ' (the type and its options: `{type: TYPE, ...}`)'),
+         'config.yaml:3: `certificates."mail.example.com".deploy[3]`: the key `type` is missing (write it in place of `typ`)'],
     ),
     # follower
     (
@@ -359,7 +361,8 @@ MISTAKES = [
     # YAML
     (
         FOLLOWER + "  www: {names: [a.example.com]}\n  www: {names: [b.example.com]}\nauthority: google\n",
-        ["config.yaml:4: `certificates.www`: defined twice, first at config.yaml:3",
+        [("config.yaml:4: `certificates.www`: defined twice, first at config.yaml:3"
+          " (write a certificate in one place, and list the targets of all its services under its `deploy`)"),
          "config.yaml:5: `authority`: defined twice, first at config.yaml:1"],
     ),
     (

@@ -106,6 +106,21 @@ def test_a_key_defined_in_two_files_names_both_places(complaints: Complain) -> N
     ]
 
 
+def test_a_certificate_in_two_files_is_told_to_have_one_list_of_targets(complaints: Complain) -> None:
+    certificate = "certificates:\n  mail:\n    names: [mail.example.com]\n    deploy: [{type: %s}]\n"
+    assert complaints(
+        {
+            "config.yaml": "authority: letsencrypt\n",
+            "conf.d/dovecot.yaml": certificate % "dovecot",
+            "conf.d/postfix.yaml": certificate % "postfix",
+        }
+    ) == [
+        f"conf.d/postfix.yaml:{line}: `certificates.mail.{key}`: defined twice, first at conf.d/dovecot.yaml:{line}"
+        " (write a certificate in one place, and list the targets of all its services under its `deploy`)"
+        for line, key in ((3, "names"), (4, "deploy"))
+    ]
+
+
 def test_problems_of_conf_d_have_its_places(complaints: Complain) -> None:
     more = "# more\ncertificates:\n  mail:\n    names: [mail]\n    what: 1\n"
     assert complaints({"config.yaml": MAIN, "customers.txt": "a.b", "conf.d/more.yaml": more}) == [

@@ -26,7 +26,14 @@ def test_commands_keep_their_words_and_names_their_order(loaded: Callable[[dict[
     [
         (
             "onchange: [systemctl, reload, postfix]",
-            "config.yaml:4: `onchange[0]`: a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved",
+            (
+                "config.yaml:4: `onchange`: expected a list of commands, found a list of words"
+                " (a list of commands, each a list of words: `[[systemctl, reload, postfix]]`)"
+            ),
+        ),
+        (
+            "onchange: [[tell], systemctl reload postfix]",
+            "config.yaml:4: `onchange[1]`: a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved",
         ),
         ("onchange: [[]]", "config.yaml:4: `onchange[0]`: a command is a list of words, and this one is empty"),
         ("onchange: [[wait, 5]]", "config.yaml:4: `onchange[0]`: a command is a list of words, none of them a number"),
@@ -38,5 +45,5 @@ def test_commands_keep_their_words_and_names_their_order(loaded: Callable[[dict[
 def test_a_mistake_in_commands_is_told_with_its_line(
     complaints: Callable[[dict[str, str]], list[str]], line: str, said: str
 ) -> None:
-    first, *_ = complaints({"config.yaml": f"{BEGIN}  mail: {{names: [a.example.org]}}\n{line}\n"})
-    assert first.startswith(said)
+    (only,) = complaints({"config.yaml": f"{BEGIN}  mail: {{names: [a.example.org]}}\n{line}\n"})
+    assert only.startswith(said)

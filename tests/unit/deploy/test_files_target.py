@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from acmectl.deploy import registry
 from acmectl.deploy.files import FilesOptions
 from acmectl.deploy.target import Target
-from acmectl.errors import DeployError
+from acmectl.errors import DeployError, Place
 from acmectl.model.certificates import CertificateSpec, KeyType
-from acmectl.options import Options
+from acmectl.options import Options, Text
 
 PARTS = ("privkey", "cert", "chain", "fullchain")
 
@@ -187,12 +187,23 @@ def test_the_digest_tells_changed_options_from_equal_ones() -> None:
         ({"directory": "/a", "check_timeout": "1000d"}, "at most `1h`"),
         ({"directory": "/a", "patience": "11m"}, "at most `10m`"),
         ({"directory": "/a", "owner": 0}, "valid string"),
+        ({"directory": "/a", "owner": ""}, "at least 1 character"),
+        ({"directory": "/a", "files": {"cert": {"name": "x", "group": ""}}}, "at least 1 character"),
+        ({"directory": "/a/{lable}"}, "`{` cannot stand in a file name like this"),
+        ({"directory": "/a", "certificate_mode": "0777"}, "a certificate is nothing to execute"),
+        ({"directory": "/a", "certificate_mode": "0646"}, "must not be writable by everybody"),
+        ({"directory": "/a", "files": {"cert": {"name": "x", "mode": "0755"}}}, "a certificate is nothing to execute"),
         ({"directory": "/a", "colour": "red"}, "Extra inputs"),
     ],
 )
 def test_wrong_options_are_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         options(**given)
+
+
+def test_the_directory_may_have_the_label_in_it_and_the_one_of_the_configuration_any_name() -> None:
+    path = Text("{label}/{kind}", Place(Path("/srv/{x}/config.yaml")))
+    assert options(directory=path).directory == Path("/srv/{x}/{label}/{kind}")
 
 
 def test_the_registry_knows_its_types_and_builds_them() -> None:

@@ -203,8 +203,9 @@ def test_a_folder_in_the_place_of_current_is_never_overwritten(certificates: Cer
     link = certificates.current_directory("mail")
     link.mkdir()
     (link / "precious").touch()
-    with pytest.raises(StorageError, match="cannot switch"):
+    with pytest.raises(StorageError, match="where the link to the generation in use belongs") as raised:
         certificates.switch("mail", 1)
+    assert f"`mv {link} {link}.away`" in str(raised.value.hint)
     assert (link / "precious").exists()
     assert certificates.damage("mail") == f"`{link}` is no link to a generation"
     assert certificates.current("mail") is None
@@ -242,14 +243,44 @@ def test_a_key_that_was_replaced_by_hand_is_damage(certificates: Certificates) -
     issue(certificates)
     directory = certificates.generation_directory("mail", 1)
     (directory / "privkey.pem").write_bytes(keys.to_pem(keys.generate(KeyType.ECDSA_P256)))
-    assert certificates.damage("mail") == f"key and certificates in `{directory}` do not belong together"
+    assert certificates.damage("mail") == f"key and certificate in `{directory}` do not belong together"
 
 
 def test_a_full_chain_of_another_certificate_is_damage(certificates: Certificates) -> None:
     issue(certificates)
     directory = certificates.generation_directory("mail", 1)
     (directory / "fullchain.pem").write_bytes(make_chain(keys.generate(KeyType.ECDSA_P256)))
-    assert certificates.damage("mail") == f"key and certificates in `{directory}` do not belong together"
+    assert certificates.damage("mail") == not_together(directory)
+
+
+def not_together(directory: Path) -> str:
+    path = directory / "fullchain.pem"
+    return f"`{path}` is not `cert.pem` and `chain.pem` together: one of them is damaged"
+
+
+@pytest.mark.parametrize("lost", [1, 100, 400], ids=["the_last_byte", "a_part", "more"])
+def test_a_full_chain_that_was_cut_is_damage(certificates: Certificates, lost: int) -> None:
+    issue(certificates)
+    directory = certificates.generation_directory("mail", 1)
+    path = directory / "fullchain.pem"
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert certificates.damage("mail") == not_together(directory)
+    assert certificates.current("mail") is None
+
+
+def test_a_full_chain_without_intermediates_is_damage(certificates: Certificates) -> None:
+    issue(certificates)
+    directory = certificates.generation_directory("mail", 1)
+    (directory / "fullchain.pem").write_bytes((directory / "cert.pem").read_bytes())
+    assert certificates.damage("mail") == not_together(directory)
+
+
+@pytest.mark.parametrize("chain", [b"", b"garbage"])
+def test_a_chain_that_is_not_the_one_of_the_full_chain_is_damage(certificates: Certificates, chain: bytes) -> None:
+    issue(certificates)
+    directory = certificates.generation_directory("mail", 1)
+    (directory / "chain.pem").write_bytes(chain)
+    assert certificates.damage("mail") == not_together(directory)
 
 
 def test_garbage_in_a_file_is_damage(certificates: Certificates) -> None:

@@ -217,7 +217,7 @@ def test_what_comes_without_end_is_left(wire: Wire, protocol: Protocol, script: 
 @pytest.mark.parametrize(
     ("protocol", "script", "said"),
     [
-        (Protocol.SMTP, [Silence()], "it said nothing"),
+        (Protocol.SMTP, [Silence()], "it said nothing: it may wait for TLS from the first byte"),
         (Protocol.SMTP, [Drip(b"220-hello\r\n")], "it said `220-hello"),
         (Protocol.XMPP_CLIENT, [GREETED, HEADER, Drip(b"<stream:features>")], "it said `<?xml"),
         (Protocol.LDAP, [LDAP_ASKED, b"\x30", Silence()], "it said `0`"),
@@ -228,6 +228,14 @@ def test_a_dialog_is_bounded_in_time_as_a_whole(wire: Wire, protocol: Protocol, 
 
     assert seen.fault
     assert seen.fault.words.startswith(f"did not finish within {ONLY_BY_TIME:g} s: {said}")
+
+
+def test_a_server_that_answers_nothing_is_not_said_to_wait_for_us(wire: Wire) -> None:
+    for protocol in (Protocol.TLS, Protocol.LDAP):
+        seen, _ = wire(protocol, [Silence()], timeout=ONLY_BY_TIME)
+
+        assert seen.fault
+        assert seen.fault.words == f"did not finish within {ONLY_BY_TIME:g} s: it said nothing"
 
 
 def test_what_a_server_says_cannot_command_a_terminal(wire: Wire) -> None:
