@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from acmectl import config as configuration
+from acmectl.app import in_the_way
 from acmectl.config import Config, Section
 from acmectl.deploy import registry as targets
 from acmectl.deploy.tlsa.options import RecordsOptions, TlsaOptions
@@ -59,14 +60,24 @@ def read(path: Path) -> tuple[Config, Parts]:
     if loaded.config is not None:
         problems += _beyond_capability(loaded.config, capable)
     if loaded.config is not None and not problems:
-        places = [
-            (section, targets.copies(targets.build(kind, options, spec, several=len(specs) > 1)))
+        checked = [
+            *((sections.solvers[name], options) for name, (_, options) in checked_solvers.items()),
+            *(
+                (section, options)
+                for label, listed in sections.deploy.items()
+                for section, (_, options) in zip(listed, checked_targets[label], strict=True)
+            ),
+            *((sections.tlsa[label], options) for label, options in tlsa.items()),
+            *records,
+        ]
+        placed = [
+            (section, targets.build(kind, options, spec, several=len(specs) > 1))
             for label, listed in sections.deploy.items()
             for specs in [loaded.config.certificates[label].specs]
             for spec in specs
             for section, (kind, options) in zip(listed, checked_targets[label], strict=True)
         ]
-        problems += _in_each_others_way(places, loaded.config.state_directory)
+        problems += in_the_way.problems(loaded, loaded.config.state_directory, placed, checked)
         problems += _unfit(loaded.config, sections.deploy, checked_targets)
     config = loaded.with_problems(tuple(problems)).require()
     return config, Parts(checked_solvers, checked_targets, tlsa, tuple(one for _, one in records))
@@ -172,21 +183,3 @@ def _unfit(
         for section, (kind, options) in zip(listed, checked[label], strict=True):
             if why := targets.unfit(kind, options, several=several):
                 yield section.problem(why[0], key="type", hint=why[1])
-
-
-def _in_each_others_way(
-    places: Iterable[tuple[Section, tuple[Path, ...]]], state_directory: Path
-) -> Iterable[ConfigurationProblem]:
-    """Targets that would overwrite each other's copies at every run, or what acmectl keeps for itself."""
-    state = os.path.realpath(state_directory)
-    taken: dict[Path, str] = {}
-    for section, copies in places:
-        if any(copy.is_relative_to(state) for copy in copies):
-            hint = f"use another directory; a service can also read `{state}/certificates/LABEL/current/` directly"
-            yield section.problem("is inside the state directory", key="directory", hint=hint)
-        if len(set(copies)) < len(copies):
-            yield section.problem("two contents have the same place", key="files", hint="name each differently")
-        if copy := next((copy for copy in copies if copy in taken), None):
-            hint = "give each a directory of its own, or other names: `files: {privkey: ..., fullchain: ...}`"
-            yield section.problem(f"`{copy}` is written by `{taken[copy]}` too", key="directory", hint=hint)
-        taken |= {copy: section.path for copy in copies if copy not in taken}
