@@ -18,16 +18,17 @@ from acmectl.options import Options
 _OWN = "a file of the configuration"
 
 
-def problems(
-    loaded: Loaded,
-    state_directory: Path,
-    placed: Iterable[tuple[Section, Target]],
-    checked: Iterable[tuple[Section, Options]],
-) -> Iterator[ConfigurationProblem]:
-    """What is in the way of `placed`, the targets of all kinds of certificates; `checked` are the options of all sections."""
+def read_places(loaded: Loaded, checked: Iterable[tuple[Section, Options]]) -> dict[Path, str]:
+    """Where the files lie that the configuration consists of or names, in words; `checked` are the options of all sections."""
     named = [*loaded.named, *(one for section, options in checked for one in section.files(options))]
     read = {place: _OWN for file in loaded.files for place in _places(file)}
-    read |= {place: f"which `{key}` names" for key, file in named for place in _places(file)}
+    return read | {place: f"which `{key}` names" for key, file in named for place in _places(file)}
+
+
+def problems(
+    placed: Iterable[tuple[Section, Target]], read: Mapping[Path, str], main: Path, state_directory: Path
+) -> Iterator[ConfigurationProblem]:
+    """What is in the way of `placed`, the targets of all kinds of certificates; `read` are places of files, `main` is the configuration."""
     state = os.path.realpath(state_directory)
     taken: dict[Path, str] = {}
     for section, target in placed:
@@ -35,7 +36,7 @@ def problems(
         if any(copy.is_relative_to(state) for copy in copies):
             hint = f"use another directory; a service can also read `{state}/certificates/LABEL/current/` directly"
             yield section.problem("is inside the state directory", key="directory", hint=hint)
-        yield from _overwritten(section, target, read, loaded.files[0])
+        yield from _overwritten(section, target, read, main)
         if len(set(copies)) < len(copies):
             yield section.problem("two contents have the same place", key="files", hint="name each differently")
         if copy := next((copy for copy in copies if copy in taken), None):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from contextlib import closing
 from typing import Any
 
@@ -292,3 +293,41 @@ class TestRemove:
         for path in (deployed.directory / "tls").iterdir():
             path.unlink()
         assert deployed.good("status").err == ""
+
+    def test_a_file_that_is_kept_up_to_date_is_not_named_because_its_directory_had_another_name(
+        self, ca: Sandbox, deployed: Host
+    ) -> None:
+        (deployed.directory / "link").symlink_to("tls")
+        for directory in ("link", "tls"):
+            deployed.configure(with_targets(ca, ONE.replace("directory: tls", f"directory: {directory}"), OTHER))
+            deployed.good("run")
+            for command in ("status", "check"):
+                assert deployed.good(command).err == ""
+        deployed.configure(with_targets(ca, OTHER))
+        deployed.good("run")
+        assert deployed.good("status").err.count("fullchain.pem") == 1, "it is one file"
+        for path in (deployed.directory / "tls").iterdir():
+            path.unlink()
+        assert deployed.good("status").err == ""
+
+    def test_a_file_that_became_a_persons_own_key_is_not_named(self, ca: Sandbox, deployed: Host) -> None:
+        chain = ONE.replace("tls,", "tls, files: {fullchain: fullchain.pem},")
+        deployed.configure(with_targets(ca, chain, more=", key_file: tls/privkey.pem"))
+        deployed.acmectl("run")
+        said = deployed.good("status").err
+        assert "tls/chain.pem" in said
+        assert "tls/privkey.pem" not in said
+
+    def test_a_persons_own_key_beside_the_files_of_a_csr_is_not_named(self, ca: Sandbox, deployed: Host) -> None:
+        (deployed.directory / "own").mkdir()
+        words = "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout own/privkey.pem -subj / -out own.csr -addext"
+        sans = "subjectAltName=DNS:xmpp.acme.test,DNS:mail.acme.test"
+        subprocess.run(["openssl", *words.split(), sans], cwd=deployed.directory, check=True, capture_output=True)
+        own = "{type: files, directory: own}"
+        deployed.configure(with_targets(ca, ONE, OTHER, own, more=", csr_file: own.csr"))
+        deployed.good("run")
+        deployed.configure(with_targets(ca, ONE, OTHER, more=", csr_file: own.csr"))
+        deployed.good("run")
+        said = deployed.good("status").err
+        assert "own/fullchain.pem" in said
+        assert "own/privkey.pem" not in said
