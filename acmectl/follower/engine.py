@@ -104,15 +104,17 @@ class Follower:
 
         return examine(self._means, self.status(wish))
 
-    def roll_back(self, wish: Wish, *, to: int | None = None, expired: bool = False) -> RolledBack:
-        """Put generation `to` into use, or the one before that in use; `deploy` is next. Raises UsageError, StorageError.
+    def roll_back(
+        self, wishes: Sequence[Wish], *, to: int | None = None, expired: bool = False
+    ) -> tuple[RolledBack, ...]:
+        """Put generation `to` of each into use, or the one before that in use; all, or none. `deploy` is next. Raises UsageError, StorageError.
 
         Where keys are published, the name servers are asked first.
         """
         from acmectl.follower.rolling_back import roll_back
 
-        self._publishing.look([wish])
-        return roll_back(self._means, wish.spec, to=to, expired=expired)
+        self._publishing.look(wishes)
+        return roll_back(self._means, [wish.spec for wish in wishes], to=to, expired=expired)
 
     def revocable(self, wish: Wish, generation: int | None = None) -> Target:
         """What `revoke` would revoke: the generation in use if none is named. Raises UsageError, StorageError."""
