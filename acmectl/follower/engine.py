@@ -153,9 +153,13 @@ class Follower:
 
         To the targets named in `again` it is deployed in any case, and with `only` to no others.
         """
-        unsettled = self._handing_out.begin()
+        unsettled = self.settle()
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
         return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only))
+
+    def settle(self) -> tuple[DeployResult, ...]:
+        """Undo what killed runs left half done in the places of targets; what could not be undone. `deploy` and `run` begin with it."""
+        return self._handing_out.begin()
 
     @property
     def key_news(self) -> tuple[KeyNews, ...]:
@@ -207,7 +211,7 @@ class Follower:
         sessions = self._means.sessions
         try:
             self._means.clock.review()
-            unsettled = self._handing_out.begin()
+            unsettled = self.settle()
             self._publishing.refresh(wishes)
             if not forced:
                 self._advice.refresh(wishes)

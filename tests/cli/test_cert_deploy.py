@@ -269,6 +269,30 @@ class TestRemove:
         assert (deployed.directory / "other" / "privkey.pem").read_bytes() == b"of another client"
         assert not (deployed.state / "deployed").exists()
 
+    @pytest.mark.parametrize("none", ["", "certificates: {}\n"], ids=["no key", "an empty one"])
+    def test_what_a_killed_run_left_half_done_is_undone_by_a_master_without_certificates_too(
+        self, authorized: Host, none: str
+    ) -> None:
+        alone = authorized.config.read_text()
+        authorized.configure(f"{alone}certificates:\n  xmpp: {{{NAMES}, deploy: [{OTHER}]}}\n")
+        authorized.good("run")
+        place = authorized.directory / "other" / "privkey.pem"
+        begun = digest_of(place.read_bytes())
+        with closing(StateDirectory(authorized.state)) as state:
+            old = Standing(place, b"an old key", None, 0o600)
+            state.previous_files.remember(Remembered("xmpp", "files[0]", "d", (old,), (begun,)))
+        authorized.configure(alone + none)
+        place.rename(place.with_name("aside"))
+        place.mkdir()
+        ran = authorized.acmectl("run")
+        assert ran.status == 1
+        assert "the files from before a run that did not finish could not be put back" in ran.err
+        place.rmdir()
+        place.with_name("aside").rename(place)
+        assert authorized.good("run").said == ""
+        assert place.read_bytes() == b"an old key"
+        assert not (authorized.state / "deployed").exists()
+
     def test_a_kind_that_was_given_up_is_removed_by_its_name_alone(self, ca: Sandbox, issued: Host) -> None:
         issued.configure(follower_of(ca, f"  xmpp: {{{NAMES}, key: [ecdsa-p256, rsa-2048], deploy: [{OTHER}]}}\n"))
         issued.good("run")
