@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from acmectl import config as configuration
-from acmectl.config import Config, Section
+from acmectl.app import in_the_way
+from acmectl.config import Config, Section, Sections
 from acmectl.deploy import registry as targets
+from acmectl.deploy.target import Target
 from acmectl.deploy.tlsa.options import RecordsOptions, TlsaOptions
 from acmectl.errors import ConfigurationError, ConfigurationProblem, SolverError
 from acmectl.model.names import Identifier
@@ -25,12 +27,16 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The sections whose schema belongs to other rooms, validated: solvers by name, targets and `tlsa` by label, `master.records`."""
+    """The sections whose schema belongs to other rooms, validated: solvers by name, targets and `tlsa` by label, `master.records`.
+
+    `named` are the places of all files that the configuration names or consists of.
+    """
 
     solvers: Mapping[str, tuple[str, Options]]
     targets: Mapping[str, tuple[tuple[str, Options], ...]]
     tlsa: Mapping[str, TlsaOptions] = field(default_factory=dict)
     records: tuple[RecordsOptions, ...] = ()
+    named: frozenset[str] = frozenset()
 
 
 def read(path: Path) -> tuple[Config, Parts]:
@@ -58,18 +64,32 @@ def read(path: Path) -> tuple[Config, Parts]:
     capable = _capabilities(sections.solvers, checked_solvers, problems)
     if loaded.config is not None:
         problems += _beyond_capability(loaded.config, capable)
-    if loaded.config is not None and not problems:
-        places = [
-            (section, targets.copies(targets.build(kind, options, spec, several=len(specs) > 1)))
-            for label, listed in sections.deploy.items()
-            for specs in [loaded.config.certificates[label].specs]
-            for spec in specs
-            for section, (kind, options) in zip(listed, checked_targets[label], strict=True)
-        ]
-        problems += _in_each_others_way(places, loaded.config.state_directory)
-        problems += _unfit(loaded.config, sections.deploy, checked_targets)
     config = loaded.with_problems(tuple(problems)).require()
-    return config, Parts(checked_solvers, checked_targets, tlsa, tuple(one for _, one in records))
+    parts = Parts(checked_solvers, checked_targets, tlsa, tuple(one for _, one in records))
+    named = in_the_way.read_places(loaded, _options(sections, parts))
+    in_the_way_of = in_the_way.problems(_placed(config, parts), named, path, config.state_directory)
+    unfit = _unfit(config, sections.deploy, checked_targets)
+    config = loaded.with_problems((*in_the_way_of, *unfit)).require()
+    return config, replace(parts, named=frozenset(map(str, named)))
+
+
+def _options(sections: Sections, parts: Parts) -> Iterator[tuple[Section, Options]]:
+    """Every section with its options."""
+    for name, (_, options) in parts.solvers.items():
+        yield sections.solvers[name], options
+    for label, listed in parts.targets.items():
+        for section, (_, options) in zip(sections.deploy[label], listed, strict=True):
+            yield section, options
+    yield from ((sections.tlsa[label], options) for label, options in parts.tlsa.items())
+    yield from zip(sections.records, parts.records, strict=True)
+
+
+def _placed(config: Config, parts: Parts) -> Iterator[tuple[Section, Target]]:
+    """The targets of all kinds of certificates."""
+    for label, wanted in config.certificates.items():
+        for spec in wanted.specs:
+            for section, (kind, options) in zip(wanted.deploy, parts.targets[label], strict=True):
+                yield section, targets.build(kind, options, spec, several=len(wanted.specs) > 1)
 
 
 def _checked(section: Section, model: type[OptionsT], problems: list[ConfigurationProblem]) -> OptionsT | None:
@@ -172,21 +192,3 @@ def _unfit(
         for section, (kind, options) in zip(listed, checked[label], strict=True):
             if why := targets.unfit(kind, options, several=several):
                 yield section.problem(why[0], key="type", hint=why[1])
-
-
-def _in_each_others_way(
-    places: Iterable[tuple[Section, tuple[Path, ...]]], state_directory: Path
-) -> Iterable[ConfigurationProblem]:
-    """Targets that would overwrite each other's copies at every run, or what acmectl keeps for itself."""
-    state = os.path.realpath(state_directory)
-    taken: dict[Path, str] = {}
-    for section, copies in places:
-        if any(copy.is_relative_to(state) for copy in copies):
-            hint = f"use another directory; a service can also read `{state}/certificates/LABEL/current/` directly"
-            yield section.problem("is inside the state directory", key="directory", hint=hint)
-        if len(set(copies)) < len(copies):
-            yield section.problem("two contents have the same place", key="files", hint="name each differently")
-        if copy := next((copy for copy in copies if copy in taken), None):
-            hint = "give each a directory of its own, or other names: `files: {privkey: ..., fullchain: ...}`"
-            yield section.problem(f"`{copy}` is written by `{taken[copy]}` too", key="directory", hint=hint)
-        taken |= {copy: section.path for copy in copies if copy not in taken}

@@ -1,7 +1,7 @@
 """What the configuration names and lies outside of it: whether it can be used, told by `check` before a run needs it.
 
-Keys, CSRs and TLSA records in files, and accounts of another CA. A run tells it too, of the one certificate or name; a file that is missing for a moment
-must not stop the others, so loading does not look.
+Keys, CSRs, passphrases and TLSA records in files, and accounts of another CA. A run tells it too, of the one certificate, target or name; a file
+that is missing for a moment must not stop the others, so loading does not look.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from acmectl.app import records
-from acmectl.errors import AccountElsewhere, ConfigurationError, ConfigurationProblem, KeyMaterialError, StorageError
+from acmectl.deploy import contents
+from acmectl.deploy.files import FilesOptions
+from acmectl.errors import (
+    AccountElsewhere,
+    ConfigurationError,
+    ConfigurationProblem,
+    DeployError,
+    KeyMaterialError,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from acmectl.app.host import Host
@@ -18,11 +27,12 @@ if TYPE_CHECKING:
 
 
 def verify(host: Host) -> None:
-    """Raises ConfigurationError with all that is wrong with accounts, and with the files of keys, CSRs and TLSA records that are named, TSIG keys for them included."""
+    """Raises ConfigurationError with all that is wrong with accounts, and with the files of keys, CSRs, passphrases and TLSA records that are named, TSIG keys for them included."""
     try:
         found = [
             *_accounts(host),
             *(_problem(host, label, wanted) for label, wanted in host.config.certificates.items()),
+            *_passphrases(host),
         ]
     finally:
         host.state.close()
@@ -58,3 +68,14 @@ def _problem(host: Host, label: str, wanted: Certificate) -> ConfigurationProble
         path = f"certificates.{label}.{'csr_file' if spec.csr_file else 'key_file'}"
         return ConfigurationProblem(wanted.key_place, path, error.message, error.hint)
     return None
+
+
+def _passphrases(host: Host) -> Iterator[ConfigurationProblem]:
+    """Those that no file can be encrypted with."""
+    for label, wanted in host.config.certificates.items():
+        for section, (_, options) in zip(wanted.deploy, host.parts.targets[label], strict=True):
+            if isinstance(options, FilesOptions) and options.passphrase_file is not None:
+                try:
+                    contents.passphrase(options.passphrase_file)
+                except DeployError as error:
+                    yield section.problem(error.message, key="passphrase_file", hint=error.hint)

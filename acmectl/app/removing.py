@@ -5,7 +5,6 @@ The files that were deployed are the services' by then, who may still read them:
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,19 +42,21 @@ def left_in_use(host: Host) -> tuple[Left, ...]:
 
 def left(host: Host) -> tuple[Left, ...]:
     """What this host has that its configuration does not name, by label. Raises StorageError."""
+    from acmectl.follower import former
+
     configured = {spec.label for wanted in host.config.certificates.values() for spec in wanted.specs}
-    kept = {str(path) for wish in host.wishes() for placed in wish.targets for path in placed.target.copies}
+    kept = former.written(placed for wish in host.wishes() for placed in wish.targets) | host.parts.named
     places: dict[str, set[str]] = {}
     for deployment in host.state.memory.deployments():
         if deployment.label:
             places.setdefault(deployment.label, set()).update(deployment.places)
     labels = sorted({*places, *host.state.certificates.labels()})
-    found = (_left(host, one, places.get(one, set()) - kept, is_configured=one in configured) for one in labels)
+    files = {label: former.stay(written, kept) for label, written in places.items()}
+    found = (_left(host, one, files.get(one, ()), is_configured=one in configured) for one in labels)
     return tuple(one for one in found if one.files or not one.is_configured)
 
 
-def _left(host: Host, label: str, places: set[str], *, is_configured: bool) -> Left:
-    files = tuple(sorted(place for place in places if os.path.lexists(place)))
+def _left(host: Host, label: str, files: tuple[str, ...], *, is_configured: bool) -> Left:
     if is_configured:
         return Left(label, files, is_configured=True)
     certificates = host.state.certificates

@@ -199,6 +199,8 @@ def revoke_(
 def rollback_(context: Context, label: str, to: int | None, lock_wait: timedelta | None, *, expired: bool) -> int:
     """Go back to the generation before, and deploy it.
 
+    Of several kinds of keys all go back, or none; LABEL+KEYTYPE is one of them.
+
     Later runs leave it in use for a week, or for half of its time if that is shorter, unless the configuration asks for
     something else; then they renew it as usual. What was revoked is never used again. The CA is not asked.
     """
@@ -206,13 +208,13 @@ def rollback_(context: Context, label: str, to: int | None, lock_wait: timedelta
         host.settle()
         wishes, engine = configured(host, label), host.follower()
         _refuse_several(wishes, to, "--to")
-        for wish in wishes:
-            try:
-                done = engine.roll_back(wish, to=to, expired=expired)
-            except UsageError:  # what the name servers said may be why
-                key_news(engine.key_news, talks=False)
-                raise
-            certificate_past.rolled_back(done, engine.status(wish), host.clock())
+        try:
+            done = engine.roll_back(wishes, to=to, expired=expired)
+        except UsageError:  # what the name servers said may be why
+            key_news(engine.key_news, talks=False)
+            raise
+        for wish, rolled in zip(wishes, done, strict=True):
+            certificate_past.rolled_back(rolled, engine.status(wish), host.clock())
         deployed = engine.deploy(wishes)
         deployments.deployments(deployed, talks=True)
     return health.exit_status(failed=any(d.error for d in deployed), running_out=False)

@@ -39,8 +39,8 @@ def run_(
     runs out. Whatever failed or waits is tried again by later runs, with growing pauses; for a LABEL that is named, at once.
     LABEL+rsa-2048 names one kind of its keys.
 
-    With --wait the lock of the state directory is held all the time: another run on this host, such as `acmectl master
-    run`, ends with exit status 3 meanwhile, unless it has a --lock-wait of its own.
+    With --wait, what need not wait is deployed first. The lock of the state directory is held all the time: another run on
+    this host, such as `acmectl master run`, ends with exit status 3 meanwhile, unless it has a --lock-wait of its own.
     """
     if dry_run:
         return _plan(context, labels, force=force, json=False)

@@ -37,14 +37,15 @@ def run(context: Context, lock_wait: timedelta | None, *, dry_run: bool) -> int:
         return _plan(context)
     with context.working(lock_wait) as host:
         host.settle()
-        follower = host.follower() if host.is_follower else None
-        if follower is not None:
-            follower.publish_keys(host.wishes())  # before it is decided whose names are to be proven
-            follower.take_advice(host.wishes())
+        if not host.is_follower:
+            settled = _settle(host)
+            return health.worst([settled, *_prove(host, talks=context.talks)[1]])
+        follower = host.follower()
+        follower.publish_keys(host.wishes())  # before it is decided whose names are to be proven
+        follower.take_advice(host.wishes())
         results, statuses = _prove(host, talks=context.talks)
-        if follower is not None:
-            missing = {r.wanted.key for r in results if r.is_missing}
-            statuses += _issue(host, follower, missing, talks=context.talks)
+        missing = {r.wanted.key for r in results if r.is_missing}
+        statuses += _issue(host, follower, missing, talks=context.talks)
     return health.worst(statuses)
 
 
@@ -65,6 +66,13 @@ def _prove(host: Host, *, talks: bool) -> tuple[list[NameResult], list[ExitStatu
     failed = [*(report.failed for report in reports), *(bool(result.failed) for result in kept)]
     statuses = [ExitStatus.FAILED if has_failed else ExitStatus.AS_WANTED for has_failed in failed]
     return [result for report in reports for result in report.results], statuses
+
+
+def _settle(host: Host) -> ExitStatus:
+    """A master whose certificates were all taken out may still have files of a run that was killed before that."""
+    unsettled = host.follower(past=True).settle()
+    deployments.deployments(unsettled, talks=False)
+    return ExitStatus.FAILED if unsettled else ExitStatus.AS_WANTED
 
 
 def _issue(host: Host, follower: Follower, missing: Collection[MissingKey], *, talks: bool) -> list[ExitStatus]:

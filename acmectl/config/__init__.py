@@ -9,6 +9,7 @@ from pathlib import Path
 from acmectl.config.loading import load
 from acmectl.config.schema import json_schema
 from acmectl.config.section import Section
+from acmectl.config.sources import is_source
 from acmectl.config.values import (
     Authority,
     Authorize,
@@ -37,6 +38,7 @@ __all__ = [
     "Master",
     "Section",
     "Sections",
+    "is_source",
     "json_schema",
     "load",
 ]

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from acmectl.config.building import build
 from acmectl.config.checking import check
+from acmectl.config.named_files import named_files
 from acmectl.config.names import bounded
+from acmectl.config.nodes import show_path
 from acmectl.config.outline import Outline, outline
 from acmectl.config.references import check_references
 from acmectl.config.schema import Schema
@@ -34,7 +36,8 @@ def load(path: Path) -> Loaded:
     ordered = in_order((*sources.problems, *_unless_known(later, sources.problems)), files)
     found = in_order(tuple(bounded(ordered, names_files)), files)
     config = build(schema, parts) if schema and not found else None
-    return Loaded(files, config, parts.sections, found)
+    named = tuple((show_path(path), file) for path, file in named_files(schema))
+    return Loaded(files, config, parts.sections, found, named)
 
 
 def _may_be_elsewhere(one: ConfigurationProblem) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import builtins  # `type` is a field below
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from acmectl.config.checking import check
+from acmectl.config.named_files import named_files
 from acmectl.config.nodes import KeyPath, MappingNode, Member, Node, SequenceNode, locate, plain, problem, show_path
 from acmectl.errors import ConfigurationError, ConfigurationProblem, Place
 from acmectl.options import Options
@@ -39,6 +41,11 @@ class Section:
         if checked is None:
             raise ConfigurationError(problems)
         return checked
+
+    def files(self, options: Options) -> Iterator[tuple[str, Path]]:
+        """The files that `options`, which are this section's, name, each with its whole key."""
+        for path, file in named_files(options, self._key_path):
+            yield show_path(path), file
 
     def problem(
         self, message: str, *, key: str | KeyPath | None = None, hint: str | None = None

@@ -6,6 +6,7 @@ two values is a mistake, wherever the second one stands.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,12 @@ def read_sources(path: Path) -> Sources:
             trees.append(composed.root)
     root, duplicates = merge(MappingNode(Place(path)), trees)
     return Sources(files, root, (*problems, *duplicates), complete=len(trees) == len(files))
+
+
+def is_source(file: Path, main: Path) -> bool:
+    """Whether `file`, once it is there, is read (or complained of) as a part of the configuration at `main`; its directory is a real path."""
+    beside = os.path.realpath(main.parent / DIRECTORY)
+    return str(file.parent) == beside and file.suffix in {".yaml", ".yml"} and not file.name.startswith(".")
 
 
 def _read(file: Path, *, if_missing: str | None = None) -> str | ConfigurationProblem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -151,7 +151,7 @@ class Config:
 class Loaded:
     """The answer of `load`: the files that were read, and either a configuration or problems.
 
-    `problems` are in the order of files and lines. `sections` are there in both cases, so that what is wrong with the
+    `problems` are in the order of files and lines. `named` are the files that the keys outside of sections name. `sections` are there in both cases, so that what is wrong with the
     options of solvers and deploy targets can be said in the same answer.
     """
 
@@ -159,6 +159,7 @@ class Loaded:
     config: Config | None
     sections: Sections
     problems: tuple[ConfigurationProblem, ...]
+    named: tuple[tuple[str, Path], ...] = ()
 
     def require(self) -> Config:
         """The configuration; raises ConfigurationError with all problems where there is none."""
@@ -171,7 +172,7 @@ class Loaded:
         if not more:
             return self
         problems = in_order((*self.problems, *more), self.files)
-        return Loaded(self.files, None, self.sections, problems)
+        return replace(self, config=None, problems=problems)
 
 
 def in_order(problems: tuple[ConfigurationProblem, ...], files: tuple[Path, ...]) -> tuple[ConfigurationProblem, ...]:

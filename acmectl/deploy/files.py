@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from acmectl.deploy.contents import Content
 from acmectl.deploy.wire.options import PATIENCE, Endpoint
-from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, Owner, SecretFile, up_to
+from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, Owner, SecretPath, up_to
 
 _PLACEHOLDERS = ("{label}", "{kind}")
 _MINUTE = timedelta(minutes=1)
@@ -135,7 +135,7 @@ class FilesOptions(Options):
     """a user, by name or number; without it files are ours"""
     group: Owner | None = None
     """a group, by name or number"""
-    passphrase_file: SecretFile | None = None
+    passphrase_file: SecretPath | None = None
     """its first line encrypts a file `pkcs12`"""
     check: Command = None
     """says whether the service could use the files in place; the old ones are put back where it fails. `[]`: nothing is run"""

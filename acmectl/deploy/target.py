@@ -125,6 +125,10 @@ class Target:
             for copy, content, (uid, gid) in zip(chosen, made, owners, strict=True)
         )
 
+    def written_from(self, generation: Path) -> tuple[Path, ...]:
+        """The places of the files that `made` makes: a person's own key, for whose CSR the generation is, stays where it lies."""
+        return tuple(copy.path for copy in _possible(self.wanted, generation))
+
     def put(self, new: Sequence[files.NewFile]) -> None:
         """Put what `made` returned in place. Raises DeployError: a directory that cannot be written, a full disk.
 

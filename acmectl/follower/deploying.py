@@ -227,7 +227,7 @@ def _moments(work: Work, wanted: Deployment, broken: Broken | None, now: datetim
     moments: dict[str, object] = {}
     if target.copies and step not in {DeployStep.INSTALL, DeployStep.CHECK}:
         moments |= {
-            "places": wanted.places | frozenset(map(str, target.copies)),
+            "places": wanted.places | frozenset(map(str, target.written_from(work.directory))),
             "installed_generation": work.installed.generation,
             "installed_fingerprint": work.installed.fingerprint,
             "installed_at": now,

@@ -24,7 +24,7 @@ from acmectl.follower.outcomes import Issued, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
 from acmectl.follower.shared_waiting import SharedWaiting
 from acmectl.follower.standing import CertificateStatus, Standing
-from acmectl.follower.targets import DeployResult
+from acmectl.follower.targets import DeployResult, last_of_each
 from acmectl.model.certificates import Issuance
 from acmectl.policy import backoff, order_flow
 from acmectl.policy.renewal import Due, NotDue
@@ -103,15 +103,17 @@ class Follower:
 
         return examine(self._means, self.status(wish))
 
-    def roll_back(self, wish: Wish, *, to: int | None = None, expired: bool = False) -> RolledBack:
-        """Put generation `to` into use, or the one before that in use; `deploy` is next. Raises UsageError, StorageError.
+    def roll_back(
+        self, wishes: Sequence[Wish], *, to: int | None = None, expired: bool = False
+    ) -> tuple[RolledBack, ...]:
+        """Put generation `to` of each into use, or the one before that in use; all, or none. `deploy` is next. Raises UsageError, StorageError.
 
         Where keys are published, the name servers are asked first.
         """
         from acmectl.follower.rolling_back import roll_back
 
-        self._publishing.look([wish])
-        return roll_back(self._means, wish.spec, to=to, expired=expired)
+        self._publishing.look(wishes)
+        return roll_back(self._means, [wish.spec for wish in wishes], to=to, expired=expired)
 
     def revocable(self, wish: Wish, generation: int | None = None) -> Target:
         """What `revoke` would revoke: the generation in use if none is named. Raises UsageError, StorageError."""
@@ -150,9 +152,13 @@ class Follower:
 
         To the targets named in `again` it is deployed in any case, and with `only` to no others.
         """
-        unsettled = self._handing_out.begin()
+        unsettled = self.settle()
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
         return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only))
+
+    def settle(self) -> tuple[DeployResult, ...]:
+        """Undo what killed runs left half done in the places of targets; what could not be undone. `deploy` and `run` begin with it."""
+        return self._handing_out.begin()
 
     @property
     def key_news(self) -> tuple[KeyNews, ...]:
@@ -194,7 +200,8 @@ class Follower:
         """Issue what is due and authorized, deploy what is behind.
 
         `at_once` tries again what failed before its pause is over (a person asked); `forced` does so too, and issues
-        also what is not due; `wait` orders again, at growing intervals, until nothing waits any more or the time is over.
+        also what is not due; `wait` orders again, at growing intervals, until nothing waits any more or the time is over: what is in use
+        is deployed before that, and what was issued meanwhile after it.
         Without any of them, what waits for the master is asked for only when `order_flow.next_look` says so. The labels in
         `held` are not ordered, only deployed.
         """
@@ -203,21 +210,17 @@ class Follower:
         sessions = self._means.sessions
         try:
             self._means.clock.review()
-            unsettled = self._handing_out.begin()
+            unsettled = self.settle()
             self._publishing.refresh(wishes)
             if not forced:
                 self._advice.refresh(wishes)
             results = {w.spec.label: self._held(w) for w in wishes if w.spec.label in held}
             others = [w for w in wishes if w.spec.label not in held]
             results |= {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in others}
-            if wait is not None:
-                self._await(others, results, wait, forced=forced)
-            in_use = {label: r.installed for label, r in results.items()}
-            self._look_before_deploying([wish for wish in wishes if in_use[wish.spec.label] is not None])
-            deployed = (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=at_once))
-            changed = {d.label for d in deployed} | {k for k, r in results.items() if isinstance(r.outcome, Issued)}
-            if changed:  # all of them: the first records of a service have the keys of all its certificates
-                self._publishing.refresh(wishes, again=True)
+            deployed = self._hand_out(wishes, results, at_once=at_once)
+            if wait is not None and self._await(others, results, wait, forced=forced):
+                deployed = last_of_each(deployed, self._hand_out(wishes, results, at_once=at_once))
+            deployed = (*unsettled, *deployed)
             told = (
                 replace(r, deployments=tuple(d for d in deployed if d.label == label)) for label, r in results.items()
             )
@@ -225,6 +228,18 @@ class Follower:
             return FollowerReport(tuple(told), sessions.counts(), sessions.clock_offset(), once, self._publishing.news)
         finally:
             sessions.close()
+
+    def _hand_out(
+        self, wishes: Sequence[Wish], results: Mapping[str, CertificateResult], *, at_once: bool
+    ) -> tuple[DeployResult, ...]:
+        """Deploy what is in use wherever it is behind; what the DNS is to say of keys follows from that."""
+        in_use = {label: result.installed for label, result in results.items()}
+        self._look_before_deploying([wish for wish in wishes if in_use[wish.spec.label] is not None])
+        deployed = self._handing_out.deploy(wishes, in_use, at_once=at_once)
+        if deployed or any(isinstance(result.outcome, Issued) for result in results.values()):
+            # all of them: the first records of a service have the keys of all its certificates
+            self._publishing.refresh(wishes, again=True)
+        return deployed
 
     def _look_before_deploying(self, wishes: Sequence[Wish]) -> None:
         """No target gets a published key by what was seen in an earlier run: the state may be a backup that was restored."""
@@ -312,19 +327,22 @@ class Follower:
 
     def _await(
         self, wishes: Sequence[Wish], results: dict[str, CertificateResult], wait: timedelta, *, forced: bool
-    ) -> None:
+    ) -> bool:
+        """Order what waits again and again, until nothing does or the time is over; whether any other certificate is in use then."""
+        before = {label: result.installed for label, result in results.items()}
         until = self._means.clock() + wait
         for looks in itertools.count():
             outcomes = {w: results[w.spec.label].outcome for w in wishes}
             waiting = [w for w, outcome in outcomes.items() if _is_worth_waiting_for(outcome, until)]
             left = until - self._means.clock()
             if not waiting or left <= timedelta():
-                return
+                break
             sets = {(w.spec.names, w.spec.account, w.spec.profile) for w in waiting}
             self._means.pause(min(order_flow.pause_while_waiting(looks, len(sets)), left).total_seconds())
             self._publishing.refresh(waiting, again=True)
             at_once = {w for w in waiting if getattr(outcomes[w], "attempted", True)}
             results |= {w.spec.label: self._serve(w, forced=forced, at_once=w in at_once, look=True) for w in waiting}
+        return before != {label: result.installed for label, result in results.items()}
 
 
 def _is_worth_waiting_for(outcome: object, until: datetime) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acmectl.follower import onchange
+from acmectl.follower import former, onchange
 from acmectl.follower.deploying import Deployer
 from acmectl.follower.onchange import OnChange
 from acmectl.follower.settling import settle_all
@@ -117,11 +116,10 @@ class HandingOut:
     def _forget_former(self, wish: Wish) -> None:
         """What is known of a target that is none any more is of use as long as its files are there, to name them."""
         present = {*(placed.name for placed in wish.targets), *map(onchange.key_of, wish.onchange)}
-        kept = {str(path) for placed in wish.targets for path in placed.target.copies}
-        for former in known(self._means.memory, wish.spec.label).values():
-            stay = [place for place in former.places if place not in kept and os.path.lexists(place)]
-            if former.target not in present and not stay:
-                self._means.memory.forget_deployment(former.label, former.target)
+        kept = former.written(wish.targets)
+        for last in known(self._means.memory, wish.spec.label).values():
+            if last.target not in present and not former.stay(last.places, kept):
+                self._means.memory.forget_deployment(last.label, last.target)
 
     def _log(self, result: DeployResult) -> None:
         subject = result.label or "onchange"

@@ -5,6 +5,7 @@ It holds for a while: the next runs neither renew it away nor fight it, however 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,36 @@ class RolledBack:
     is_newest: bool
 
 
-def roll_back(means: Means, spec: CertificateSpec, *, to: int | None, expired: bool) -> RolledBack:
-    """Put generation `to` into use, or the newest one before that in use that can be used.
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What is to be in use instead of the generation `before`."""
 
-    `expired` allows one that has expired. What is known of the rollback is remembered before the switch: killed between both, a run
-    finds the old certificate in use, and nothing changed. Raises UsageError, and StorageError.
+    spec: CertificateSpec
+    installed: Installed
+    before: int | None
+
+
+def roll_back(
+    means: Means, specs: Iterable[CertificateSpec], *, to: int | None, expired: bool
+) -> tuple[RolledBack, ...]:
+    """Put generation `to` of each into use, or the newest one before that in use that can be used.
+
+    All are found before the first is switched: the kinds of a certificate go back together, or none does. `expired` allows one that
+    has expired. Raises UsageError, and StorageError.
     """
+    chosen = [_found(means, spec, to=to, expired=expired) for spec in specs]
+    return tuple(_switched(means, one) for one in chosen)
+
+
+def _found(means: Means, spec: CertificateSpec, *, to: int | None, expired: bool) -> _Chosen:
     before = means.certificates.in_use(spec.label)
     number = _previous(means, spec, before) if to is None else _chosen(means, spec, to, before)
-    installed = _usable(means, spec, number, expired=expired)
+    return _Chosen(spec, _usable(means, spec, number, expired=expired), before)
+
+
+def _switched(means: Means, chosen: _Chosen) -> RolledBack:
+    """What is known of the rollback is remembered before the switch: killed between both, a run finds the old certificate in use, and nothing changed."""
+    spec, installed, number = chosen.spec, chosen.installed, chosen.installed.generation
     newer = [n for n in means.certificates.generations(spec.label) if n > number]
     is_newest = all(_objection(means, spec, n) for n in newer)
     if not is_newest:
@@ -46,8 +68,8 @@ def roll_back(means: Means, spec: CertificateSpec, *, to: int | None, expired: b
     if is_newest:
         means.memory.forget_rollback(spec.label)
     means.memory.forget_parsed(spec.label, means.revocations.archive(spec.label, in_use=number))
-    means.log(spec.label, "rolled back", f"generation {before or 'none'} -> {number}")
-    return RolledBack(installed, before, is_newest)
+    means.log(spec.label, "rolled back", f"generation {chosen.before or 'none'} -> {number}")
+    return RolledBack(installed, chosen.before, is_newest)
 
 
 def _hold(means: Means, spec: CertificateSpec, installed: Installed) -> Rollback:

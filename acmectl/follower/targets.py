@@ -150,6 +150,15 @@ def result_of(deployment: Deployment, *, attempted: bool = True, changed: bool =
     )
 
 
+def last_of_each(before: Iterable[DeployResult], after: Iterable[DeployResult]) -> tuple[DeployResult, ...]:
+    """What became of each target in two rounds of one run: what was done last, and not that it was left alone then."""
+    told = {(result.label, result.target): result for result in before}
+    for result in after:
+        if result.attempted or (result.label, result.target) not in told:
+            told[result.label, result.target] = result
+    return tuple(told.values())
+
+
 def ordered(names: Iterable[Identifier], certified: Iterable[Identifier]) -> tuple[Identifier, ...]:
     """The names of a certificate in the order of the configuration, and then those that the configuration does not have."""
     present = frozenset(certified)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from contextlib import closing
 from typing import Any
 
@@ -315,6 +316,30 @@ class TestRemove:
         assert (deployed.directory / "other" / "privkey.pem").read_bytes() == b"of another client"
         assert not (deployed.state / "deployed").exists()
 
+    @pytest.mark.parametrize("none", ["", "certificates: {}\n"], ids=["no key", "an empty one"])
+    def test_what_a_killed_run_left_half_done_is_undone_by_a_master_without_certificates_too(
+        self, authorized: Host, none: str
+    ) -> None:
+        alone = authorized.config.read_text()
+        authorized.configure(f"{alone}certificates:\n  xmpp: {{{NAMES}, deploy: [{OTHER}]}}\n")
+        authorized.good("run")
+        place = authorized.directory / "other" / "privkey.pem"
+        begun = digest_of(place.read_bytes())
+        with closing(StateDirectory(authorized.state)) as state:
+            old = Standing(place, b"an old key", None, 0o600)
+            state.previous_files.remember(Remembered("xmpp", "files[0]", "d", (old,), (begun,)))
+        authorized.configure(alone + none)
+        place.rename(place.with_name("aside"))
+        place.mkdir()
+        ran = authorized.acmectl("run")
+        assert ran.status == 1
+        assert "the files from before a run that did not finish could not be put back" in ran.err
+        place.rmdir()
+        place.with_name("aside").rename(place)
+        assert authorized.good("run").said == ""
+        assert place.read_bytes() == b"an old key"
+        assert not (authorized.state / "deployed").exists()
+
     def test_a_kind_that_was_given_up_is_removed_by_its_name_alone(self, ca: Sandbox, issued: Host) -> None:
         issued.configure(follower_of(ca, f"  xmpp: {{{NAMES}, key: [ecdsa-p256, rsa-2048], deploy: [{OTHER}]}}\n"))
         issued.good("run")
@@ -339,3 +364,41 @@ class TestRemove:
         for path in (deployed.directory / "tls").iterdir():
             path.unlink()
         assert deployed.good("status").err == ""
+
+    def test_a_file_that_is_kept_up_to_date_is_not_named_because_its_directory_had_another_name(
+        self, ca: Sandbox, deployed: Host
+    ) -> None:
+        (deployed.directory / "link").symlink_to("tls")
+        for directory in ("link", "tls"):
+            deployed.configure(with_targets(ca, ONE.replace("directory: tls", f"directory: {directory}"), OTHER))
+            deployed.good("run")
+            for command in ("status", "check"):
+                assert deployed.good(command).err == ""
+        deployed.configure(with_targets(ca, OTHER))
+        deployed.good("run")
+        assert deployed.good("status").err.count("fullchain.pem") == 1, "it is one file"
+        for path in (deployed.directory / "tls").iterdir():
+            path.unlink()
+        assert deployed.good("status").err == ""
+
+    def test_a_file_that_became_a_persons_own_key_is_not_named(self, ca: Sandbox, deployed: Host) -> None:
+        chain = ONE.replace("tls,", "tls, files: {fullchain: fullchain.pem},")
+        deployed.configure(with_targets(ca, chain, more=", key_file: tls/privkey.pem"))
+        deployed.acmectl("run")
+        said = deployed.good("status").err
+        assert "tls/chain.pem" in said
+        assert "tls/privkey.pem" not in said
+
+    def test_a_persons_own_key_beside_the_files_of_a_csr_is_not_named(self, ca: Sandbox, deployed: Host) -> None:
+        (deployed.directory / "own").mkdir()
+        words = "req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout own/privkey.pem -subj / -out own.csr -addext"
+        sans = "subjectAltName=DNS:xmpp.acme.test,DNS:mail.acme.test"
+        subprocess.run(["openssl", *words.split(), sans], cwd=deployed.directory, check=True, capture_output=True)
+        own = "{type: files, directory: own}"
+        deployed.configure(with_targets(ca, ONE, OTHER, own, more=", csr_file: own.csr"))
+        deployed.good("run")
+        deployed.configure(with_targets(ca, ONE, OTHER, more=", csr_file: own.csr"))
+        deployed.good("run")
+        said = deployed.good("status").err
+        assert "own/fullchain.pem" in said
+        assert "own/privkey.pem" not in said

@@ -6,12 +6,16 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from acmectl import app
+from acmectl.follower import FollowerReport, Issued
 from acmectl.sandbox.server import Sandbox
-from tests.cli.hosts import AS_NOBODY, Host, follower_of
+from tests.cli.hosts import AS_NOBODY, Host, follower_of, master_of
 
 
 def with_reload(ca: Sandbox, reload: str) -> str:
@@ -136,3 +140,76 @@ _CHECKED = (
     "  xmpp: {{names: [xmpp.acme.test, mail.acme.test],"
     " deploy: [{{type: files, directory: tls, check: [sh, -c, {command}]}}]}}\n"
 )
+
+
+NAMES = ("xmpp.acme.test", "mail.acme.test", "late.acme.test")
+
+
+def prove_all(ca: Sandbox, master: Host) -> None:
+    master.configure(master_of(ca, *NAMES))
+    master.good("run")
+
+
+def waits(host: Host, *, meanwhile: Callable[[], object]) -> FollowerReport:
+    """`acmectl follower run --wait 1h`, with `meanwhile` in place of its first pause, and nothing in place of others."""
+    loaded, left = app.load(host.config), [meanwhile]
+
+    def pause(_: float) -> None:
+        if left:
+            left.pop()()
+
+    opened = app.Host(loaded.config, loaded.parts, pause=pause)
+    try:
+        with opened.state.locked():
+            return opened.follower().run(opened.wishes(), wait=timedelta(hours=1))
+    finally:
+        opened.state.close()
+
+
+class TestWaiting:
+    """A run with `--wait` does first what a run without it does, and then what became possible meanwhile."""
+
+    @pytest.fixture
+    def waiting(self, ca: Sandbox, issued: Host) -> Host:
+        """A follower with a certificate that is deployed, and one that waits for the master."""
+        log = f"[[sh, -c, 'echo \"$ACMECTL_LABELS\" >>{issued.directory}/log']]"
+        certificates = (
+            "  xmpp: {names: [xmpp.acme.test, mail.acme.test], deploy: [{type: files, directory: tls}]}\n"
+            "  late: {names: [late.acme.test], deploy: [{type: files, directory: late}]}\n"
+        )
+        issued.configure(follower_of(ca, certificates, onchange=log))
+        issued.good("run")
+        (issued.directory / "log").unlink()
+        return issued
+
+    def test_what_is_behind_is_deployed_before_the_waiting_and_what_was_issued_after_it(
+        self, ca: Sandbox, authorized: Host, waiting: Host
+    ) -> None:
+        gone = waiting.directory / "tls" / "cert.pem"
+        gone.unlink()
+
+        def prove() -> None:
+            assert gone.exists(), "not after half an hour"
+            prove_all(ca, authorized)
+
+        report = waits(waiting, meanwhile=prove)
+        xmpp, late = report.results
+        assert isinstance(late.outcome, Issued)
+        assert [(d.target, d.error, d.changed) for d in xmpp.deployments] == [("files[0]", None, True)]
+        assert [(d.target, d.error) for d in late.deployments] == [("files[0]", None)]
+        assert (waiting.directory / "late" / "cert.pem").exists()
+        assert (waiting.directory / "log").read_text() == "xmpp\nlate\n", "once before, and once after"
+
+    def test_what_failed_before_the_waiting_and_works_after_it_has_not_failed(
+        self, ca: Sandbox, authorized: Host, waiting: Host
+    ) -> None:
+        (waiting.directory / "tls" / "cert.pem").unlink()
+        (waiting.directory / "tls" / "cert.pem").mkdir()
+
+        def mend() -> None:
+            (waiting.directory / "tls" / "cert.pem").rmdir()
+            prove_all(ca, authorized)
+
+        report = waits(waiting, meanwhile=mend)
+        assert report.exit_status == 0
+        assert [d.error for result in report.results for d in result.deployments] == [None, None]

@@ -43,3 +43,23 @@ def test_a_kind_that_a_certificate_does_not_have_is_told_with_those_that_it_has(
         "error: there is no certificate `smtp+rsa-2048`\n"
     )
     assert follower.acmectl("log", "xmpp+rsa-4096").status == 2
+
+
+def test_all_kinds_go_back_or_none(ca: Sandbox, authorized: Host, follower: Host) -> None:  # noqa: ARG001
+    follower.configure(follower_of(ca, BOTH))
+    follower.good("run")
+    follower.good("cert", "renew", "xmpp+ecdsa-p256", "--force")
+    before = follower.tree()
+    assert follower.block(follower.acmectl("cert", "rollback", "xmpp")) == (
+        "! error: there is no generation of `xmpp (rsa-2048)` to go back to\n"
+        "! hint: `acmectl cert show xmpp` shows which there are\n-> 2\n"
+    )
+    in_use = follower.state / "certificates" / "xmpp" / "current"
+    assert in_use.readlink().name == "2"
+    assert follower.tree().keys() == before.keys()
+    follower.good("cert", "rollback", "xmpp+ecdsa-p256")
+    assert in_use.readlink().name == "1"
+    follower.good("cert", "renew", "xmpp", "--force")
+    follower.good("cert", "rollback", "xmpp")
+    kinds = [follower.state / "certificates" / label / "current" for label in ("xmpp", "xmpp+rsa-2048")]
+    assert [kind.readlink().name for kind in kinds] == ["2", "1"]

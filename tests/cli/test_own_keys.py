@@ -48,3 +48,35 @@ def test_files_that_cannot_be_used_are_told_with_their_lines_and_once_mended_all
     assert good.startswith("config.yaml: no problems\n")
     assert good.endswith("-> 0\n")
     assert not host.state.exists()
+
+
+def test_a_passphrase_that_cannot_be_read_is_told_with_its_line_and_fails_its_target_alone(
+    ca: Sandbox, issued: Host
+) -> None:
+    sealed = "{type: files, directory: sealed, files: {pkcs12: site.p12}, passphrase_file: pass}"
+    issued.configure(
+        follower_of(
+            ca,
+            "  xmpp:\n    names: [xmpp.acme.test, mail.acme.test]\n"
+            f"    deploy:\n      - {sealed}\n      - {{type: files, directory: tls}}\n",
+        )
+    )
+    assert issued.block(issued.acmectl("check")) == (
+        "! config.yaml:9: `certificates.xmpp.deploy[0].passphrase_file`:"
+        " cannot read the passphrase `TMP/follower/pass`: no such file or directory\n"
+        "! error: 1 problem in the configuration\n-> 2\n"
+    )
+    assert issued.block(issued.acmectl("run")) == (
+        "! error: certificate `xmpp` is not deployed to files[0]:"
+        " cannot read the passphrase `TMP/follower/pass`: no such file or directory; the next run tries again\n"
+        "! hint: once it is mended, `acmectl follower run xmpp` tries again at once\n-> 1\n"
+    )
+    assert (issued.directory / "tls" / "privkey.pem").exists()
+    issued.directory.joinpath("pass").write_text("secret\n")
+    issued.directory.joinpath("pass").chmod(0o600)
+    assert issued.good("check").err == ""
+    issued.good("run")
+    sealed_file = (issued.directory / "sealed" / "site.p12").read_bytes()
+    (issued.directory / "pass").unlink()
+    assert issued.acmectl("run").status == 1
+    assert (issued.directory / "sealed" / "site.p12").read_bytes() == sealed_file

@@ -110,3 +110,84 @@ def test_two_contents_of_one_target_at_the_same_place_are_refused(tmp_path: Path
     assert said == (
         "TMP/config.yaml:7: `certificates.a.deploy[0].files`: two contents have the same place (name each differently)"
     )
+
+
+READ = {
+    "pass": "secret\n",
+    "tsig": 'key "acme" { algorithm hmac-sha256; secret "aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ="; };\n',
+    "base64": "aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ=\n",
+    "names": "b.example.com\n",
+    "ca.pem": "-----BEGIN CERTIFICATE-----\n",
+}
+ROOTS = "authority: {directory: 'https://ca.test/directory', ca_bundle: own/ca.pem}\n"
+BOUND = "accounts: {default: {eab: {kid: x, hmac_key_file: own/hmac}}}\n"
+BY_FILE = "solvers: {dns: {type: rfc2136, tsig_key_file: own/tsig}}\n"
+BY_PARTS = "solvers: {dns: {type: rfc2136, tsig_key: {name: k, secret_file: own/base64}}}\n"
+HOSTED = "solvers: {dns: {type: lexicon, provider: cloudflare, credentials: {auth_token: own/pass}}}\n"
+LISTED = "master: {authorize: [{names_file: own/names, solver: web}]}\nsolvers: {web: {type: standalone}}\n"
+KEPT = "master: {records: [{file: own/t, records: ['m.example.com:25'], update: {tsig_key_file: own/tsig}}]}\n"
+PINNED = "    tlsa: {records: ['a.example.com:25'], update: {tsig_key_file: own/tsig}}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "top", "key"),
+    [
+        ("{privkey: key.pem}", "    key_file: own/key.pem\n", "", "certificates.a.key_file"),
+        ("{fullchain: my.csr}", "    csr_file: own/my.csr\n", "", "certificates.a.csr_file"),
+        ("{pkcs12: pass}, passphrase_file: own/pass", "", "", "certificates.a.deploy[0].passphrase_file"),
+        ("{chain: tsig}", PINNED, "", "certificates.a.tlsa.update.tsig_key_file"),
+        ("{chain: tsig}", "", BY_FILE, "solvers.dns.tsig_key_file"),
+        ("{chain: base64}", "", BY_PARTS, "solvers.dns.tsig_key.secret_file"),
+        ("{chain: pass}", "", HOSTED, "solvers.dns.credentials.auth_token"),
+        ("{chain: ca.pem}", "", ROOTS, "authority.ca_bundle"),
+        ("{chain: hmac}", "", BOUND, "accounts.default.eab.hmac_key_file"),
+        ("{chain: names}", "", LISTED, "master.authorize[0].names_file"),
+        ("{chain: t}", "", KEPT, "master.records[0].file"),
+    ],
+)
+def test_a_file_that_the_configuration_has_acmectl_read_is_never_overwritten_by_a_target(
+    tmp_path: Path, files: str, more: str, top: str, key: str
+) -> None:
+    (tmp_path / "own").mkdir()
+    for name, content in READ.items():
+        (tmp_path / "own" / name).write_text(content)
+        (tmp_path / "own" / name).chmod(0o600)
+    text = f"  a:\n    names: [a.example.com]\n{more}    deploy:\n      - {{type: files, directory: own, files: {files}}}\n"
+    authority = "" if top.startswith("authority") else "authority: letsencrypt\n"
+    (tmp_path / "config.yaml").write_text(f"{authority}{top}certificates:\n{text}")
+    with pytest.raises(ConfigurationError) as raised:
+        app.load(tmp_path / "config.yaml")
+    (said,) = raised.value.problems
+    assert said.path.startswith("certificates.a.deploy[0].files.")
+    assert said.message.endswith(f", which `{key}` names")
+    assert said.hint == "give it another name, or leave it out of `files`"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "conf.d/there.yaml", "conf.d/new.yaml", "conf.d/misnamed.yml"])
+def test_the_configuration_itself_is_never_overwritten_by_a_target(tmp_path: Path, name: str) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "there.yaml").write_text("contact: [hostmaster@example.com]\n")
+    (said,) = problems(tmp_path, certificate("a", ".", more=f", files: {{fullchain: {name}}}"))
+    assert said == (
+        f"TMP/config.yaml:7: `certificates.a.deploy[0].files.fullchain`: would overwrite `TMP/{name}`, a file of the"
+        " configuration (give it another name, or leave it out of `files`)"
+    )
+    unread = certificate("a", ".", more=", files: {fullchain: conf.d/full.pem}")
+    (tmp_path / "config.yaml").write_text(TOP + unread)
+    app.load(tmp_path / "config.yaml")
+
+
+def test_neither_a_key_file_that_is_a_link_nor_what_it_leads_to_is_overwritten(tmp_path: Path) -> None:
+    for folder in ("own", "more", "keys"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "other").symlink_to("keys")
+    (tmp_path / "own" / "key.pem").symlink_to("../more/key.pem")
+    (tmp_path / "more" / "key.pem").symlink_to(tmp_path / "keys" / "key.pem")
+    for folder in ("own", "more", "keys", "other"):
+        text = certificate("a", folder, more=", files: {privkey: key.pem}")
+        (said,) = problems(tmp_path, text + "    key_file: own/key.pem\n")
+        assert "`certificates.a.key_file` names" in said
+    (tmp_path / "keys" / "key.pem").symlink_to("../own/key.pem")  # in a circle
+    assert problems(
+        tmp_path, certificate("a", "own", more=", files: {privkey: key.pem}") + "    key_file: own/key.pem\n"
+    )

@@ -59,7 +59,8 @@ def renew(host: Host) -> FollowerReport:
 
 
 def roll_back(host: Host, *, expired: bool = False) -> int:
-    return act(host, lambda _, engine, wish: engine.roll_back(wish, expired=expired).installed.generation)
+    (done,) = act(host, lambda _, engine, wish: engine.roll_back([wish], expired=expired))
+    return done.installed.generation
 
 
 def revoke(host: Host, reason: Reason, generation: int | None = None, *, by_own_key: bool = False) -> bool:
