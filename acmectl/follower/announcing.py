@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.errors import UsageError
+from acmectl.errors import StorageError, UsageError
 from acmectl.model.certificates import KeyType
 from acmectl.model.tlsa import TlsaRecord, association
 from acmectl.policy import tlsa
@@ -59,10 +59,17 @@ def vouched_for(record: TlsaRecord) -> tuple[str, str]:
 def left_behind(certificates: Certificates, label: str) -> tuple[str, str]:
     """What to tell, and a hint, of a certificate whose `tlsa` was taken out, while the zone may still have records of its keys."""
     published = certificates.keys.published
-    owners = dict.fromkeys(p.owner for p in published.known(label).publications)
     text = "the configuration has no `tlsa` for it any more, and the zone may still have TLSA records of its keys: its key is kept"
-    away = f"take its TLSA records out of the zone ({', '.join(owners)}), wait for their time to live"
-    return text, f"put `tlsa` back; or {away}, and then forget them: `rm {published.path(label)}`"
+    try:
+        owners = ", ".join(dict.fromkeys(p.owner for p in published.load(label).publications))
+        away = f"take its TLSA records out of the zone ({owners})"
+    except StorageError as error:
+        text += f" ({error.message})"
+        away = "take its TLSA records out of the zone"
+    return (
+        text,
+        f"put `tlsa` back; or {away}, wait for their time to live, and then forget them: `rm {published.path(label)}`",
+    )
 
 
 def announced(

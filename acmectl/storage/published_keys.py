@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ class PublishedKeysStore:
             return self.load(label)
         except StorageError:
             return PublishedKeys()
+
+    def may_bind(self, label: str) -> bool:
+        """Whether the zone may have records of the certificate's keys, which clients then hold its services to.
+
+        So it may where nobody can say (any more); not where no server had any record at any of its owner names.
+        """
+        try:
+            known = self.load(label)
+        except StorageError:
+            return os.path.lexists(self.path(label))  # not where the state is not for our eyes
+        return any(p.is_ours for p in known.publications) or bool(known.publications and not known.is_bare)
 
     def save(self, label: str, known: PublishedKeys) -> None:
         """Remember it (0600, whole or not there). Raises StorageError."""

@@ -544,6 +544,63 @@ def test_a_certificate_whose_tlsa_was_taken_out_keeps_its_key_until_that_is_forg
     assert mail.records()["in use"] != first
 
 
+def test_a_certificate_whose_tlsa_was_taken_out_keeps_its_key_where_nothing_is_known_any_more(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    first = mail.records()["in use"]
+    mail.configure_without()
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text("{")
+    told = "the zone may still have TLSA records of its keys: its key is kept (`"
+    assert told in mail.host.good("check").err
+    assert f"rm {known}" in mail.host.good("follower", "run").err
+    assert "published-keys.json` is damaged" in mail.host.acmectl("status").out
+    mail.host.good("cert", "renew", "mail", "--force")
+    mail.configure()
+    assert (mail.generation, mail.records()["in use"]) == (2, first)
+
+
+def test_a_certificate_whose_tlsa_was_taken_out_while_a_server_lagged_keeps_its_key(mail: Mail) -> None:
+    mail.configure()
+    with running_bind(mail.host.directory / "lagging", zones=[Zone("acme.test")], keys=[Key("acmectl")]) as lagging:
+        servers = f'servers: ["{mail.bind.endpoint}"'
+        text = mail.host.config.read_text()
+        mail.host.configure(text.replace(f"{servers}]", f'{servers}, "{lagging.endpoint}"]'))
+        mail.host.good("follower", "run")
+    first = mail.records()["in use"]
+    mail.configure_without()
+    assert "its key is kept" in mail.host.good("check").err
+    mail.host.good("cert", "renew", "mail", "--force")
+    mail.configure()
+    assert (mail.generation, mail.records()["in use"]) == (2, first)
+
+
+def test_a_compromised_key_is_replaced_by_the_published_one_also_where_tlsa_was_taken_out(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    following = mail.records()["next"]
+    mail.configure_without()
+    mail.host.good("cert", "revoke", "mail", "--reason", "keyCompromise", "--yes")
+    mail.host.good("follower", "run")
+    mail.configure()
+    assert (mail.generation, mail.records()["in use"]) == (2, following)
+
+
+def test_a_rollback_to_another_key_is_refused_where_tlsa_was_taken_out(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    mail.host.good("cert", "renew", "mail", "--force")
+    mail.configure_without()
+    refused = mail.host.acmectl("cert", "rollback", "mail", "--to", "1")
+    assert (refused.status, mail.generation) == (2, 3)
+    assert (
+        "the zone may speak of the key in use alone (TLSA), and is not looked at any more without `tlsa`" in refused.err
+    )
+    mail.host.good("cert", "rollback", "mail", "--to", "2")
+
+
 def test_a_rollback_looks_at_the_zone_before_it_trusts_it(mail: Mail) -> None:
     mail.configure()
     mail.host.good("follower", "run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from dataclasses import replace
@@ -15,14 +16,15 @@ from acmectl.model.tlsa import Publication, PublishedKeys, Uptime
 from acmectl.storage.published_keys import PublishedKeysStore
 
 NOW = datetime(2026, 11, 22, 12, 30, 1, 250_000, tzinfo=UTC)
+USED, NEXT = (base64.b64encode(bytes([number]) * 32).decode("ascii") for number in (1, 2))
 KNOWN = PublishedKeys(
     (
-        Publication("_25._tcp.a.test", "AAAA", True, NOW, timedelta(seconds=2.5), NOW),
-        Publication("_25._tcp.a.test", "BBBB"),
+        Publication("_25._tcp.a.test", USED, True, NOW, timedelta(seconds=2.5), NOW),
+        Publication("_25._tcp.a.test", NEXT),
     ),
-    frozenset({"AAAA"}),
+    frozenset({USED}),
     NOW,
-    "AAAA",
+    USED,
     is_bare=True,
     uptime=Uptime("a-boot", 1.5),
 )
@@ -35,6 +37,22 @@ def test_what_is_saved_is_loaded_again_and_nothing_is_known_before(tmp_path: Pat
     assert store.load("mail") == KNOWN
     store.save("mail", PublishedKeys())
     assert store.load("mail") == PublishedKeys()
+
+
+def test_what_the_zone_may_still_have_binds_the_keys(tmp_path: Path) -> None:
+    store = PublishedKeysStore(tmp_path / "state" / "certificates")
+
+    def binds(*publications: Publication, is_bare: bool) -> bool:
+        store.save("mail", PublishedKeys(publications, is_bare=is_bare))
+        return store.may_bind("mail")
+
+    assert not store.may_bind("mail")
+    assert not binds(is_bare=False)
+    assert not binds(Publication("_25._tcp.a.test", USED), is_bare=True)
+    assert binds(Publication("_25._tcp.a.test", USED), is_bare=False), "a server may have it"
+    assert binds(Publication("_25._tcp.a.test", USED, is_ours=True), is_bare=True), "a run may have been killed"
+    (tmp_path / "state" / "certificates" / "mail" / "published-keys.json").write_text("{")
+    assert store.may_bind("mail")
 
 
 def test_a_file_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
