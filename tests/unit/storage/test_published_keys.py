@@ -71,7 +71,42 @@ def test_it_is_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"publications": [{}]}', '{"publications": 1}'])
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (("publications", 0, "spki"), f"{USED[:9]} {USED[9:]}"),
+        (("publications", 0, "spki"), "AAAA"),
+        (("publications", 0, "spki"), None),
+        (("publications", 0, "lives_for"), 1e300),
+        (("publications", 0, "lives_for"), float("inf")),
+        (("publications", 0, "lives_for"), float("nan")),
+        (("publications", 0, "lives_for"), -1),
+        (("publications", 0, "lives_for"), 10**400),
+        (("publications", 0, "seen_at"), "9999-12-31T23:59:59+00:00"),
+        (("publications", 0, "seen_at"), "0001-01-01T00:00:00+14:00"),
+        (("publications", 0, "retired_at"), 5),
+        (("usable", 0), "x"),
+        (("left",), "x"),
+        (("uptime", "seconds"), float("inf")),
+    ],
+)
+def test_a_value_that_none_can_reckon_with_is_damage(
+    tmp_path: Path, path: tuple[str | int, ...], wrong: object
+) -> None:
+    store = PublishedKeysStore(tmp_path)
+    store.save("mail", KNOWN)
+    file = tmp_path / "mail" / "published-keys.json"
+    content = place = json.loads(file.read_text())
+    *steps, last = path
+    for step in steps:
+        place = place[step]
+    place[last] = wrong
+    file.write_text(json.dumps(content))
+    with pytest.raises(StorageError, match="is damaged: it does not say which keys are published"):
+        store.load("mail")
+
+
+@pytest.mark.parametrize("content", ["", "[" * 100_000, "[]", "{}", '{"publications": [{}]}', '{"publications": 1}'])
 def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path, content: str) -> None:
     store = PublishedKeysStore(tmp_path)
     store.save("mail", KNOWN)
