@@ -229,9 +229,7 @@ class Follower:
 
     def _look_before_deploying(self, wishes: Sequence[Wish]) -> None:
         """No target gets a published key by what was seen in an earlier run: the state may be a backup that was restored."""
-        for wish in wishes:
-            if wish.spec.pinned and self.status(wish).behind:
-                self._publishing.look_before_use(wish)
+        self._publishing.look_before_deploying(w for w in wishes if w.spec.pinned and self.status(w).behind)
 
     def _held(self, wish: Wish) -> CertificateResult:
         status = self.status(wish)

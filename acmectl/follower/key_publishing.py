@@ -92,14 +92,25 @@ class KeyPublishing:
         return tuple(dict.fromkeys([*self._news, *self._waiting.values()]))
 
     def look_before_use(self, wish: Wish, *, again: bool = False) -> None:
-        """Before a certificate is issued: no key is chosen by what was seen in an earlier run, or (`again`) by another clock."""
+        """Before a certificate is issued: no key is chosen by what was seen in an earlier run, or (`again`) by another clock.
+
+        Raises StorageError where what is seen cannot be remembered.
+        """
         if wish.spec.pinned and (again or wish.spec.label not in self._looked):
             for group in self._groups([wish]):
                 if group.kinds:
                     self._bring_on(group)
 
+    def look_before_deploying(self, wishes: Iterable[Wish]) -> None:
+        """The same, before targets get the keys; what fails is told, and holds up no other certificate."""
+        for wish in wishes:
+            try:
+                self.look_before_use(wish)
+            except AcmectlError as error:
+                self._tell(wish.spec.label, error.message, error.hint, is_error=True)
+
     def look(self, wishes: Sequence[Wish]) -> None:
-        """Find out which keys clients accept, and change nothing."""
+        """Find out which keys clients accept, and change nothing. Raises StorageError where that cannot be remembered."""
         for group in self._groups(wishes):
             if group.kinds:
                 self._look(group)
@@ -107,7 +118,7 @@ class KeyPublishing:
     def refresh(self, wishes: Sequence[Wish], *, again: bool = False) -> None:
         """Bring the records of these certificates nearer to what they should be, and find out which keys can be used now.
 
-        Once in a run, unless something has changed since (`again`).
+        Once in a run, unless something has changed since (`again`). What fails is told, and holds up no other certificate.
         """
         wanted = [wish for wish in wishes if again or wish.spec.label not in self._refreshed]
         self._refreshed |= {wish.spec.label for wish in wanted}
@@ -115,7 +126,10 @@ class KeyPublishing:
             self._looked -= {wish.spec.label for wish in wanted}
         for group in self._groups(wanted):
             if any(self._needs_look(kind) for kind in group.kinds):
-                self._bring_on(group)
+                try:
+                    self._bring_on(group)
+                except AcmectlError as error:
+                    self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
 
     def _groups(self, wishes: Iterable[Wish]) -> Iterator[_Group]:
         groups: list[_Group] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import time
@@ -27,6 +28,11 @@ from tests.servers.bind import Bind, Key, Zone, running_bind
 OWNER = "_25._tcp.mail.acme.test"
 OF_A_CA = "2 1 1 " + "ab" * 32
 _SECONDS = 30
+READ_ONLY = (
+    *(["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]),
+    *("sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'),
+)
+"""The words before a command that cannot write in a directory, whose path comes next."""
 
 
 @dataclass(frozen=True)
@@ -352,6 +358,21 @@ def test_what_is_known_of_published_keys_may_be_lost_without_holding_up_the_key_
     assert "published-keys.json` is damaged" in mail.host.acmectl("check").err
     known.unlink()
     mail.host.good("cert", "renew", "mail", "--force")
+
+
+def test_what_cannot_be_remembered_of_published_keys_holds_up_no_other_certificate(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    text = mail.host.config.read_text().replace("directory: tls", "directory: elsewhere")
+    mail.host.configure(text + "  other: {names: [xmpp.acme.test]}\n")
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text(json.dumps({**json.loads(known.read_text()), "looked_at": None}))
+    ran = mail.host.acmectl("-v", "follower", "run", prefix=(*READ_ONLY, str(known.parent)))
+    assert ran.status == 1
+    assert f"error: certificate `mail`: cannot write `{known}`: read-only file system" in ran.err
+    assert "other: issued" in ran.out
+    ran = mail.host.acmectl("cert", "renew", "mail", "other", "--force", prefix=(*READ_ONLY, str(known.parent)))
+    assert "other: issued" in ran.out
 
 
 def test_status_says_how_far_each_key_is(mail: Mail) -> None:
