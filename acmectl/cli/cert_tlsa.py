@@ -23,8 +23,8 @@ def tlsa(context: Context, label: str, *, json: bool) -> int:
     from acmectl.follower.announcing import announced
 
     with context.reading() as host:
-        records = announced(host.state.certificates, host.publishers, configured(host, label))
         now = host.clock()
+        records = announced(host.state.certificates, host.publishers, configured(host, label), now)
     if json:
         words.json_out({"records": [tlsa_.record_json(record) for record in records]})
     else:

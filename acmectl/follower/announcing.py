@@ -73,17 +73,19 @@ def left_behind(certificates: Certificates, label: str) -> tuple[str, str]:
 
 
 def announced(
-    certificates: Certificates, publishers: Mapping[str, Publisher], wishes: Iterable[Wish]
+    certificates: Certificates, publishers: Mapping[str, Publisher], wishes: Iterable[Wish], now: datetime
 ) -> tuple[Announced, ...]:
-    """All records of these certificates: those that a client needs now or soon, and former ones that resolvers may still need.
+    """All records of these certificates: those that a client needs `now` or soon, and former ones that resolvers may still need.
 
     `publishers` are those of configured certificates, by label.
     Raises UsageError for a certificate without `tlsa`; StorageError, KeyMaterialError.
     """
-    return tuple(one for wish in wishes for one in _of(certificates, publishers, wish))
+    return tuple(one for wish in wishes for one in _of(certificates, publishers, wish, now))
 
 
-def _of(certificates: Certificates, publishers: Mapping[str, Publisher], wish: Wish) -> Iterator[Announced]:
+def _of(
+    certificates: Certificates, publishers: Mapping[str, Publisher], wish: Wish, now: datetime
+) -> Iterator[Announced]:
     spec, publisher = wish.spec, publishers.get(wish.spec.configured_label)
     if publisher is None:
         raise UsageError(
@@ -93,10 +95,14 @@ def _of(certificates: Certificates, publishers: Mapping[str, Publisher], wish: W
     stored = certificates.keys
     at_hand, known = stored.at_hand(spec), stored.published.known(spec.label)
     keys = keys_of(at_hand, certificates.current(spec.label))
+    unfinished = tlsa.unfinished(known, keys, now)
     former = [  # also a record of others' doing, as long as a target may serve its key: whoever copies the lines must not lose it
         p.spki
         for p in known.publications
-        if (p.is_ours or p.retired_at is None) and p.spki not in keys.wanted and p.owner in publisher.owners
+        if (p.is_ours or p.retired_at is None)
+        and p.record in unfinished
+        and p.spki not in keys.wanted
+        and p.owner in publisher.owners
     ]
     for spki in dict.fromkeys([*keys.wanted, *former]):
         role = IN_USE if spki == keys.in_use else NEXT if spki == keys.following else FORMER

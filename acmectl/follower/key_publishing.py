@@ -182,8 +182,8 @@ class KeyPublishing:
         """See what all name servers have, and remember it."""
         owners = dict.fromkeys([*group.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
         sets, failed = group.publisher.look(tuple(owners))
-        for error in dict.fromkeys(failed.values()):
-            self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
+        for owner, error in failed.items():  # what is left of a former service is nobody's trouble but that of `check`
+            self._tell(group.kinds[0].label, error.message, error.hint, is_error=owner in group.owners)
         run_for = uptime()
         for kind in group.kinds:
             seen = tlsa.observe(
@@ -194,11 +194,24 @@ class KeyPublishing:
                 ttl=group.publisher.ttl,
                 now=self._means.clock(),
             )
-            seen = replace(seen, uptime=run_for)
+            seen = self._forget_lost(kind, replace(seen, uptime=run_for), sets)
             self._log_news(kind, seen)
             self._save(kind, seen)
             self._looked.add(kind.label)
         return sets
+
+    def _forget_lost(self, kind: _Kind, seen: PublishedKeys, sets: Mapping[str, RecordSet]) -> PublishedKeys:
+        """What is known, without what is left at former services whose name servers are gone for good."""
+        lost = tlsa.out_of_reach(seen, kind.owners, sets, self._means.clock())
+        for publication in lost:
+            record = f"{publication.owner} {publication.record.association}"
+            self._means.log(kind.label, "forgot", f"TLSA record {record}")
+            self._tell(
+                kind.label,
+                f"a TLSA record of a former service is forgotten, as its name servers do not answer: {record}",
+                is_urgent=True,
+            )
+        return replace(seen, publications=tuple(p for p in seen.publications if p not in lost))
 
     def _add(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
         """Add what is missing, where this host may; whether anything was added."""

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dns.message
@@ -26,6 +27,7 @@ from tests.cli.hosts import Host, Ran, follower_of
 from tests.servers.bind import Bind, Key, Zone, running_bind
 
 OWNER = "_25._tcp.mail.acme.test"
+SUBMISSIONS = "_465._tcp.mail.acme.test"
 OF_A_CA = "2 1 1 " + "ab" * 32
 _SECONDS = 30
 READ_ONLY = (
@@ -305,6 +307,49 @@ def test_check_compares_what_is_published_with_the_keys(mail: Mail) -> None:
     ran = mail.host.acmectl("check", "--json")
     assert ran.status == 1
     assert any(warning.get("clients_turn_away") for warning in json.loads(ran.out)["warnings"])
+
+
+def test_check_names_what_a_former_service_still_has_where_this_host_may_not_remove_it(mail: Mail) -> None:
+    mail.configure(update=False)
+    text = mail.host.config.read_text()
+    mail.host.configure(text.replace("[mail.acme.test:25]", "[mail.acme.test:25, mail.acme.test:465]"))
+    mail.host.good("follower", "run")
+    record = mail.records()["in use"]
+    mail.change(owner=SUBMISSIONS, add=record)
+    mail.host.configure(text)
+    mail.host.good("follower", "run")
+    told = f"the TLSA record of a service still that `tlsa` lists no more, which is not this host's to remove: {SUBMISSIONS} {record}"
+    end = time.monotonic() + _SECONDS
+    while told not in mail.host.good("check").err:
+        assert time.monotonic() < end
+    mail.change(owner=SUBMISSIONS, remove=record)
+    assert SUBMISSIONS not in mail.host.good("check").err
+
+
+def test_a_former_service_whose_zone_is_gone_fails_no_run_and_is_forgotten(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    known = mail.host.state / "certificates/mail/published-keys.json"
+
+    def remember(retired_at: datetime) -> None:
+        content = json.loads(known.read_text())
+        former = {**content["publications"][0], "owner": "_25._tcp.mail.gone", "retired_at": retired_at.isoformat()}
+        listed = [one for one in content["publications"] if one["owner"] == OWNER]
+        known.write_text(json.dumps({**content, "publications": [*listed, former], "looked_at": None}))
+
+    remember(datetime.now(UTC) - timedelta(days=1))
+    told = "it cannot be seen what the zone still has of a service that `tlsa` lists no more, at `_25._tcp.mail.gone`: "
+    assert told in mail.host.good("check").err
+    assert mail.host.good("follower", "run").err == ""
+    assert told in mail.host.good("check").err
+    remember(datetime.now(UTC) - timedelta(days=8))
+    said = mail.host.good("follower", "run").err
+    assert (
+        "a TLSA record of a former service is forgotten, as its name servers do not answer: _25._tcp.mail.gone 3 1 1 "
+        in said
+    )
+    assert "gone" not in mail.host.good("check").err
+    assert mail.host.good("follower", "run").err == ""
 
 
 def test_a_name_server_that_refuses_is_told_and_holds_up_nothing_else(mail: Mail) -> None:
