@@ -27,7 +27,7 @@ def check(context: Context, *, json: bool) -> int:
     All problems of all files come in one answer, each with its file and line. Asks nobody outside this host, but for name servers
     where a certificate has `tlsa`: the exit status is 1 where validating clients cannot get through.
     """
-    from acmectl.app import own_keys, published
+    from acmectl.app import own_keys, published, records
     from acmectl.app.missing import missing
     from acmectl.app.privilege import excess
 
@@ -41,7 +41,8 @@ def check(context: Context, *, json: bool) -> int:
         words.json_out({"ok": False, "problems": problems, "warnings": []})
         return error.exit_status
     try:
-        absent, shortfalls, opened, left = missing(host), forecast.shortfalls(host), excess(host), _left(host)
+        absent = (*missing(host), *records.left(host))
+        shortfalls, opened, left = forecast.shortfalls(host), excess(host), _left(host)
         keys = published.findings(host)
     finally:
         host.state.close()

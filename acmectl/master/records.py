@@ -46,7 +46,17 @@ class _Books:
 
     def __init__(self, store: KeptRecordsStore, configured: Collection[str]) -> None:
         self._store = store
+        self._configured = configured
         self._known = {name: known for name, known in store.load().items() if known.ours or name in configured}
+
+    def take_over(self, source: Source, wanted: frozenset[TlsaRecord]) -> None:
+        """Let a file that is new have what is known of one that is not configured any more, and of whose records it has some: it was renamed."""
+        if str(source.file) in self._known:
+            return
+        for name in sorted(self._known.keys() - self._configured):
+            if not self._known[name].ours.isdisjoint(wanted):
+                self._known[str(source.file)] = self._known.pop(name)
+                return
 
     def of(self, source: Source) -> KeptRecords:
         return self._known.get(str(source.file), KeptRecords())
@@ -67,6 +77,7 @@ def keep(sources: Sequence[Source], store: KeptRecordsStore, *, now: datetime) -
     for source in sources:
         try:
             listed[source.file] = source.read()
+            books.take_over(source, listed[source.file])
         except AcmectlError as error:
             failed[source.file] = error
     wanted = {s.file: listed.get(s.file, books.of(s).wanted) for s in sources}
