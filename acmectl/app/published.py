@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from acmectl.errors import AcmectlError, StorageError
+from acmectl.errors import AcmectlError
 from acmectl.model.certificates import KIND
 from acmectl.policy import posing, tlsa
 from acmectl.policy.tlsa_lacks import Lack, lacks
@@ -44,11 +44,10 @@ def _left(host: Host) -> Iterator[KeyFinding]:
 
 def _unread(host: Host, label: str) -> Iterator[KeyFinding]:
     """Files that do not say any more what is known of published keys: no key changes until a person has moved them away."""
-    for spec in host.config.certificates[label].specs:
-        try:
-            host.state.certificates.keys.published.load(spec.label)
-        except StorageError as error:
-            yield KeyFinding(label, error.message, error.hint)
+    from acmectl.follower.announcing import unread
+
+    for error in unread(host.state.certificates, host.wishes([label])):
+        yield KeyFinding(label, error.message, error.hint)
 
 
 def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
@@ -65,11 +64,20 @@ def _of(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
 
 def _compared(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFinding]:
     """The keys, and what the name servers have; also at services that are not listed any more. Raises StorageError, KeyMaterialError."""
-    from acmectl.follower.announcing import keys_of, vouched_for
+    from acmectl.follower.announcing import keys_of, recalled, vouched_for
 
     certificates = host.state.certificates
     by_owner = {service.owner: service for service in publisher.services}
-    memories = {spec: certificates.keys.published.known(spec.label) for spec in host.config.certificates[label].specs}
+    memories = {
+        wish.spec: recalled(
+            certificates,
+            host.state.memory,
+            wish,
+            publisher.owners,
+            certificates.keys.published.known(wish.spec.label),
+        )
+        for wish in host.wishes([label])
+    }
     former = {p.owner for known in memories.values() for p in known.publications}.difference(by_owner)
     sets, failed = publisher.look((*by_owner, *sorted(former)))
     yield from _unseen(label, failed, former)

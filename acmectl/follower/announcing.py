@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import StorageError, UsageError
+from acmectl.follower import targets
 from acmectl.model.certificates import KeyType
-from acmectl.model.tlsa import TlsaRecord, association
+from acmectl.model.tlsa import Publication, PublishedKeys, TlsaRecord, association
 from acmectl.policy import tlsa
 from acmectl.policy.tlsa import Keys
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from acmectl.model.certificates import CertificateSpec, Installed
     from acmectl.policy.key_choice import KeysAtHand
     from acmectl.storage.certificates import Certificates
+    from acmectl.storage.memory import Memory
 
 IN_USE, NEXT, FORMER = "in use", "next", "former"
 
@@ -48,6 +50,34 @@ def keys_of(at_hand: KeysAtHand, installed: Installed | None, *, deployed: bool 
     return Keys(in_use, None if following == in_use else following, deployed, at_hand.distrusted)
 
 
+def recalled(
+    certificates: Certificates, memory: Memory, wish: Wish, owners: Iterable[str], known: PublishedKeys
+) -> PublishedKeys:
+    """What is known of published keys; where nothing is (any more), the former keys that targets may still serve.
+
+    Those are what the files of a target hold that does not have the certificate in use yet, and the last key before.
+    """
+    label = wish.spec.label
+    if known.publications or not wish.targets or (installed := certificates.current(label)) is None:
+        return known
+    behind = targets.behind(memory, installed, wish.targets)
+    others = (one for n in reversed(certificates.generations(label)) if (one := certificates.installed(label, n)))
+    former = {one.generation: one.spki for one in others if one.spki != installed.spki}
+    held = {last.installed_generation for _, last in behind if last} | ({max(former)} if former and behind else set())
+    pins = dict.fromkeys(pin for number, pin in former.items() if number in held)
+    found = (Publication(owner, pin) for owner in owners for pin in pins if pin not in certificates.keys.distrusted())
+    return replace(known, publications=tuple(found))
+
+
+def unread(certificates: Certificates, wishes: Iterable[Wish]) -> Iterator[StorageError]:
+    """Why what is known of the published keys of these certificates cannot be read."""
+    for wish in wishes:
+        try:
+            certificates.keys.published.load(wish.spec.label)
+        except StorageError as error:
+            yield error
+
+
 def vouched_for(record: TlsaRecord) -> tuple[str, str]:
     """A message and a hint about the record of a compromised key."""
     return (
@@ -73,18 +103,22 @@ def left_behind(certificates: Certificates, label: str) -> tuple[str, str]:
 
 
 def announced(
-    certificates: Certificates, publishers: Mapping[str, Publisher], wishes: Iterable[Wish], now: datetime
+    certificates: Certificates,
+    memory: Memory,
+    publishers: Mapping[str, Publisher],
+    wishes: Iterable[Wish],
+    now: datetime,
 ) -> tuple[Announced, ...]:
     """All records of these certificates: those that a client needs `now` or soon, and former ones that resolvers may still need.
 
     `publishers` are those of configured certificates, by label.
     Raises UsageError for a certificate without `tlsa`; StorageError, KeyMaterialError.
     """
-    return tuple(one for wish in wishes for one in _of(certificates, publishers, wish, now))
+    return tuple(one for wish in wishes for one in _of(certificates, memory, publishers, wish, now))
 
 
 def _of(
-    certificates: Certificates, publishers: Mapping[str, Publisher], wish: Wish, now: datetime
+    certificates: Certificates, memory: Memory, publishers: Mapping[str, Publisher], wish: Wish, now: datetime
 ) -> Iterator[Announced]:
     spec, publisher = wish.spec, publishers.get(wish.spec.configured_label)
     if publisher is None:
@@ -94,6 +128,7 @@ def _of(
         )
     stored = certificates.keys
     at_hand, known = stored.at_hand(spec), stored.published.known(spec.label)
+    known = recalled(certificates, memory, wish, publisher.owners, known)
     keys = keys_of(at_hand, certificates.current(spec.label))
     unfinished = tlsa.unfinished(known, keys, now)
     former = [  # also a record of others' doing, as long as a target may serve its key: whoever copies the lines must not lose it

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
-from acmectl.follower.announcing import keys_of, left_behind, vouched_for
+from acmectl.follower.announcing import keys_of, left_behind, recalled, vouched_for
 from acmectl.model.certificates import title_of
 from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa
@@ -160,6 +160,7 @@ class KeyPublishing:
         status, at_hand = self._standing.status(wish), means.certificates.keys.at_hand(spec)
         keys = keys_of(at_hand, status.installed, deployed=bool(status.installed and not status.behind))
         known = means.certificates.keys.published.load(spec.label)
+        known = recalled(means.certificates, means.memory, wish, publisher.owners, known)
         keys = replace(keys, served=tlsa.still_served(known, keys))
         is_due = isinstance(status.decision, Due) or (keys.in_use is not None and keys.in_use == known.left)
         shared = frozenset({at_hand.imposed.spki} if at_hand.imposed else ())

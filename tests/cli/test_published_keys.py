@@ -763,3 +763,33 @@ def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_
     assert "a target may still serve a former key of `mail`, whose TLSA record is missing" in checked.err
     assert mail.host.acmectl("follower", "run").status == 1
     assert former in mail.published
+
+
+def test_a_former_key_that_a_target_still_serves_is_printed_and_published_though_what_was_known_of_it_is_lost(
+    mail: Mail,
+) -> None:
+    accepts = mail.host.directory / "accepts"
+    accepts.touch()
+    mail.configure()
+    text = mail.host.config.read_text().replace("directory: tls}", f'directory: tls, check: [test, -e, "{accepts}"]}}')
+    mail.host.configure(text)
+    mail.host.good("follower", "run")
+    former = mail.records()["in use"]
+    mail.await_accepted()
+    accepts.unlink()
+    assert mail.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text("{")
+    printed = mail.host.good("cert", "tlsa", "mail")
+    assert (former in printed.out, "published-keys.json` is damaged" in printed.err) == (True, True)
+    known.unlink()
+    assert mail.records()["former"] == former
+    mail.change(remove=former)
+    assert "whose TLSA record is missing" in mail.host.acmectl("check").err
+    for _ in range(2):
+        assert mail.host.acmectl("follower", "run").status == 1
+        assert former in mail.published
+        assert mail.records()["former"] == former
+    accepts.touch()
+    mail.host.good("follower", "run")
+    mail.run_until_published({mail.records()["in use"], mail.records()["next"]})

@@ -37,7 +37,7 @@ def state(tmp_path: Path) -> Iterator[StateDirectory]:
 def roles(state: StateDirectory, *publications: Publication) -> list[str]:
     state.certificates.keys.published.save("mail", PublishedKeys(publications))
     publisher = Publisher(TlsaOptions.model_validate({"records": ["mail.example.org:25"]}))
-    return [one.role for one in announced(state.certificates, {"mail": publisher}, [Wish(SPEC, ())], NOW)]
+    return [one.role for one in announced(state.certificates, state.memory, {"mail": publisher}, [Wish(SPEC, ())], NOW)]
 
 
 def test_a_former_key_is_printed_as_long_as_a_target_may_serve_it_whoever_published_it(state: StateDirectory) -> None:
