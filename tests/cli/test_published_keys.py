@@ -244,6 +244,11 @@ def test_a_key_file_that_was_replaced_waits_until_its_record_is_accepted(mail: M
         mail.host.good("follower", "run")
     refused = mail.host.acmectl("cert", "renew", "mail", "--new-key")
     assert (refused.status, refused.err.splitlines()[0]) == (2, f"error: the key of `mail` is your own: `{own}`")
+    mail.host.configure(mail.host.config.read_text() + "  other: {names: [xmpp.acme.test]}\n")
+    mail.host.good("follower", "run")
+    refused = mail.host.acmectl("cert", "renew", "other", "mail", "--new-key")
+    assert (refused.status, refused.err.splitlines()[0]) == (2, f"error: the key of `mail` is your own: `{own}`")
+    assert not (mail.host.state / "certificates/other/published-keys.json").exists(), "nothing was asked for"
 
 
 def test_a_compromised_key_is_replaced_at_once_and_its_record_goes_with_it(mail: Mail) -> None:
