@@ -46,12 +46,13 @@ def check(context: Context, *, json: bool) -> int:
         keys = published.findings(host)
     finally:
         host.state.close()
+    turned_away = any(one.is_serious for one in keys)
     if json:
         warnings = [*map(accounts.problem_json, absent), *map(forecast_.warning_json, shortfalls)]
         warnings += map(accounts.excess_json, opened)
         warnings += [leftovers.warning_json(one) for one in left]
         warnings += [tlsa.finding_json(one) for one in keys]
-        words.json_out({"ok": True, "problems": [], "warnings": warnings})
+        words.json_out({"ok": not turned_away, "problems": [], "warnings": warnings})
     else:
         accounts.configuration(context.path, host.config)
         accounts.warnings(absent)
@@ -59,7 +60,7 @@ def check(context: Context, *, json: bool) -> int:
         accounts.excess(opened)
         leftovers.left_behind(left)
         tlsa.findings(keys)
-    return ExitStatus.FAILED if any(one.is_serious for one in keys) else ExitStatus.AS_WANTED
+    return ExitStatus.FAILED if turned_away else ExitStatus.AS_WANTED
 
 
 def _left(host: Host) -> tuple[Left, ...]:

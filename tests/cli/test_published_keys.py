@@ -311,6 +311,7 @@ def test_check_compares_what_is_published_with_the_keys(mail: Mail) -> None:
     mail.change(add="3 1 1 " + "00" * 32)
     ran = mail.host.acmectl("check", "--json")
     assert ran.status == 1
+    assert json.loads(ran.out)["ok"] is False
     assert any(warning.get("clients_turn_away") for warning in json.loads(ran.out)["warnings"])
 
 
@@ -568,6 +569,10 @@ def test_two_kinds_of_keys_are_published_together(mail: Mail) -> None:
         ("mail+rsa-2048", "next"),
     ]
     assert mail.published == {f"3 1 1 {r['data']}" for r in document["records"]}
+    mail.configure()
+    said = mail.host.good("check").err
+    listed = [f"{OWNER} 3 1 1 {r['data']}" in said for r in document["records"]]
+    assert (listed, "TLSA records of its keys, and nobody removes them" in said) == ([False, False, True, True], True)
 
 
 def test_a_kind_that_comes_later_waits_for_its_record(mail: Mail) -> None:
