@@ -33,12 +33,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class RecordsResult:
-    """What a run did with the records of one file; `failed` are the reasons why it could not do all."""
+    """What a run did with the records of one file; `failed` are the reasons why it could not do all.
+
+    `forgotten` are records of former services whose name servers do not answer any more.
+    """
 
     file: Path
     added: tuple[TlsaRecord, ...] = ()
     removed: tuple[TlsaRecord, ...] = ()
     failed: tuple[AcmectlError, ...] = ()
+    forgotten: tuple[TlsaRecord, ...] = ()
 
 
 class _Books:
@@ -109,14 +113,17 @@ def _keep(
     known = kept_records.announced(known, sent, sets)
     over = kept_records.to_remove(known, sets, wanted_elsewhere=elsewhere, now=now)
     needed = publisher.same_places(over, wanted | elsewhere) if over else frozenset()
-    books.keep(source, kept_records.given_up(known, needed))
+    lost = kept_records.out_of_reach(known, sets, now) - elsewhere
+    books.keep(source, kept_records.given_up(known, needed | lost))
     refused = dict(publisher.add(sent)) if sent else {}
     removed = tuple(record for record in over if record not in needed)
     left = dict(publisher.remove(removed)) if removed else {}
-    reasons = {error.message: error for error in (*unseen.values(), *refused.values(), *left.values())}
+    missed = (error for owner, error in unseen.items() if owner in publisher.owners)  # a former service may be gone
+    reasons = {error.message: error for error in (*missed, *refused.values(), *left.values())}
     return RecordsResult(
         source.file,
         tuple(record for record in added if record not in refused),
         tuple(record for record in removed if record not in left),
         tuple(reasons.values()),
+        tuple(sorted(lost)),
     )

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
 
 LOOK_AGAIN = timedelta(hours=12)  # at records that should be as they are: somebody may have changed the zone
-_GIVE_UP = timedelta(days=7)  # what is left at a former service whose name servers do not answer
+GIVE_UP = timedelta(days=7)  # what is left at a former service whose name servers do not answer
 _STEP = timedelta(minutes=1)  # of a clock that is set; less is its drift
 _MARGIN = timedelta(seconds=1)  # time to live counts in whole seconds, and clocks tick
 
@@ -256,7 +256,7 @@ def out_of_reach(
         if p.owner not in owners
         and p.owner not in sets
         and p.retired_at is not None
-        and p.retired_at + longer_than(p.lives_for) + _GIVE_UP <= now
+        and p.retired_at + longer_than(p.lives_for) + GIVE_UP <= now
     )
 
 

@@ -203,6 +203,18 @@ def test_another_file_for_the_same_service_does_not_remove_what_one_published_th
     assert set(desk.store.load()) == {str(gone), str(other), str(new)}
 
 
+def test_a_former_service_whose_zone_is_gone_fails_no_run_and_is_forgotten(desk: Desk) -> None:
+    gone = TlsaRecord("_25._tcp.mail.gone", USED.association)
+    file = desk.write("records", USED)
+    desk.run()
+    both = frozenset({USED, gone})
+    desk.store.save({str(file): KeptRecords(both, frozenset({USED}), complete_at=NOW, lives_for=HOUR, looked_at=NOW)})
+    assert desk.run(NOW + 2 * HOUR) == (RecordsResult(file),)
+    assert desk.store.load()[str(file)].ours == both
+    assert desk.run(NOW + 8 * 24 * HOUR) == (RecordsResult(file, forgotten=(gone,)),)
+    assert desk.store.load()[str(file)].ours == {USED}
+
+
 def test_an_update_that_is_refused_or_cannot_be_sent_is_told_and_tried_again(desk: Desk, bind: Bind) -> None:
     file = desk.write("records", USED, port=free_port(), timeout="1s")
     (result,) = desk.run()
