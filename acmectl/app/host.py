@@ -123,9 +123,7 @@ class Host:
 
     def _kept(self, spec: CertificateSpec) -> CertificateSpec:
         """A certificate whose `tlsa` was taken out goes on with its key: validating clients turn away from another while there are records."""
-        if spec.pinned or not any(
-            p.seen_at for p in self.state.certificates.keys.published.known(spec.label).publications
-        ):
+        if spec.pinned or not self.state.certificates.keys.published.may_bind(spec.label):
             return spec
         return replace(spec, pinned=True, reuse_key=True, prepare_key=False)
 

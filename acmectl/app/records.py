@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from acmectl.policy.kept_records import KeptRecords
 
 _STORE = "published-records.json"
+_TOLD_FOR = timedelta(days=30)
 
 
 def keep(host: Host) -> tuple[RecordsResult, ...]:
@@ -55,6 +57,33 @@ def status(host: Host) -> tuple[KeptFile, ...]:
     except StorageError as error:
         return tuple(KeptFile(options.file, KeptRecords(), error) for options in host.parts.records)
     return tuple(KeptFile(o.file, known.get(str(o.file), KeptRecords())) for o in host.parts.records)
+
+
+def left(host: Host) -> tuple[ConfigurationProblem, ...]:
+    """What was published of files that the configuration does not list any more, and that nobody removes; nothing where that cannot be read.
+
+    It is said for a month: nobody looks whether a person has taken it out of the zone.
+    """
+    from acmectl.storage.kept_records import KeptRecordsStore
+
+    configured, path = {str(options.file) for options in host.parts.records}, host.state.path / _STORE
+    try:
+        known = KeptRecordsStore(path).load()
+    except StorageError:  # `status` and runs tell of it, where there are records to keep
+        return ()
+    return tuple(
+        ConfigurationProblem(
+            Place(path),
+            "master.records",
+            f"`{file}` is not listed any more, and the zone may still have what was published of it: {records}",
+            "take it out of the zone once no host has those keys; or list the file again",
+        )
+        for file, kept in known.items()
+        if file not in configured
+        and kept.looked_at is not None
+        and host.clock() - kept.looked_at < _TOLD_FOR
+        and (records := ", ".join(f"{one.owner} {one.association}" for one in sorted(kept.ours)))
+    )
 
 
 def problems(host: Host) -> tuple[ConfigurationProblem, ...]:

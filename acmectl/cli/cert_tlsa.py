@@ -20,11 +20,16 @@ def tlsa(context: Context, label: str, *, json: bool) -> int:
     They are `3 1 1`, and nobody is asked for them: for the key in use, for the next one, and for former ones that are still published. Keys are reused, so the lines hold until a
     key changes: copy them into the zone, or into the file that a master publishes (`master.records`).
     """
-    from acmectl.follower.announcing import announced
+    from acmectl.follower.announcing import announced, unread
 
     with context.reading() as host:
-        records = announced(host.state.certificates, host.publishers, configured(host, label))
         now = host.clock()
+        wishes, certificates = configured(host, label), host.state.certificates
+        records = announced(certificates, host.state.memory, host.publishers, wishes, now)
+        unknown = tuple(unread(certificates, wishes))
+    for error in unknown:
+        words.say("warning", f"{error.message}, so that records of former keys may be missing here", words.YELLOW)
+        words.hint(error.hint)
     if json:
         words.json_out({"records": [tlsa_.record_json(record) for record in records]})
     else:

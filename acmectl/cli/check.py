@@ -27,7 +27,7 @@ def check(context: Context, *, json: bool) -> int:
     All problems of all files come in one answer, each with its file and line. Asks nobody outside this host, but for name servers
     where a certificate has `tlsa`: the exit status is 1 where validating clients cannot get through.
     """
-    from acmectl.app import own_keys, published
+    from acmectl.app import own_keys, published, records
     from acmectl.app.missing import missing
     from acmectl.app.privilege import excess
 
@@ -41,16 +41,18 @@ def check(context: Context, *, json: bool) -> int:
         words.json_out({"ok": False, "problems": problems, "warnings": []})
         return error.exit_status
     try:
-        absent, shortfalls, opened, left = missing(host), forecast.shortfalls(host), excess(host), _left(host)
+        absent = (*missing(host), *records.left(host))
+        shortfalls, opened, left = forecast.shortfalls(host), excess(host), _left(host)
         keys = published.findings(host)
     finally:
         host.state.close()
+    turned_away = any(one.is_serious for one in keys)
     if json:
         warnings = [*map(accounts.problem_json, absent), *map(forecast_.warning_json, shortfalls)]
         warnings += map(accounts.excess_json, opened)
         warnings += [leftovers.warning_json(one) for one in left]
         warnings += [tlsa.finding_json(one) for one in keys]
-        words.json_out({"ok": True, "problems": [], "warnings": warnings})
+        words.json_out({"ok": not turned_away, "problems": [], "warnings": warnings})
     else:
         accounts.configuration(context.path, host.config)
         accounts.warnings(absent)
@@ -58,7 +60,7 @@ def check(context: Context, *, json: bool) -> int:
         accounts.excess(opened)
         leftovers.left_behind(left)
         tlsa.findings(keys)
-    return ExitStatus.FAILED if any(one.is_serious for one in keys) else ExitStatus.AS_WANTED
+    return ExitStatus.FAILED if turned_away else ExitStatus.AS_WANTED
 
 
 def _left(host: Host) -> tuple[Left, ...]:

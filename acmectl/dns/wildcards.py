@@ -16,6 +16,8 @@ from acmectl.dns.records import shown
 from acmectl.dns.zones import Nameserver
 from acmectl.errors import DNSError
 
+_LONGEST = 255  # octets of a name, with the length of each label (RFC 1035 section 2.3.4)
+
 
 def hidden(places: Mapping[Name, Sequence[Nameserver]], *, authoritative: bool) -> Mapping[Name, DNSError]:
     """Those of the names to which nothing may be added, with the reason: a wildcard answers, or whether one does cannot be seen.
@@ -38,7 +40,10 @@ def hidden(places: Mapping[Name, Sequence[Nameserver]], *, authoritative: bool) 
 
 
 def _beside(owner: Name) -> Name:
-    return Name((b"acmectl-" + secrets.token_hex(8).encode("ascii"), *owner.labels[1:]))
+    """A name beside it that nobody has, as long as there is room for: at least as long as its own first label."""
+    around = owner.labels[1:]
+    room = _LONGEST - sum(len(label) + 1 for label in around) - 1
+    return Name(((secrets.token_hex(8).encode("ascii") + b"-acmectl")[:room], *around))
 
 
 def _refusal(owner: Name) -> DNSError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from acmectl.errors import UsageError
+from acmectl.errors import StorageError, UsageError
+from acmectl.follower import targets
 from acmectl.model.certificates import KeyType
-from acmectl.model.tlsa import TlsaRecord, association
+from acmectl.model.tlsa import Publication, PublishedKeys, TlsaRecord, association
 from acmectl.policy import tlsa
 from acmectl.policy.tlsa import Keys
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from acmectl.model.certificates import CertificateSpec, Installed
     from acmectl.policy.key_choice import KeysAtHand
     from acmectl.storage.certificates import Certificates
+    from acmectl.storage.memory import Memory
 
 IN_USE, NEXT, FORMER = "in use", "next", "former"
 
@@ -48,6 +50,34 @@ def keys_of(at_hand: KeysAtHand, installed: Installed | None, *, deployed: bool 
     return Keys(in_use, None if following == in_use else following, deployed, at_hand.distrusted)
 
 
+def recalled(
+    certificates: Certificates, memory: Memory, wish: Wish, owners: Iterable[str], known: PublishedKeys
+) -> PublishedKeys:
+    """What is known of published keys; where nothing is (any more), the former keys that targets may still serve.
+
+    Those are what the files of a target hold that does not have the certificate in use yet, and the last key before.
+    """
+    label = wish.spec.label
+    if known.publications or not wish.targets or (installed := certificates.current(label)) is None:
+        return known
+    behind = targets.behind(memory, installed, wish.targets)
+    others = (one for n in reversed(certificates.generations(label)) if (one := certificates.installed(label, n)))
+    former = {one.generation: one.spki for one in others if one.spki != installed.spki}
+    held = {last.installed_generation for _, last in behind if last} | ({max(former)} if former and behind else set())
+    pins = dict.fromkeys(pin for number, pin in former.items() if number in held)
+    found = (Publication(owner, pin) for owner in owners for pin in pins if pin not in certificates.keys.distrusted())
+    return replace(known, publications=tuple(found))
+
+
+def unread(certificates: Certificates, wishes: Iterable[Wish]) -> Iterator[StorageError]:
+    """Why what is known of the published keys of these certificates cannot be read."""
+    for wish in wishes:
+        try:
+            certificates.keys.published.load(wish.spec.label)
+        except StorageError as error:
+            yield error
+
+
 def vouched_for(record: TlsaRecord) -> tuple[str, str]:
     """A message and a hint about the record of a compromised key."""
     return (
@@ -59,24 +89,37 @@ def vouched_for(record: TlsaRecord) -> tuple[str, str]:
 def left_behind(certificates: Certificates, label: str) -> tuple[str, str]:
     """What to tell, and a hint, of a certificate whose `tlsa` was taken out, while the zone may still have records of its keys."""
     published = certificates.keys.published
-    owners = dict.fromkeys(p.owner for p in published.known(label).publications)
     text = "the configuration has no `tlsa` for it any more, and the zone may still have TLSA records of its keys: its key is kept"
-    away = f"take its TLSA records out of the zone ({', '.join(owners)}), wait for their time to live"
-    return text, f"put `tlsa` back; or {away}, and then forget them: `rm {published.path(label)}`"
+    try:
+        owners = ", ".join(dict.fromkeys(p.owner for p in published.load(label).publications))
+        away = f"take its TLSA records out of the zone ({owners})"
+    except StorageError as error:
+        text += f" ({error.message})"
+        away = "take its TLSA records out of the zone"
+    return (
+        text,
+        f"put `tlsa` back; or {away}, wait for their time to live, and then forget them: `rm {published.path(label)}`",
+    )
 
 
 def announced(
-    certificates: Certificates, publishers: Mapping[str, Publisher], wishes: Iterable[Wish]
+    certificates: Certificates,
+    memory: Memory,
+    publishers: Mapping[str, Publisher],
+    wishes: Iterable[Wish],
+    now: datetime,
 ) -> tuple[Announced, ...]:
-    """All records of these certificates: those that a client needs now or soon, and former ones that resolvers may still need.
+    """All records of these certificates: those that a client needs `now` or soon, and former ones that resolvers may still need.
 
     `publishers` are those of configured certificates, by label.
     Raises UsageError for a certificate without `tlsa`; StorageError, KeyMaterialError.
     """
-    return tuple(one for wish in wishes for one in _of(certificates, publishers, wish))
+    return tuple(one for wish in wishes for one in _of(certificates, memory, publishers, wish, now))
 
 
-def _of(certificates: Certificates, publishers: Mapping[str, Publisher], wish: Wish) -> Iterator[Announced]:
+def _of(
+    certificates: Certificates, memory: Memory, publishers: Mapping[str, Publisher], wish: Wish, now: datetime
+) -> Iterator[Announced]:
     spec, publisher = wish.spec, publishers.get(wish.spec.configured_label)
     if publisher is None:
         raise UsageError(
@@ -85,11 +128,16 @@ def _of(certificates: Certificates, publishers: Mapping[str, Publisher], wish: W
         )
     stored = certificates.keys
     at_hand, known = stored.at_hand(spec), stored.published.known(spec.label)
+    known = recalled(certificates, memory, wish, publisher.owners, known)
     keys = keys_of(at_hand, certificates.current(spec.label))
+    unfinished = tlsa.unfinished(known, keys, now)
     former = [  # also a record of others' doing, as long as a target may serve its key: whoever copies the lines must not lose it
         p.spki
         for p in known.publications
-        if (p.is_ours or p.retired_at is None) and p.spki not in keys.wanted and p.owner in publisher.owners
+        if (p.is_ours or p.retired_at is None)
+        and p.record in unfinished
+        and p.spki not in keys.wanted
+        and p.owner in publisher.owners
     ]
     for spki in dict.fromkeys([*keys.wanted, *former]):
         role = IN_USE if spki == keys.in_use else NEXT if spki == keys.following else FORMER

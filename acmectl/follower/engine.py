@@ -174,14 +174,13 @@ class Follower:
         self._publishing.refresh(wishes)
 
     def ask_for_new_keys(self, wishes: Sequence[Wish]) -> None:
-        """Remember that a person wants another key in place of that in use: it is changed by the first run that may.
+        """Remember that a person wants other keys in place of those in use: they are changed by the first run that may; all of them, or none.
 
         Raises UsageError for a certificate whose key is a person's own; StorageError, KeyMaterialError.
         """
         from acmectl.follower import key_making
 
-        for wish in wishes:
-            key_making.leave(self._means.certificates, wish.spec)
+        key_making.leave(self._means.certificates, [wish.spec for wish in wishes])
 
     def take_advice(self, wishes: Sequence[Wish]) -> None:
         """Ask the CA when to renew what is not due, if that was not asked for half a day; `run` does so too."""
@@ -243,9 +242,7 @@ class Follower:
 
     def _look_before_deploying(self, wishes: Sequence[Wish]) -> None:
         """No target gets a published key by what was seen in an earlier run: the state may be a backup that was restored."""
-        for wish in wishes:
-            if wish.spec.pinned and self.status(wish).behind:
-                self._publishing.look_before_use(wish)
+        self._publishing.look_before_deploying(w for w in wishes if w.spec.pinned and self.status(w).behind)
 
     def _held(self, wish: Wish) -> CertificateResult:
         status = self.status(wish)

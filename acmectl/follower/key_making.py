@@ -6,6 +6,7 @@ next one is made then.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,15 +122,25 @@ def keep_prepared(certificates: Certificates, spec: CertificateSpec) -> None:
         certificates.keys.prepare(spec.label, keys.to_pem(keys.generate(spec.key_type)))
 
 
-def leave(certificates: Certificates, spec: CertificateSpec) -> None:
-    """Have the key in use replaced as soon as that may be. Raises UsageError for a person's own key; StorageError, KeyMaterialError."""
+def leave(certificates: Certificates, specs: Iterable[CertificateSpec]) -> None:
+    """Have the keys in use replaced as soon as that may be; all of them, or none.
+
+    Raises UsageError for a person's own key; StorageError, KeyMaterialError.
+    """
+    published = certificates.keys.published
+    left = {spec.label: (published.load(spec.label), _replaceable(certificates, spec)) for spec in specs}
+    for label, (known, spki) in left.items():
+        if spki is not None:
+            published.save(label, replace(known, left=spki))
+
+
+def _replaceable(certificates: Certificates, spec: CertificateSpec) -> str | None:
+    """The pin of the key in use, if there is one."""
     at_hand = certificates.keys.at_hand(spec)
     if at_hand.imposed is not None or spec.csr_file is not None:
         origin = at_hand.imposed.origin if at_hand.imposed else "a CSR"
         raise UsageError(f"the key of `{spec.title}` is your own: {origin}", hint="replace it there: runs notice that")
-    if at_hand.in_use is not None:
-        known = certificates.keys.published.load(spec.label)
-        certificates.keys.published.save(spec.label, replace(known, left=at_hand.in_use.spki))
+    return at_hand.in_use.spki if at_hand.in_use else None
 
 
 def _key(certificates: Certificates, spec: CertificateSpec, at_hand: KeysAtHand) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
-from acmectl.follower.announcing import keys_of, left_behind, vouched_for
+from acmectl.follower.announcing import keys_of, left_behind, recalled, vouched_for
 from acmectl.model.certificates import title_of
 from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa
@@ -92,14 +92,25 @@ class KeyPublishing:
         return tuple(dict.fromkeys([*self._news, *self._waiting.values()]))
 
     def look_before_use(self, wish: Wish, *, again: bool = False) -> None:
-        """Before a certificate is issued: no key is chosen by what was seen in an earlier run, or (`again`) by another clock."""
+        """Before a certificate is issued: no key is chosen by what was seen in an earlier run, or (`again`) by another clock.
+
+        Raises StorageError where what is seen cannot be remembered.
+        """
         if wish.spec.pinned and (again or wish.spec.label not in self._looked):
             for group in self._groups([wish]):
                 if group.kinds:
                     self._bring_on(group)
 
+    def look_before_deploying(self, wishes: Iterable[Wish]) -> None:
+        """The same, before targets get the keys; what fails is told, and holds up no other certificate."""
+        for wish in wishes:
+            try:
+                self.look_before_use(wish)
+            except AcmectlError as error:
+                self._tell(wish.spec.label, error.message, error.hint, is_error=True)
+
     def look(self, wishes: Sequence[Wish]) -> None:
-        """Find out which keys clients accept, and change nothing."""
+        """Find out which keys clients accept, and change nothing. Raises StorageError where that cannot be remembered."""
         for group in self._groups(wishes):
             if group.kinds:
                 self._look(group)
@@ -107,7 +118,7 @@ class KeyPublishing:
     def refresh(self, wishes: Sequence[Wish], *, again: bool = False) -> None:
         """Bring the records of these certificates nearer to what they should be, and find out which keys can be used now.
 
-        Once in a run, unless something has changed since (`again`).
+        Once in a run, unless something has changed since (`again`). What fails is told, and holds up no other certificate.
         """
         wanted = [wish for wish in wishes if again or wish.spec.label not in self._refreshed]
         self._refreshed |= {wish.spec.label for wish in wanted}
@@ -115,7 +126,10 @@ class KeyPublishing:
             self._looked -= {wish.spec.label for wish in wanted}
         for group in self._groups(wanted):
             if any(self._needs_look(kind) for kind in group.kinds):
-                self._bring_on(group)
+                try:
+                    self._bring_on(group)
+                except AcmectlError as error:
+                    self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
 
     def _groups(self, wishes: Iterable[Wish]) -> Iterator[_Group]:
         groups: list[_Group] = []
@@ -146,6 +160,7 @@ class KeyPublishing:
         status, at_hand = self._standing.status(wish), means.certificates.keys.at_hand(spec)
         keys = keys_of(at_hand, status.installed, deployed=bool(status.installed and not status.behind))
         known = means.certificates.keys.published.load(spec.label)
+        known = recalled(means.certificates, means.memory, wish, publisher.owners, known)
         keys = replace(keys, served=tlsa.still_served(known, keys))
         is_due = isinstance(status.decision, Due) or (keys.in_use is not None and keys.in_use == known.left)
         shared = frozenset({at_hand.imposed.spki} if at_hand.imposed else ())
@@ -168,8 +183,8 @@ class KeyPublishing:
         """See what all name servers have, and remember it."""
         owners = dict.fromkeys([*group.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
         sets, failed = group.publisher.look(tuple(owners))
-        for error in dict.fromkeys(failed.values()):
-            self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
+        for owner, error in failed.items():  # what is left of a former service is nobody's trouble but that of `check`
+            self._tell(group.kinds[0].label, error.message, error.hint, is_error=owner in group.owners)
         run_for = uptime()
         for kind in group.kinds:
             seen = tlsa.observe(
@@ -180,11 +195,24 @@ class KeyPublishing:
                 ttl=group.publisher.ttl,
                 now=self._means.clock(),
             )
-            seen = replace(seen, uptime=run_for)
+            seen = self._forget_lost(kind, replace(seen, uptime=run_for), sets)
             self._log_news(kind, seen)
             self._save(kind, seen)
             self._looked.add(kind.label)
         return sets
+
+    def _forget_lost(self, kind: _Kind, seen: PublishedKeys, sets: Mapping[str, RecordSet]) -> PublishedKeys:
+        """What is known, without what is left at former services whose name servers are gone for good."""
+        lost = tlsa.out_of_reach(seen, kind.owners, sets, self._means.clock())
+        for publication in lost:
+            record = f"{publication.owner} {publication.record.association}"
+            self._means.log(kind.label, "forgot", f"TLSA record {record}")
+            self._tell(
+                kind.label,
+                f"a TLSA record of a former service is forgotten, as its name servers do not answer: {record}",
+                is_urgent=True,
+            )
+        return replace(seen, publications=tuple(p for p in seen.publications if p not in lost))
 
     def _add(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
         """Add what is missing, where this host may; whether anything was added."""

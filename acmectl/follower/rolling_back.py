@@ -118,17 +118,19 @@ def _objection(means: Means, spec: CertificateSpec, number: int) -> str | None:
         return "its files are damaged"
     if installed.spki in means.certificates.keys.distrusted():
         return "its key was revoked as compromised"
-    if spec.pinned and not _is_accepted(means, spec, installed):
-        return "the DNS was not seen to speak of its key long enough (TLSA), so that validating clients would turn away"
-    return None
+    return _turned_away(means, spec, installed) if spec.pinned else None
 
 
-def _is_accepted(means: Means, spec: CertificateSpec, installed: Installed) -> bool:
-    """Whether clients accept its key, or do not come to turn away by it: it is the key in use, whatever name servers say."""
+def _turned_away(means: Means, spec: CertificateSpec, installed: Installed) -> str | None:
+    """Why validating clients may come to turn away; they do not by the key in use, whatever name servers say."""
     in_use = means.certificates.current(spec.label)
     if in_use is not None and installed.spki == in_use.spki:
-        return True
-    return tlsa.is_published(installed.spki, means.certificates.keys.published.load(spec.label))
+        return None
+    if spec.configured_label not in means.publishers:
+        return "the zone may speak of the key in use alone (TLSA), and is not looked at any more without `tlsa`"
+    if not tlsa.is_published(installed.spki, means.certificates.keys.published.load(spec.label)):
+        return "the DNS was not seen to speak of its key long enough (TLSA), so that validating clients would turn away"
+    return None
 
 
 def _usable(means: Means, spec: CertificateSpec, number: int, *, expired: bool) -> Installed:

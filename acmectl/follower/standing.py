@@ -114,7 +114,9 @@ class Standing:
         if wish.spec.configured_label not in publishers:
             return ()
         try:
-            return announcing.announced(self._means.certificates, publishers, [wish])
+            return announcing.announced(
+                self._means.certificates, self._means.memory, publishers, [wish], self._means.clock()
+            )
         except (KeyMaterialError, StorageError):  # told where it is used
             return ()
 

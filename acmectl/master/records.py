@@ -33,12 +33,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class RecordsResult:
-    """What a run did with the records of one file; `failed` are the reasons why it could not do all."""
+    """What a run did with the records of one file; `failed` are the reasons why it could not do all.
+
+    `forgotten` are records of former services whose name servers do not answer any more.
+    """
 
     file: Path
     added: tuple[TlsaRecord, ...] = ()
     removed: tuple[TlsaRecord, ...] = ()
     failed: tuple[AcmectlError, ...] = ()
+    forgotten: tuple[TlsaRecord, ...] = ()
 
 
 class _Books:
@@ -46,7 +50,17 @@ class _Books:
 
     def __init__(self, store: KeptRecordsStore, configured: Collection[str]) -> None:
         self._store = store
+        self._configured = configured
         self._known = {name: known for name, known in store.load().items() if known.ours or name in configured}
+
+    def take_over(self, source: Source, wanted: frozenset[TlsaRecord]) -> None:
+        """Let a file that is new have what is known of one that is not configured any more, and of whose records it has some: it was renamed."""
+        if str(source.file) in self._known:
+            return
+        for name in sorted(self._known.keys() - self._configured):
+            if not self._known[name].ours.isdisjoint(wanted):
+                self._known[str(source.file)] = self._known.pop(name)
+                return
 
     def of(self, source: Source) -> KeptRecords:
         return self._known.get(str(source.file), KeptRecords())
@@ -67,6 +81,7 @@ def keep(sources: Sequence[Source], store: KeptRecordsStore, *, now: datetime) -
     for source in sources:
         try:
             listed[source.file] = source.read()
+            books.take_over(source, listed[source.file])
         except AcmectlError as error:
             failed[source.file] = error
     wanted = {s.file: listed.get(s.file, books.of(s).wanted) for s in sources}
@@ -98,14 +113,17 @@ def _keep(
     known = kept_records.announced(known, sent, sets)
     over = kept_records.to_remove(known, sets, wanted_elsewhere=elsewhere, now=now)
     needed = publisher.same_places(over, wanted | elsewhere) if over else frozenset()
-    books.keep(source, kept_records.given_up(known, needed))
+    lost = kept_records.out_of_reach(known, sets, now) - elsewhere
+    books.keep(source, kept_records.given_up(known, needed | lost))
     refused = dict(publisher.add(sent)) if sent else {}
     removed = tuple(record for record in over if record not in needed)
     left = dict(publisher.remove(removed)) if removed else {}
-    reasons = {error.message: error for error in (*unseen.values(), *refused.values(), *left.values())}
+    missed = (error for owner, error in unseen.items() if owner in publisher.owners)  # a former service may be gone
+    reasons = {error.message: error for error in (*missed, *refused.values(), *left.values())}
     return RecordsResult(
         source.file,
         tuple(record for record in added if record not in refused),
         tuple(record for record in removed if record not in left),
         tuple(reasons.values()),
+        tuple(sorted(lost)),
     )

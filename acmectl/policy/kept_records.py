@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from acmectl.model.tlsa import RecordSet, TlsaRecord
-from acmectl.policy.tlsa import LOOK_AGAIN, longer_than
+from acmectl.policy.tlsa import GIVE_UP, LOOK_AGAIN, longer_than
 
 Sets = Mapping[str, RecordSet]
 """The records at each owner name, as just seen; an owner name that could not be looked at is missing."""
@@ -97,6 +97,13 @@ def to_remove(
         return ()
     unwanted = known.ours - known.wanted - frozenset(wanted_elsewhere)
     return tuple(sorted(r for r in unwanted if r.owner in sets and not _is_gone(r, sets)))
+
+
+def out_of_reach(known: KeptRecords, sets: Sets, now: datetime) -> frozenset[TlsaRecord]:
+    """Our records that are not wanted any more, and could not be looked at for a week after their time was over: their zone is gone."""
+    if not _is_over(known, now - GIVE_UP):
+        return frozenset()
+    return frozenset(r for r in known.ours - known.wanted if r.owner not in sets)
 
 
 def accepted_from(known: KeptRecords) -> datetime | None:

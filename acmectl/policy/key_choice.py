@@ -81,7 +81,7 @@ def choose(spec: CertificateSpec, at_hand: KeysAtHand) -> Source:
         return Source.IN_USE
     if is_kept(spec, at_hand):
         return Source.IN_USE
-    if spec.prepare_key and is_prepared(spec, at_hand):
+    if (spec.prepare_key or spec.pinned) and is_prepared(spec, at_hand):
         return Source.PREPARED
     return Source.NEW
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
 
 LOOK_AGAIN = timedelta(hours=12)  # at records that should be as they are: somebody may have changed the zone
+GIVE_UP = timedelta(days=7)  # what is left at a former service whose name servers do not answer
 _STEP = timedelta(minutes=1)  # of a clock that is set; less is its drift
 _MARGIN = timedelta(seconds=1)  # time to live counts in whole seconds, and clocks tick
 
@@ -219,16 +220,43 @@ def to_remove(
     )
 
 
-def stale(known: PublishedKeys, keys: Keys, sets: Mapping[str, RecordSet], now: datetime) -> tuple[TlsaRecord, ...]:
-    """Records of former keys that are not needed here any more, and not ours to remove."""
+def stale(
+    known: PublishedKeys,
+    keys: Keys,
+    owners: Collection[str],
+    sets: Mapping[str, RecordSet],
+    *,
+    wanted_elsewhere: Collection[TlsaRecord] = (),
+    may_remove: bool,
+    now: datetime,
+) -> tuple[TlsaRecord, ...]:
+    """Records of former keys, and of services that are not listed any more, that nothing here needs and this host will not remove.
+
+    `may_remove` says whether it has the right to remove its own; `wanted_elsewhere` are records of other certificates.
+    """
     return tuple(
         p.record
         for p in known.publications
-        if not p.is_ours
-        and p.spki not in keys.needed
+        if not (p.is_ours and may_remove)
+        and (p.spki not in keys.needed or p.owner not in owners)
         and _is_over(p, keys, now)
+        and p.record not in wanted_elsewhere
         and p.owner in sets
         and p.record.association in sets[p.owner].anywhere
+    )
+
+
+def out_of_reach(
+    known: PublishedKeys, owners: Collection[str], sets: Mapping[str, RecordSet], now: datetime
+) -> tuple[Publication, ...]:
+    """What is known of services that are not listed any more and could not be looked at for a week after anybody needed it: the zone is gone."""
+    return tuple(
+        p
+        for p in known.publications
+        if p.owner not in owners
+        and p.owner not in sets
+        and p.retired_at is not None
+        and p.retired_at + longer_than(p.lives_for) + GIVE_UP <= now
     )
 
 

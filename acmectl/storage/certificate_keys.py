@@ -106,13 +106,17 @@ class CertificateKeys:
         return ImposedKey(f"`{self.path(spec.label, PLACED)}` was placed for it", placed.spki)
 
     def at_hand(self, spec: CertificateSpec) -> KeysAtHand:
-        """What there is to choose the next key from. Raises as `imposed` does."""
-        published, in_use = self.published.known(spec.label), self._in_use(spec.label)
+        """What there is to choose the next key from. Raises as `imposed` does.
+
+        A key that was made ahead while keys were published is there for when that in use was compromised, whatever is configured now.
+        """
+        published, in_use, distrusted = self.published.known(spec.label), self._in_use(spec.label), self.distrusted()
+        takes_prepared = spec.prepare_key or (spec.pinned and in_use is not None and in_use.spki in distrusted)
         return KeysAtHand(
             imposed=self.imposed(spec),
             in_use=in_use,
-            prepared=self._at_hand(spec.label, PREPARED) if spec.prepare_key else None,
-            distrusted=self.distrusted(),
+            prepared=self._at_hand(spec.label, PREPARED) if takes_prepared else None,
+            distrusted=distrusted,
             usable=published.usable if spec.pinned else None,
             left=published.left,
             elsewhere=self._elsewhere(spec.label) if spec.pinned and in_use is None else None,

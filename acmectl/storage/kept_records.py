@@ -6,8 +6,8 @@ Not in the state database: which records are ours, and may be removed, is known 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from acmectl import files
 from acmectl.errors import StorageError
 from acmectl.model.tlsa import TlsaRecord
 from acmectl.policy.kept_records import KeptRecords
-from acmectl.storage import folders
+from acmectl.storage import folders, moments
+
+_ASSOCIATION = re.compile("[0-3] [01] [0-2] ([0-9a-f]{2})+")
 
 
 class KeptRecordsStore:
@@ -34,7 +36,7 @@ class KeptRecordsStore:
                 return {}
         try:
             return {str(source): _decode(known) for source, known in json.loads(content).items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as cause:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as cause:
             raise StorageError(
                 f"`{self._path}` is damaged: it does not say which records this host published",
                 hint=f"move it away: `mv {self._path} {self._path}.damaged`; then none of them are removed by acmectl",
@@ -51,9 +53,9 @@ def _encode(known: KeptRecords) -> dict[str, Any]:
     return {
         "ours": [[record.owner, record.association] for record in sorted(known.ours)],
         "wanted": [[record.owner, record.association] for record in sorted(known.wanted)],
-        "complete_at": _moment(known.complete_at),
+        "complete_at": moments.text(known.complete_at),
         "lives_for": known.lives_for.total_seconds(),
-        "looked_at": _moment(known.looked_at),
+        "looked_at": moments.text(known.looked_at),
     }
 
 
@@ -61,19 +63,17 @@ def _decode(content: dict[str, Any]) -> KeptRecords:
     return KeptRecords(
         ours=_records(content["ours"]),
         wanted=_records(content["wanted"]),
-        complete_at=_read(content["complete_at"]),
-        lives_for=timedelta(seconds=float(content["lives_for"])),
-        looked_at=_read(content["looked_at"]),
+        complete_at=moments.moment(content["complete_at"]),
+        lives_for=moments.span(content["lives_for"]),
+        looked_at=moments.moment(content["looked_at"]),
     )
 
 
 def _records(listed: list[list[str]]) -> frozenset[TlsaRecord]:
-    return frozenset(TlsaRecord(str(owner), str(association)) for owner, association in listed)
+    return frozenset(_record(owner, association) for owner, association in listed)
 
 
-def _moment(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat() if at else None
-
-
-def _read(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+def _record(owner: str, association: str) -> TlsaRecord:
+    if not _ASSOCIATION.fullmatch(association):
+        raise ValueError(f"no data of a TLSA record: {association}")
+    return TlsaRecord(str(owner), association)

@@ -6,18 +6,28 @@ that is used too early because that was forgotten makes every validating client 
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
-from datetime import UTC, datetime, timedelta
+import os
 from pathlib import Path
 from typing import Any
 
 from acmectl import files
 from acmectl.errors import StorageError
 from acmectl.model.tlsa import Publication, PublishedKeys, Uptime
-from acmectl.storage import folders
+from acmectl.storage import folders, moments
 
 _FILE = "published-keys.json"
+_HASH = 32  # octets of a SHA-256, of which a pin is the base64
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)  # whatever comes of the wrong JSON
 
 
 class PublishedKeysStore:
@@ -37,7 +47,7 @@ class PublishedKeysStore:
                 return PublishedKeys()
         try:
             return _decode(json.loads(content))
-        except (ValueError, KeyError, TypeError, AttributeError) as cause:
+        except _DAMAGE as cause:
             raise StorageError(
                 f"`{path}` is damaged: it does not say which keys are published",
                 hint=f"move it away: `mv {path} {path}.damaged`; then keys are looked at anew, and waited for",
@@ -53,6 +63,17 @@ class PublishedKeysStore:
             return self.load(label)
         except StorageError:
             return PublishedKeys()
+
+    def may_bind(self, label: str) -> bool:
+        """Whether the zone may have records of the certificate's keys, which clients then hold its services to.
+
+        So it may where nobody can say (any more); not where no server had any record at any of its owner names.
+        """
+        try:
+            known = self.load(label)
+        except StorageError:
+            return os.path.lexists(self.path(label))  # not where the state is not for our eyes
+        return any(p.is_ours for p in known.publications) or bool(known.publications and not known.is_bare)
 
     def save(self, label: str, known: PublishedKeys) -> None:
         """Remember it (0600, whole or not there). Raises StorageError."""
@@ -71,14 +92,14 @@ def _encode(known: PublishedKeys) -> dict[str, Any]:
         "publications": [
             {
                 **dataclasses.asdict(publication),
-                "seen_at": _moment(publication.seen_at),
-                "retired_at": _moment(publication.retired_at),
+                "seen_at": moments.text(publication.seen_at),
+                "retired_at": moments.text(publication.retired_at),
                 "lives_for": publication.lives_for.total_seconds(),
             }
             for publication in known.publications
         ],
         "usable": sorted(known.usable),
-        "looked_at": _moment(known.looked_at),
+        "looked_at": moments.text(known.looked_at),
         "left": known.left,
         "is_bare": known.is_bare,
         "uptime": None if known.uptime is None else dataclasses.asdict(known.uptime),
@@ -90,29 +111,28 @@ def _decode(content: dict[str, Any]) -> PublishedKeys:
         tuple(
             Publication(
                 str(one["owner"]),
-                str(one["spki"]),
+                _pin(one["spki"]),
                 is_ours=bool(one["is_ours"]),
-                seen_at=_read(one["seen_at"]),
-                lives_for=timedelta(seconds=float(one["lives_for"])),
-                retired_at=_read(one["retired_at"]),
+                seen_at=moments.moment(one["seen_at"]),
+                lives_for=moments.span(one["lives_for"]),
+                retired_at=moments.moment(one["retired_at"]),
             )
             for one in content["publications"]
         ),
-        frozenset(map(str, content["usable"])),
-        _read(content["looked_at"]),
-        None if content["left"] is None else str(content["left"]),
+        frozenset(map(_pin, content["usable"])),
+        moments.moment(content["looked_at"]),
+        None if content["left"] is None else _pin(content["left"]),
         is_bare=bool(content.get("is_bare", False)),  # neither this nor what follows is in files of the first versions
         uptime=_uptime(content.get("uptime")),
     )
 
 
 def _uptime(content: dict[str, Any] | None) -> Uptime | None:
-    return None if content is None else Uptime(str(content["boot"]), float(content["seconds"]))
+    return None if content is None else Uptime(str(content["boot"]), moments.seconds(content["seconds"]))
 
 
-def _moment(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat() if at else None
-
-
-def _read(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
+def _pin(text: str) -> str:
+    """The pin of a key. Raises ValueError for what is none."""
+    if len(base64.b64decode(text, validate=True)) != _HASH:
+        raise ValueError(f"no SHA-256 hash: {text}")
+    return text

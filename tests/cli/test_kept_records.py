@@ -52,6 +52,23 @@ def test_a_host_can_keep_records_alone(keeper: Host) -> None:
         assert "there is no zone for `_25._tcp.mail.acme.test`" in ran.err, "the records are all that is tried"
 
 
+def test_check_names_what_was_published_of_a_file_that_is_configured_no_more(keeper: Host) -> None:
+    (keeper.directory / "mail.tlsa").write_text(f"_25._tcp.mail.acme.test. 3600 IN TLSA {RECORDS[0].association}\n")
+
+    def remember(file: str, looked_at: datetime) -> None:
+        known = KeptRecords(frozenset(RECORDS[:1]), frozenset(RECORDS[:1]), looked_at, HOUR, looked_at)
+        KeptRecordsStore(keeper.state / "published-records.json").save({str(keeper.directory / file): known})
+
+    remember("mail.tlsa", THEN)
+    assert "not listed any more" not in keeper.good("check").err
+    remember("former.tlsa", THEN)
+    told = f"former.tlsa` is not listed any more, and the zone may still have what was published of it: {RECORDS[0].owner} {RECORDS[0].association}\n"
+    assert told in keeper.good("check").err
+    assert told.strip() in json.loads(keeper.good("check", "--json").out)["warnings"][0]["message"]
+    remember("former.tlsa", THEN - timedelta(days=31))
+    assert "not listed any more" not in keeper.good("check").err
+
+
 @pytest.mark.parametrize("command", [("status",), ("master", "status")], ids=" ".join)
 def test_a_line_says_how_far_the_records_of_a_file_are(keeper: Host, command: tuple[str, ...]) -> None:
     def line() -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dns.message
@@ -25,8 +27,14 @@ from tests.cli.hosts import Host, Ran, follower_of
 from tests.servers.bind import Bind, Key, Zone, running_bind
 
 OWNER = "_25._tcp.mail.acme.test"
+SUBMISSIONS = "_465._tcp.mail.acme.test"
 OF_A_CA = "2 1 1 " + "ab" * 32
 _SECONDS = 30
+READ_ONLY = (
+    *(["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]),
+    *("sh", "-c", 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'),
+)
+"""The words before a command that cannot write in a directory, whose path comes next."""
 
 
 @dataclass(frozen=True)
@@ -236,6 +244,11 @@ def test_a_key_file_that_was_replaced_waits_until_its_record_is_accepted(mail: M
         mail.host.good("follower", "run")
     refused = mail.host.acmectl("cert", "renew", "mail", "--new-key")
     assert (refused.status, refused.err.splitlines()[0]) == (2, f"error: the key of `mail` is your own: `{own}`")
+    mail.host.configure(mail.host.config.read_text() + "  other: {names: [xmpp.acme.test]}\n")
+    mail.host.good("follower", "run")
+    refused = mail.host.acmectl("cert", "renew", "other", "mail", "--new-key")
+    assert (refused.status, refused.err.splitlines()[0]) == (2, f"error: the key of `mail` is your own: `{own}`")
+    assert not (mail.host.state / "certificates/other/published-keys.json").exists(), "nothing was asked for"
 
 
 def test_a_compromised_key_is_replaced_at_once_and_its_record_goes_with_it(mail: Mail) -> None:
@@ -298,7 +311,51 @@ def test_check_compares_what_is_published_with_the_keys(mail: Mail) -> None:
     mail.change(add="3 1 1 " + "00" * 32)
     ran = mail.host.acmectl("check", "--json")
     assert ran.status == 1
+    assert json.loads(ran.out)["ok"] is False
     assert any(warning.get("clients_turn_away") for warning in json.loads(ran.out)["warnings"])
+
+
+def test_check_names_what_a_former_service_still_has_where_this_host_may_not_remove_it(mail: Mail) -> None:
+    mail.configure(update=False)
+    text = mail.host.config.read_text()
+    mail.host.configure(text.replace("[mail.acme.test:25]", "[mail.acme.test:25, mail.acme.test:465]"))
+    mail.host.good("follower", "run")
+    record = mail.records()["in use"]
+    mail.change(owner=SUBMISSIONS, add=record)
+    mail.host.configure(text)
+    mail.host.good("follower", "run")
+    told = f"the TLSA record of a service still that `tlsa` lists no more, which is not this host's to remove: {SUBMISSIONS} {record}"
+    end = time.monotonic() + _SECONDS
+    while told not in mail.host.good("check").err:
+        assert time.monotonic() < end
+    mail.change(owner=SUBMISSIONS, remove=record)
+    assert SUBMISSIONS not in mail.host.good("check").err
+
+
+def test_a_former_service_whose_zone_is_gone_fails_no_run_and_is_forgotten(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    known = mail.host.state / "certificates/mail/published-keys.json"
+
+    def remember(retired_at: datetime) -> None:
+        content = json.loads(known.read_text())
+        former = {**content["publications"][0], "owner": "_25._tcp.mail.gone", "retired_at": retired_at.isoformat()}
+        listed = [one for one in content["publications"] if one["owner"] == OWNER]
+        known.write_text(json.dumps({**content, "publications": [*listed, former], "looked_at": None}))
+
+    remember(datetime.now(UTC) - timedelta(days=1))
+    told = "it cannot be seen what the zone still has of a service that `tlsa` lists no more, at `_25._tcp.mail.gone`: "
+    assert told in mail.host.good("check").err
+    assert mail.host.good("follower", "run").err == ""
+    assert told in mail.host.good("check").err
+    remember(datetime.now(UTC) - timedelta(days=8))
+    said = mail.host.good("follower", "run").err
+    assert (
+        "a TLSA record of a former service is forgotten, as its name servers do not answer: _25._tcp.mail.gone 3 1 1 "
+        in said
+    )
+    assert "gone" not in mail.host.good("check").err
+    assert mail.host.good("follower", "run").err == ""
 
 
 def test_a_name_server_that_refuses_is_told_and_holds_up_nothing_else(mail: Mail) -> None:
@@ -352,6 +409,21 @@ def test_what_is_known_of_published_keys_may_be_lost_without_holding_up_the_key_
     assert "published-keys.json` is damaged" in mail.host.acmectl("check").err
     known.unlink()
     mail.host.good("cert", "renew", "mail", "--force")
+
+
+def test_what_cannot_be_remembered_of_published_keys_holds_up_no_other_certificate(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    text = mail.host.config.read_text().replace("directory: tls", "directory: elsewhere")
+    mail.host.configure(text + "  other: {names: [xmpp.acme.test]}\n")
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text(json.dumps({**json.loads(known.read_text()), "looked_at": None}))
+    ran = mail.host.acmectl("-v", "follower", "run", prefix=(*READ_ONLY, str(known.parent)))
+    assert ran.status == 1
+    assert f"error: certificate `mail`: cannot write `{known}`: read-only file system" in ran.err
+    assert "other: issued" in ran.out
+    ran = mail.host.acmectl("cert", "renew", "mail", "other", "--force", prefix=(*READ_ONLY, str(known.parent)))
+    assert "other: issued" in ran.out
 
 
 def test_status_says_how_far_each_key_is(mail: Mail) -> None:
@@ -497,6 +569,10 @@ def test_two_kinds_of_keys_are_published_together(mail: Mail) -> None:
         ("mail+rsa-2048", "next"),
     ]
     assert mail.published == {f"3 1 1 {r['data']}" for r in document["records"]}
+    mail.configure()
+    said = mail.host.good("check").err
+    listed = [f"{OWNER} 3 1 1 {r['data']}" in said for r in document["records"]]
+    assert (listed, "TLSA records of its keys, and nobody removes them" in said) == ([False, False, True, True], True)
 
 
 def test_a_kind_that_comes_later_waits_for_its_record(mail: Mail) -> None:
@@ -542,6 +618,63 @@ def test_a_certificate_whose_tlsa_was_taken_out_keeps_its_key_until_that_is_forg
     mail.host.good("cert", "renew", "mail", "--force")
     mail.configure()
     assert mail.records()["in use"] != first
+
+
+def test_a_certificate_whose_tlsa_was_taken_out_keeps_its_key_where_nothing_is_known_any_more(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    first = mail.records()["in use"]
+    mail.configure_without()
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text("{")
+    told = "the zone may still have TLSA records of its keys: its key is kept (`"
+    assert told in mail.host.good("check").err
+    assert f"rm {known}" in mail.host.good("follower", "run").err
+    assert "published-keys.json` is damaged" in mail.host.acmectl("status").out
+    mail.host.good("cert", "renew", "mail", "--force")
+    mail.configure()
+    assert (mail.generation, mail.records()["in use"]) == (2, first)
+
+
+def test_a_certificate_whose_tlsa_was_taken_out_while_a_server_lagged_keeps_its_key(mail: Mail) -> None:
+    mail.configure()
+    with running_bind(mail.host.directory / "lagging", zones=[Zone("acme.test")], keys=[Key("acmectl")]) as lagging:
+        servers = f'servers: ["{mail.bind.endpoint}"'
+        text = mail.host.config.read_text()
+        mail.host.configure(text.replace(f"{servers}]", f'{servers}, "{lagging.endpoint}"]'))
+        mail.host.good("follower", "run")
+    first = mail.records()["in use"]
+    mail.configure_without()
+    assert "its key is kept" in mail.host.good("check").err
+    mail.host.good("cert", "renew", "mail", "--force")
+    mail.configure()
+    assert (mail.generation, mail.records()["in use"]) == (2, first)
+
+
+def test_a_compromised_key_is_replaced_by_the_published_one_also_where_tlsa_was_taken_out(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    following = mail.records()["next"]
+    mail.configure_without()
+    mail.host.good("cert", "revoke", "mail", "--reason", "keyCompromise", "--yes")
+    mail.host.good("follower", "run")
+    mail.configure()
+    assert (mail.generation, mail.records()["in use"]) == (2, following)
+
+
+def test_a_rollback_to_another_key_is_refused_where_tlsa_was_taken_out(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    mail.host.good("cert", "renew", "mail", "--force")
+    mail.configure_without()
+    refused = mail.host.acmectl("cert", "rollback", "mail", "--to", "1")
+    assert (refused.status, mail.generation) == (2, 3)
+    assert (
+        "the zone may speak of the key in use alone (TLSA), and is not looked at any more without `tlsa`" in refused.err
+    )
+    mail.host.good("cert", "rollback", "mail", "--to", "2")
 
 
 def test_a_rollback_looks_at_the_zone_before_it_trusts_it(mail: Mail) -> None:
@@ -640,3 +773,33 @@ def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_
     assert "a target may still serve a former key of `mail`, whose TLSA record is missing" in checked.err
     assert mail.host.acmectl("follower", "run").status == 1
     assert former in mail.published
+
+
+def test_a_former_key_that_a_target_still_serves_is_printed_and_published_though_what_was_known_of_it_is_lost(
+    mail: Mail,
+) -> None:
+    accepts = mail.host.directory / "accepts"
+    accepts.touch()
+    mail.configure()
+    text = mail.host.config.read_text().replace("directory: tls}", f'directory: tls, check: [test, -e, "{accepts}"]}}')
+    mail.host.configure(text)
+    mail.host.good("follower", "run")
+    former = mail.records()["in use"]
+    mail.await_accepted()
+    accepts.unlink()
+    assert mail.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text("{")
+    printed = mail.host.good("cert", "tlsa", "mail")
+    assert (former in printed.out, "published-keys.json` is damaged" in printed.err) == (True, True)
+    known.unlink()
+    assert mail.records()["former"] == former
+    mail.change(remove=former)
+    assert "whose TLSA record is missing" in mail.host.acmectl("check").err
+    for _ in range(2):
+        assert mail.host.acmectl("follower", "run").status == 1
+        assert former in mail.published
+        assert mail.records()["former"] == former
+    accepts.touch()
+    mail.host.good("follower", "run")
+    mail.run_until_published({mail.records()["in use"], mail.records()["next"]})

@@ -165,6 +165,56 @@ def test_what_was_published_of_a_file_that_is_configured_no_more_is_remembered(d
     assert set(desk.store.load()) == {str(old), str(new), str(old.parent / "another")}
 
 
+def test_a_file_that_is_renamed_in_the_configuration_keeps_what_is_known_of_it(desk: Desk) -> None:
+    old = desk.write("old", OLD, USED)
+    desk.run()
+    desk.forget(old)
+    new = desk.write("new", USED, OLD)
+    assert desk.run() == (RecordsResult(new),)
+    assert desk.store.load()[str(new)].ours == {OLD, USED}
+    desk.write("new", USED, NEXT)
+    assert desk.run(NOW + HOUR)[0].added == (NEXT,)
+    assert desk.run(NOW + HOUR) == (RecordsResult(new),)
+    assert desk.run(NOW + 3 * HOUR) == (RecordsResult(new, removed=(OLD,)),)
+    assert set(desk.store.load()) == {str(new)}
+
+
+def test_a_file_that_is_renamed_and_changed_at_once_waits_before_it_removes(desk: Desk) -> None:
+    old = desk.write("old", OLD, USED)
+    desk.run()
+    desk.run(NOW + 2 * HOUR)
+    desk.forget(old)
+    new = desk.write("new", USED, NEXT)
+    assert desk.run(NOW + 3 * HOUR) == (RecordsResult(new, added=(NEXT,)),)
+    assert desk.run(NOW + 4 * HOUR) == (RecordsResult(new),)
+    assert desk.run(NOW + 6 * HOUR) == (RecordsResult(new, removed=(OLD,)),)
+
+
+def test_another_file_for_the_same_service_does_not_remove_what_one_published_that_is_configured_no_more(
+    desk: Desk,
+) -> None:
+    gone, other = desk.write("gone", OLD), desk.write("other", USED)
+    desk.run()
+    desk.forget(gone)
+    new = desk.write("new", NEXT)
+    for hours in (0, 3, 6):
+        desk.run(NOW + hours * HOUR)
+    assert desk.published() == shown(FOREIGN, OLD, USED, NEXT)
+    assert set(desk.store.load()) == {str(gone), str(other), str(new)}
+
+
+def test_a_former_service_whose_zone_is_gone_fails_no_run_and_is_forgotten(desk: Desk) -> None:
+    gone = TlsaRecord("_25._tcp.mail.gone", USED.association)
+    file = desk.write("records", USED)
+    desk.run()
+    both = frozenset({USED, gone})
+    desk.store.save({str(file): KeptRecords(both, frozenset({USED}), complete_at=NOW, lives_for=HOUR, looked_at=NOW)})
+    assert desk.run(NOW + 2 * HOUR) == (RecordsResult(file),)
+    assert desk.store.load()[str(file)].ours == both
+    assert desk.run(NOW + 8 * 24 * HOUR) == (RecordsResult(file, forgotten=(gone,)),)
+    assert desk.store.load()[str(file)].ours == {USED}
+
+
 def test_an_update_that_is_refused_or_cannot_be_sent_is_told_and_tried_again(desk: Desk, bind: Bind) -> None:
     file = desk.write("records", USED, port=free_port(), timeout="1s")
     (result,) = desk.run()

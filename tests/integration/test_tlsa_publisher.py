@@ -119,3 +119,16 @@ def test_records_whose_names_lead_to_one_place_are_one(tmp_path: Path) -> None:
         assert ours.same_places([one, alone], [TlsaRecord(other.owner, OTHERS)]) == frozenset()
         assert ours.same_places([alone], [other]) == frozenset()
         assert ours.same_places([one], [TlsaRecord("_99._tcp.mail.tlsa.test", OURS)]) == {one}
+
+
+def test_the_longest_name_that_can_be_has_room_for_a_look_beside_it(tmp_path: Path) -> None:
+    host = f"{'.'.join(['a' * 60] * 3)}.{'b' * 51}"
+    owner = f"_25._tcp.{host}.tlsa.test"
+    assert len(owner) == 253
+    with running_bind(tmp_path, zones=[Zone("tlsa.test")], keys=[KEY], resolve=True) as bind:
+        assert publisher(bind).add([TlsaRecord(owner, OURS)]) == {}
+        assert publisher(bind).look([owner])[0][owner].everywhere == {OURS}
+    there = [f"*._tcp.{host} 3600 IN TLSA {OTHERS}"]
+    with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
+        (refused,) = publisher(bind).add([TlsaRecord(owner, OURS)]).values()
+        assert "a wildcard answers" in refused.message

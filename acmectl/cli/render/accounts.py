@@ -32,7 +32,7 @@ def problem_json(problem: ConfigurationProblem) -> dict[str, Any]:
 
 
 def warnings(found: Iterable[ConfigurationProblem]) -> None:
-    """What the configuration asks for, and this host does not have, on stderr."""
+    """What the configuration asks for, and this host does not have, or has and is not asked for, on stderr."""
     for one in found:
         say("warning", f"{one.place}: `{one.path}`: {one.message}", YELLOW)
         hint(one.hint)

@@ -77,7 +77,11 @@ def _words(left: Left) -> tuple[str, str]:
         message = f"certificate `{title}`: files of a former target stay, and nobody renews them: {_files(left)}"
         return message, "remove them once no service reads them"
     stay = f"; its deployed files stay, and nobody renews them: {_files(left)}" if left.files else ""
+    if left.records:
+        records = ", ".join(f"{record.owner} {record.association}" for record in left.records)
+        stay += f"; the zone may still have TLSA records of its keys, and nobody removes them: {records}"
     advice = f"`acmectl cert remove {left.label}` removes what this host keeps of it, and no deployed file"
+    advice += " or TLSA record" if left.records else ""
     return f"certificate `{title}` is not in the configuration any more{stay}", advice
 
 

@@ -27,6 +27,9 @@ def records_report(results: Iterable[RecordsResult], *, talks: bool) -> None:
                     click.echo(str(problem), err=True)
             say("error", f"the records in `{result.file}` are not all published: {failure.message}", RED)
             hint(failure.hint)
+        for record in result.forgotten:
+            text = f"a TLSA record of a former service is forgotten, as its name servers do not answer: {record.owner} {record.association}"
+            say("warning", text, YELLOW)
         if talks:
             for done, records in (("published", result.added), ("removed", result.removed)):
                 for record in records:

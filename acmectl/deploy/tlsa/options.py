@@ -20,6 +20,7 @@ from acmectl.options import ConfigPath, Duration, InvalidOption, Options, Port, 
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _SHORT = re.compile(r"(?P<host>[^:/\s]+):(?P<port>[0-9]{1,5})(?:/(?P<protocol>[a-z]+))?\Z")
+_LONGEST = 253  # characters of a name without the dot at its end (RFC 1035 section 2.3.4)
 _FORM = "write it as `mail.example.org:25`, or `{host: mail.example.org, port: 25, protocol: tcp}`"
 
 
@@ -37,7 +38,7 @@ def _service(value: Any) -> Service:
         if key not in known:
             raise InvalidOption("a service has `host`, `port` and `protocol`", hint=nearest(str(key), known))
     host, port, protocol = value.get("host"), value.get("port"), value.get("protocol", "tcp")
-    if not isinstance(host, str) or not isinstance(port, int) or not isinstance(protocol, str):
+    if not isinstance(host, str) or type(port) is not int or not isinstance(protocol, str):  # a truth value is an int
         raise InvalidOption("a service needs a `host` (a name) and a `port` (a number)", hint=_FORM)
     return _checked(host, port, protocol)
 
@@ -55,7 +56,13 @@ def _checked(host: str, port: int, protocol: str) -> Service:
         raise ValueError("a port is between 1 and 65535")
     if protocol not in _PROTOCOLS:
         raise InvalidOption("no known protocol", hint=nearest(protocol, _PROTOCOLS) or "one of tcp, udp, sctp")
-    return Service(name.value, port, protocol)
+    service = Service(name.value, port, protocol)
+    if len(service.owner) > _LONGEST:
+        raise InvalidOption(
+            f"the name of its TLSA records would be longer than {_LONGEST} characters: `{service.owner}`",
+            hint="give the service a shorter name",
+        )
+    return service
 
 
 def _once_each(services: tuple[Service, ...]) -> tuple[Service, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ def state(tmp_path: Path) -> Iterator[StateDirectory]:
 def roles(state: StateDirectory, *publications: Publication) -> list[str]:
     state.certificates.keys.published.save("mail", PublishedKeys(publications))
     publisher = Publisher(TlsaOptions.model_validate({"records": ["mail.example.org:25"]}))
-    return [one.role for one in announced(state.certificates, {"mail": publisher}, [Wish(SPEC, ())])]
+    return [one.role for one in announced(state.certificates, state.memory, {"mail": publisher}, [Wish(SPEC, ())], NOW)]
 
 
 def test_a_former_key_is_printed_as_long_as_a_target_may_serve_it_whoever_published_it(state: StateDirectory) -> None:
@@ -45,9 +45,13 @@ def test_a_former_key_is_printed_as_long_as_a_target_may_serve_it_whoever_publis
     assert roles(state, Publication(OWNER, FORMER, seen_at=NOW, retired_at=NOW)) == ["next"]
 
 
-def test_a_former_key_that_we_published_is_printed_until_its_record_is_gone(state: StateDirectory) -> None:
-    assert roles(state, Publication(OWNER, FORMER, is_ours=True, seen_at=NOW, retired_at=NOW)) == ["next", "former"]
-    assert roles(state) == ["next"]
+def test_a_former_key_that_we_published_is_printed_as_long_as_resolvers_may_need_it(state: StateDirectory) -> None:
+    def printed(since: timedelta) -> list[str]:
+        hour = timedelta(hours=1)
+        return roles(state, Publication(OWNER, FORMER, is_ours=True, lives_for=hour, retired_at=NOW - since))
+
+    assert printed(timedelta(hours=1)) == ["next", "former"]
+    assert printed(timedelta(hours=2)) == ["next"]
 
 
 def test_records_of_services_that_are_not_listed_any_more_are_not_printed(state: StateDirectory) -> None:

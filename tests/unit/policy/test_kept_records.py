@@ -15,6 +15,7 @@ from acmectl.policy.kept_records import (
     given_up,
     needs_look,
     observe,
+    out_of_reach,
     to_add,
     to_remove,
     to_send,
@@ -135,3 +136,13 @@ def test_records_are_accepted_by_every_client_a_while_after_every_server_has_the
 
 def test_former_records_are_ours_that_are_not_wanted_any_more() -> None:
     assert former(settled(OLD, USED)) == (OLD,)
+
+
+def test_what_is_left_at_a_former_service_is_given_up_a_week_after_its_time_if_no_server_answers() -> None:
+    away = TlsaRecord(OTHER, OLD.association)
+    known, later = settled(away, USED), NOW + timedelta(days=8)
+    assert out_of_reach(known, seen(USED), later) == {away}
+    assert out_of_reach(known, {}, later) == {away}
+    assert out_of_reach(known, seen(USED) | {OTHER: RecordSet()}, later) == frozenset()
+    assert out_of_reach(known, seen(USED), NOW + timedelta(days=7)) == frozenset()
+    assert out_of_reach(settled(away, complete_at=None), seen(USED), later) == frozenset()

@@ -16,6 +16,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 NEW = CertificateSpec("mail", frozenset({Identifier("a.test")}), "default", None)
 REUSING, PREPARING = replace(NEW, reuse_key=True), replace(NEW, prepare_key=True)
 BOTH = replace(NEW, reuse_key=True, prepare_key=True)
+LEFT = replace(REUSING, pinned=True)  # `tlsa` was taken out
 OLD, NEXT, RSA = (
     KeyAtHand("old", KeyType.ECDSA_P256),
     KeyAtHand("next", KeyType.ECDSA_P256),
@@ -41,6 +42,8 @@ OF_CSR = replace(ADMINS, names=NEW.names)
         (PREPARING, KeysAtHand(prepared=NEXT, distrusted=frozenset({"next"})), Source.NEW),
         (BOTH, KeysAtHand(in_use=OLD, prepared=NEXT), Source.IN_USE),
         (BOTH, KeysAtHand(in_use=OLD, prepared=NEXT, distrusted=frozenset({"old"})), Source.PREPARED),
+        (LEFT, KeysAtHand(in_use=OLD, prepared=NEXT, distrusted=frozenset({"old"})), Source.PREPARED),
+        (LEFT, KeysAtHand(in_use=OLD, distrusted=frozenset({"old"})), Source.NEW),
         (BOTH, KeysAtHand(imposed=ADMINS, in_use=OLD, prepared=NEXT), Source.IMPOSED),
     ],
 )

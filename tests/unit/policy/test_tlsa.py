@@ -341,11 +341,37 @@ def test_records_of_former_keys_that_are_not_ours_to_remove_are_found() -> None:
     known = look(ours(OLD, NEXT, FORMER), seen(OLD, NEXT, FORMER), keys=AFTER)
     theirs = replace(known, publications=tuple(replace(p, is_ours=False) for p in known.publications))
     found, later = {MAIL: seen(OLD, NEXT, FORMER)}, NOW + DAY
-    assert tlsa.stale(theirs, AFTER, found, later) == (TlsaRecord(MAIL, association(OLD)),)
-    assert tlsa.stale(known, AFTER, found, later) == ()
-    assert tlsa.stale(theirs, AFTER, found, NOW) == ()
-    assert tlsa.stale(theirs, AFTER, {MAIL: seen(NEXT, FORMER)}, later) == ()
-    assert tlsa.stale(theirs, AFTER, {}, later) == ()
+    former = (TlsaRecord(MAIL, association(OLD)),)
+
+    def stale(known: PublishedKeys, found: dict[str, RecordSet], now: datetime = later) -> tuple[TlsaRecord, ...]:
+        return tlsa.stale(known, AFTER, [MAIL], found, may_remove=True, now=now)
+
+    assert stale(theirs, found) == former
+    assert stale(known, found) == ()
+    assert stale(theirs, found, NOW) == ()
+    assert stale(theirs, {MAIL: seen(NEXT, FORMER)}) == ()
+    assert stale(theirs, {}) == ()
+    assert tlsa.stale(known, AFTER, [MAIL], found, may_remove=False, now=later) == former
+    assert not tlsa.stale(theirs, AFTER, [MAIL], found, wanted_elsewhere=former, may_remove=True, now=later)
+
+
+def test_records_of_a_service_that_is_not_listed_any_more_are_found_where_they_are_not_ours_to_remove() -> None:
+    known = tlsa.observe(ours(OLD, NEXT), BOTH, [WEB], {MAIL: seen(OLD, NEXT), WEB: seen(OLD)}, ttl=HOUR, now=NOW)
+    found, later = {MAIL: seen(OLD, NEXT), WEB: seen(OLD)}, NOW + DAY
+    left = tuple(TlsaRecord(MAIL, association(pin)) for pin in (OLD, NEXT))
+    assert tlsa.stale(known, BOTH, [WEB], found, may_remove=False, now=later) == left
+    assert tlsa.stale(known, BOTH, [WEB], found, may_remove=True, now=later) == ()
+
+
+def test_what_is_left_at_a_former_service_is_given_up_a_week_after_it_was_of_use_if_no_server_answers() -> None:
+    known = tlsa.observe(ours(OLD), BOTH, [WEB], {MAIL: seen(OLD), WEB: seen(OLD)}, ttl=HOUR, now=NOW)
+    gone = NOW + 1.1 * HOUR + 7 * DAY
+    assert [p.owner for p in tlsa.out_of_reach(known, [WEB], {}, gone)] == [MAIL]
+    assert tlsa.out_of_reach(known, [WEB], {}, gone - HOUR) == ()
+    assert tlsa.out_of_reach(known, [WEB], {MAIL: seen(OLD)}, gone) == ()
+    assert tlsa.out_of_reach(known, [WEB, MAIL], {}, gone) == ()
+    behind = tlsa.observe(known, replace(BOTH, deployed=False), [WEB], {}, ttl=HOUR, now=NOW)
+    assert tlsa.out_of_reach(behind, [WEB], {}, gone) == ()
 
 
 def dropped(known: PublishedKeys, found: RecordSet, now: datetime) -> tuple[PublishedKeys, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +27,27 @@ def test_what_is_saved_is_loaded_again_and_is_its_owners_alone(tmp_path: Path) -
     assert (tmp_path / "state" / "published-records.json").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"a": {}}', '{"a": {"ours": [["x"]]}}', "\xff"])
+def _with(**wrong: object) -> str:
+    right: dict[str, object] = {"ours": [], "wanted": [], "complete_at": None, "lives_for": 1.0, "looked_at": None}
+    return json.dumps({"a": {**right, **wrong}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "[" * 100_000,
+        '{"a": {}}',
+        '{"a": {"ours": [["x"]]}}',
+        "\xff",
+        _with(ours=[["a.test", "3 1 1 zz"]]),
+        _with(ours=[["a.test", "3 1 1 "]]),
+        _with(lives_for=1e300),
+        _with(lives_for=float("inf")),
+        _with(complete_at="9999-12-31T23:59:59+00:00"),
+    ],
+)
 def test_a_damaged_file_is_an_error_that_says_what_to_do(tmp_path: Path, content: str) -> None:
     path = tmp_path / "published-records.json"
     path.write_text(content, "latin-1")

@@ -15,6 +15,8 @@ from tests.servers.name_server import Key
 
 HEAD = "authority: letsencrypt\nprofile: classic\nstate_directory: state\n"
 
+LONG = f"mail.{'.'.join(['a' * 62] * 3)}.{'b' * 46}.test"  # 245 characters
+
 
 def read(directory: Path, tlsa: str, more: str = "") -> app.Host:
     text = f"{HEAD}certificates:\n  mail:\n    names: [mail.example.org]\n    tlsa: {tlsa}\n{more}"
@@ -61,6 +63,8 @@ def test_who_may_update_the_zone_names_the_key(tmp_path: Path) -> None:
         ("['*.example.org:25']", "belong to one host name"),
         ("[mail:25]", "has only one label"),
         ("[{host: mail.example.org}]", "needs a `host` (a name) and a `port` (a number)"),
+        ("[{host: mail.example.org, port: true}]", "needs a `host` (a name) and a `port` (a number)"),
+        (f"['{LONG}:25']", "the name of its TLSA records would be longer than 253 characters: `_25._tcp.mail.aaa"),
         ("[{host: mail.example.org, prot: 25}]", "a service has `host`, `port` and `protocol`"),
         ("[7]", "expected a text or a mapping, found a number"),
         ("[mail.example.org:25, mail.example.org:25]", "`mail.example.org:25` is listed twice"),
