@@ -54,7 +54,8 @@ class _Elements:
         self._open: _Element | None = None
         self._complete: list[_Element] = []
         self._depth = 0
-        self._parser = expat.ParserCreate(namespace_separator=" ")
+        # XMPP is UTF-8 whatever a server declares (RFC 6120 section 11.6), and of others `expat` raises what is no ExpatError.
+        self._parser = expat.ParserCreate("utf-8", namespace_separator=" ")
         # Newer ones put off looking at a token that came in pieces, and would have us wait for what never comes.
         if hasattr(self._parser, "SetReparseDeferralEnabled"):
             self._parser.SetReparseDeferralEnabled(False)

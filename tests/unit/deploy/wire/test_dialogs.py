@@ -230,6 +230,14 @@ def test_a_dialog_is_bounded_in_time_as_a_whole(wire: Wire, protocol: Protocol, 
     assert seen.fault.words.startswith(f"did not finish within {ONLY_BY_TIME:g} s: {said}")
 
 
+@pytest.mark.parametrize("encoding", [b"utf-7", b"nonsense", b"hex", b"idna", b"utf-16", b"x" * 2000])
+def test_xmpp_is_utf_8_whatever_a_server_declares(wire: Wire, encoding: bytes) -> None:
+    header = HEADER.replace(b"?>", b" encoding='%s'?>" % encoding)
+    seen, _ = wire(Protocol.XMPP_CLIENT, [GREETED, header + FEATURES, ASKED_XMPP, PROCEED, TLS()])
+
+    assert (seen.fault, seen.versions) == (None, ("TLS 1.3", "TLS 1.2"))
+
+
 def test_what_a_server_says_cannot_command_a_terminal(wire: Wire) -> None:
     seen, _ = wire(Protocol.SMTP, [b"554 \x1b[2J\x1b]0;root\x07 `x` \xe2\x80\xae\xff\0 end\r\n"])
 
