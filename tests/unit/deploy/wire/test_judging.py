@@ -19,6 +19,16 @@ def test_a_certificate_that_cannot_be_read_is_said(first: Generation) -> None:
     assert fault.words == "serves a certificate that cannot be read"
 
 
+def test_a_certificate_of_a_version_that_there_is_not_is_said(first: Generation) -> None:
+    der = ssl.PEM_cert_to_DER_cert(first.leaf.read_text())
+    odd = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1)
+
+    fault = judging.fault_of([Served("TLS 1.3", (odd,))], _wanted(first), None, NOW)
+
+    assert fault
+    assert fault.words == "serves a certificate that cannot be read"
+
+
 def test_some_of_several_intermediates_are_not_enough(first: Generation, second: Generation, tmp_path: Path) -> None:
     (tmp_path / "fullchain.pem").write_bytes(first.fullchain.read_bytes() + second.leaf.read_bytes())
     wanted = expected(first.installed, tmp_path)
