@@ -41,6 +41,11 @@ def fault_of(served: Sequence[Served], expected: Expected, name: str | None, now
 def notes_of(served: Sequence[Served], refused: Mapping[str, str], expected: Expected) -> tuple[str, ...]:
     """What is no fault, and worth a word."""
     known = set(expected.chain)
+    broken_off = (
+        f"over {one.version} it broke off after it had shown its certificate ({one.refusal}): it may want one of its clients"
+        for one in served
+        if one.refusal
+    )
     odd = {
         "serves more certificates than were installed"
         if set(_fingerprints(one)) - known
@@ -48,7 +53,7 @@ def notes_of(served: Sequence[Served], refused: Mapping[str, str], expected: Exp
         for one in served
         if _fingerprints(one) != expected.chain
     }
-    return (*(f"no {version}: it {words}" for version, words in refused.items()), *sorted(odd))
+    return (*(f"no {version}: it {words}" for version, words in refused.items()), *broken_off, *sorted(odd))
 
 
 def _fault(served: Served, expected: Expected, name: str | None, now: datetime) -> Fault | None:
