@@ -39,8 +39,8 @@ def test_what_is_served_is_a_line_for_each_place(ca: Sandbox, issued: Host) -> N
         shown = said(issued)
 
     assert shown == (
-        "xmpp  files[0]  port N on 127.0.0.1  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n" * 2
-        + "xmpp  files[1]  port N on 127.0.0.1  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n-> 0\n"
+        "xmpp  files[0]  port N on 127.0.0.1 for xmpp.acme.test  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n" * 2
+        + "xmpp  files[1]  port N on 127.0.0.1 for xmpp.acme.test  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n-> 0\n"
     )
     assert one.asked == ["xmpp.acme.test"] * 4
     assert {path: what for path, what in issued.tree().items() if "state.db" not in path} == {
@@ -59,7 +59,7 @@ def test_what_serves_another_certificate_is_named_and_makes_exit_status_1(
         document = json.loads(issued.acmectl("cert", "verify", "--json").out)
 
     assert shown == (
-        "xmpp  files[0]  port N on 127.0.0.1  still serves serial SERIAL, which ends on TIME\n"
+        "xmpp  files[0]  port N on 127.0.0.1 for xmpp.acme.test  still serves serial SERIAL, which ends on TIME\n"
         "! hint: the service did not take the new files: does its configuration name them, and did the reload reach it?\n"
         "-> 1\n"
     )
@@ -74,6 +74,7 @@ def test_what_serves_another_certificate_is_named_and_makes_exit_status_1(
         "address": "127.0.0.1",
         "port": server.port,
         "protocol": "tls",
+        "name": "xmpp.acme.test",
         "served": False,
         "versions": ["TLS 1.3", "TLS 1.2"],
         "notes": [],

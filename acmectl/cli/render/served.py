@@ -34,7 +34,7 @@ def seen(all_seen: Sequence[Seen], now: datetime) -> None:
 def _rows(one: Seen, target: SeenTarget, now: datetime) -> Iterator[_Row]:
     for sighting in target.sightings:
         said, colour = _outcome(one, sighting, now)
-        yield [(one.spec.title, None), (target.name, None), (sighting.place, None), (said, colour)]
+        yield [(one.spec.title, None), (target.name, None), (sighting.place_and_name, None), (said, colour)]
 
 
 def _outcome(one: Seen, sighting: Sighting, now: datetime) -> tuple[str, str]:
@@ -68,6 +68,7 @@ def _place_json(target: SeenTarget, sighting: Sighting) -> dict[str, Any]:
         "address": sighting.address,
         "port": endpoint.port,
         "protocol": endpoint.protocol.value,
+        "name": sighting.name,
         "served": fault is None,
         "versions": list(sighting.versions),
         "error": fault.words if fault else None,

@@ -144,6 +144,26 @@ def test_a_service_that_refuses_is_quoted(wire: Wire, protocol: Protocol, script
     assert seen.place == f"port {server.port} on 127.0.0.1 ({protocol})"
 
 
+@pytest.mark.parametrize("family", [None, "ecdsa"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<stream:features/>",
+        b"<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+    ],
+)
+def test_a_domain_that_an_xmpp_server_does_not_have_is_told_how_to_change(
+    look: Look, first: Generation, answer: bytes, family: str | None
+) -> None:
+    with serving(script=[GREETED, HEADER + answer, Silence()]) as server:
+        seen = look(Endpoint(port=server.port, protocol=Protocol.XMPP_CLIENT), first, family=family)
+
+    assert seen.fault
+    assert seen.fault.hint == (
+        "is `xmpp.example.test` a domain of the service? `verify: [{..., name: DOMAIN}]` asks for another"
+    )
+
+
 @pytest.mark.parametrize(
     ("protocol", "script", "said"),
     [
