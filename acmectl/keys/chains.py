@@ -31,6 +31,7 @@ class LeafFacts:
     spki: str
     serial: str
     fingerprint: str
+    subject: str
     issuer: str
     not_before: datetime
     not_after: datetime
@@ -49,6 +50,7 @@ def read_chain(pem: bytes, *, what: str = "the certificate chain") -> LeafFacts:
             spki=pin(leaf.public_key()),
             serial=f"{leaf.serial_number:x}",
             fingerprint=leaf.fingerprint(SHA256()).hex(),
+            subject=leaf.subject.rfc4514_string(),
             issuer=leaf.issuer.rfc4514_string(),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,

@@ -89,6 +89,32 @@ def test_a_certificate_that_has_ended_is_a_fault(look: Look, issued: Callable[..
         assert "serves a certificate that ended on 20" in words(look(Endpoint(port=server.port), ended))
 
 
+def test_an_intermediate_that_has_ended_is_a_fault_also_where_it_was_installed(
+    look: Look, issued: Callable[..., Generation]
+) -> None:
+    ended = issued("xmpp.example.test", intermediate_ends=-timedelta(hours=1))
+    with serving(context(ended)) as server:
+        seen = look(Endpoint(port=server.port), ended)
+
+    said = words(seen)
+    assert " serves the intermediate `CN=intermediate of tests`, which ended on 20" in said
+    assert said.endswith(" UTC, as it was installed")
+    assert seen.fault
+    assert "`acmectl cert renew site --force`" in (seen.fault.hint or "")
+
+
+def test_an_intermediate_that_has_ended_is_a_fault_where_the_service_adds_it(
+    look: Look, first: Generation, issued: Callable[..., Generation], tmp_path: Path
+) -> None:
+    ended = issued("xmpp.example.test", intermediate_ends=-timedelta(hours=1))
+    both = tmp_path / "more.pem"
+    both.write_bytes(first.fullchain.read_bytes() + ended.chain.read_bytes())
+    with serving(context(first, certificates=both)) as server:
+        seen = look(Endpoint(port=server.port), first)
+
+    assert words(seen).endswith(" UTC, and was not installed")
+
+
 def test_a_certificate_that_has_not_begun_is_a_fault(look: Look, issued: Callable[..., Generation]) -> None:
     early = issued("xmpp.example.test", begins=timedelta(days=1))
     with serving(context(early)) as server:
