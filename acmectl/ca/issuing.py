@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from acmectl import keys
 from acmectl.ca import caa, problems
 from acmectl.ca.fields import is_url
 from acmectl.ca.orders import fetch_order, listed
@@ -105,7 +106,7 @@ def _certificates(pem: bytes, url: str) -> list[x509.Certificate]:
 
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as cause:
+    except keys.unreadable() as cause:
         raise CAProtocolError(f"the answer of `{url}` cannot be used: it is no chain of PEM certificates") from cause
 
 

@@ -22,7 +22,7 @@ def verify(context: Context, label: str | None, wait: timedelta | None, *, json:
     """Look at what services serve, over the wire; for monitoring.
 
     Every address that `verify` of a target lists is connected to, in TLS 1.3 and 1.2, and the certificate compared with the one in use, as
-    are its chain, names and dates. Exit status 1 if anything serves something else, or nothing.
+    are its chain, names and dates. Exit status 1 if anything serves something else, or nothing, and for a certificate that has ended.
     """
     from acmectl.app import served
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from acmectl.keys.chains import LeafFacts, certifies, covers, matches, read_chain, split_chain
+from acmectl.keys.chains import LeafFacts, certifies, covers, matches, read_chain, split_chain, unreadable
 from acmectl.keys.private import from_pem, generate, key_type_of, pin, thumbprint, to_pem
 from acmectl.keys.signing_requests import SigningRequest, csr_der, general_name, read_csr
 
@@ -35,4 +35,5 @@ __all__ = [
     "split_chain",
     "thumbprint",
     "to_pem",
+    "unreadable",
 ]

@@ -31,6 +31,7 @@ class LeafFacts:
     spki: str
     serial: str
     fingerprint: str
+    subject: str
     issuer: str
     not_before: datetime
     not_after: datetime
@@ -49,12 +50,13 @@ def read_chain(pem: bytes, *, what: str = "the certificate chain") -> LeafFacts:
             spki=pin(leaf.public_key()),
             serial=f"{leaf.serial_number:x}",
             fingerprint=leaf.fingerprint(SHA256()).hex(),
+            subject=leaf.subject.rfc4514_string(),
             issuer=leaf.issuer.rfc4514_string(),
             not_before=leaf.not_valid_before_utc,
             not_after=leaf.not_valid_after_utc,
             length=1 + len(rest),
         )
-    except _unreadable() as error:
+    except unreadable() as error:
         raise KeyMaterialError(f"{what} has a leaf that cannot be read: {error}") from error
 
 
@@ -79,7 +81,7 @@ def certifies(chain_pem: bytes, spki: str) -> bool:
     leaf = _certificates(chain_pem, "the certificate chain")[0]
     try:
         return pin(leaf.public_key()) == spki
-    except _unreadable():
+    except unreadable():
         return False
 
 
@@ -93,7 +95,7 @@ def _certificates(pem: bytes, what: str) -> list[x509.Certificate]:
 
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except unreadable() as error:
         raise KeyMaterialError(f"{what} holds no certificate in PEM form, or is damaged") from error
 
 
@@ -109,9 +111,15 @@ def _names(leaf: x509.Certificate) -> frozenset[Identifier]:
     return frozenset({name for name in names if not name.is_address} | addresses)  # an address as DNSName: RFC 6125 B.2
 
 
-def _unreadable() -> tuple[type[Exception], ...]:
-    """What cryptography raises, late, for fields that it cannot read."""
+def unreadable() -> tuple[type[Exception], ...]:
+    """What cryptography raises for certificates and CSRs that it cannot read: at once, or late for single fields."""
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 
-    return (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+    return (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from acmectl.errors import InvalidName, KeyMaterialError
+from acmectl.keys.chains import unreadable
 from acmectl.keys.private import key_type_of, pin
 from acmectl.model.certificates import KeyType
 from acmectl.model.names import Identifier
@@ -47,7 +48,6 @@ def read_csr(pem: bytes, *, what: str) -> SigningRequest:
     Raises KeyMaterialError, which names `what`, for one that no CA would take for DNS names.
     """
     from cryptography import x509
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding
 
     hint = "make one: `openssl req -new -key KEY -subj / -addext subjectAltName=DNS:NAME,DNS:NAME -out FILE`"
@@ -56,7 +56,7 @@ def read_csr(pem: bytes, *, what: str) -> SigningRequest:
         signed, key = csr.is_signature_valid, csr.public_key()
         names = _names(csr, what)
         key_type = key_type_of(key)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as cause:
+    except unreadable() as cause:
         raise KeyMaterialError(f"{what} is no CSR in PEM form, or is damaged", hint=hint) from cause
     if not signed:
         raise KeyMaterialError(f"{what} is not signed by its own key", hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 
+from acmectl import keys
 from acmectl.dns.endpoints import Endpoint
 from acmectl.errors import SolverError
 from acmectl.solvers.base import Response
@@ -22,10 +23,11 @@ def look(response: Response, place: Endpoint) -> None:
 
     from acmectl.solvers.alpn_server import ACME_IDENTIFIER
 
+    none: tuple[type[Exception], ...] = (*keys.unreadable(), x509.ExtensionNotFound)
     try:
         extensions = x509.load_der_x509_certificate(der).extensions
         value = extensions.get_extension_for_oid(ACME_IDENTIFIER).value
-    except (ValueError, x509.ExtensionNotFound) as cause:
+    except none as cause:
         raise SolverError(
             f"{_words(response, place)} is answered by a certificate for no challenge", hint=_HINT
         ) from cause

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import ssl
+from datetime import timedelta
 from pathlib import Path
 
 from acmectl.sandbox.server import Sandbox
 from tests.cli.hosts import Host, follower_of
-from tests.servers.chains import Generation
+from tests.servers.chains import Generation, issue
 from tests.servers.wire import context, serving
 
 
@@ -27,6 +29,19 @@ def at(*ports: int) -> str:
     return f", verify: [{', '.join(f'{{port: {port}}}' for port in ports)}]"
 
 
+def put_into_use(host: Host, generation: int) -> None:
+    """As a run does in one step."""
+    folder = host.state / "certificates/xmpp"
+    (folder / "new").symlink_to(str(generation))
+    (folder / "new").replace(folder / "current")
+
+
+def put_ended(host: Host) -> None:
+    """A certificate that ended an hour ago is in use."""
+    issue(host.state / "certificates/xmpp/7", "xmpp.acme.test", begins=-timedelta(days=9), ends=-timedelta(hours=1))
+    put_into_use(host, 7)
+
+
 def said(host: Host, *arguments: str) -> str:
     """What `cert verify` says, without the numbers of ports."""
     return re.sub(r"port \d+", "port N", host.block(host.acmectl("cert", "verify", *arguments)))
@@ -39,8 +54,9 @@ def test_what_is_served_is_a_line_for_each_place(ca: Sandbox, issued: Host) -> N
         shown = said(issued)
 
     assert shown == (
-        "xmpp  files[0]  port N on 127.0.0.1  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n" * 2
-        + "xmpp  files[1]  port N on 127.0.0.1  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n-> 0\n"
+        "xmpp  files[0]  port N on 127.0.0.1 for xmpp.acme.test  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n"
+        * 2
+        + "xmpp  files[1]  port N on 127.0.0.1 for xmpp.acme.test  serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n-> 0\n"
     )
     assert one.asked == ["xmpp.acme.test"] * 4
     assert {path: what for path, what in issued.tree().items() if "state.db" not in path} == {
@@ -59,7 +75,7 @@ def test_what_serves_another_certificate_is_named_and_makes_exit_status_1(
         document = json.loads(issued.acmectl("cert", "verify", "--json").out)
 
     assert shown == (
-        "xmpp  files[0]  port N on 127.0.0.1  still serves serial SERIAL, which ends on TIME\n"
+        "xmpp  files[0]  port N on 127.0.0.1 for xmpp.acme.test  still serves serial SERIAL, which ends on TIME\n"
         "! hint: the service did not take the new files: does its configuration name them, and did the reload reach it?\n"
         "-> 1\n"
     )
@@ -74,6 +90,7 @@ def test_what_serves_another_certificate_is_named_and_makes_exit_status_1(
         "address": "127.0.0.1",
         "port": server.port,
         "protocol": "tls",
+        "name": "xmpp.acme.test",
         "served": False,
         "versions": ["TLS 1.3", "TLS 1.2"],
         "notes": [],
@@ -92,10 +109,52 @@ def test_waiting_ends_when_it_is_served(ca: Sandbox, issued: Host, tmp_path: Pat
     assert shown.endswith("TLS 1.2 and TLS 1.3\n-> 0\n")
 
 
+def test_a_certificate_that_is_renewed_meanwhile_is_the_one_that_is_looked_for(ca: Sandbox, issued: Host) -> None:
+    issued.good("cert", "renew", "xmpp", "--force")
+    new = context(in_use(issued))
+    put_into_use(issued, 1)
+
+    def renewed() -> ssl.SSLContext:
+        if server.connections == 1:
+            put_into_use(issued, 2)
+        return new
+
+    with serving(new) as server:
+        server.context_for_each = renewed
+        configure(issued, ca, at(server.port))
+        shown = said(issued)
+
+    assert shown.endswith("serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n-> 0\n")
+    assert server.connections == 4
+
+
 def test_a_certificate_that_nobody_can_be_asked_for_is_said(ca: Sandbox, issued: Host) -> None:
     configure(issued, ca, "")
 
     assert said(issued) == "! warning: xmpp: nothing to look at: no target of it has a `verify`\n-> 0\n"
+    (certificate,) = json.loads(issued.good("cert", "verify", "--json").out)["certificates"]
+    assert (certificate["served"], certificate["places"]) == (None, [])
+
+
+def test_a_certificate_that_ended_is_a_failure_wherever_it_is_looked_at(ca: Sandbox, issued: Host) -> None:
+    put_ended(issued)
+    configure(issued, ca, "")
+
+    assert said(issued) == (
+        "! warning: xmpp: nothing to look at: no target of it has a `verify`\n"
+        "! error: xmpp: ended TIME, and should have been renewed\n-> 1\n"
+    )
+    (certificate,) = json.loads(issued.acmectl("cert", "verify", "--json").out)["certificates"]
+    assert (certificate["served"], certificate["has_ended"], certificate["places"]) == (False, True, [])
+
+
+def test_a_certificate_that_ended_is_not_called_valid(issued: Host) -> None:
+    put_ended(issued)
+
+    for command in (["cert", "list"], ["cert", "show", "xmpp"], ["status"]):
+        shown = issued.acmectl(*command).out
+        assert "ended 20" in shown
+        assert "valid ended" not in shown
 
 
 def test_a_certificate_that_is_not_there_is_an_error(follower: Host) -> None:

@@ -32,6 +32,7 @@ def test_a_type_is_shown_with_what_it_does_and_takes(host: Host) -> None:
   check:              haproxy -c -f /etc/haproxy/haproxy.cfg
   reload:             systemctl reload haproxy
   seen at:            port 443 on 127.0.0.1
+  asked for:          the first name in the certificate, or the `name` of an endpoint of `verify`
   two kinds of keys:  /etc/haproxy/certs/LABEL.pem.ecdsa, /etc/haproxy/certs/LABEL.pem.rsa
   note: with two kinds of keys""")
     assert '\n  files  mapping, default {privkey+fullchain: "{label}.pem"}\n' in shown

@@ -20,8 +20,10 @@ from acmectl.sandbox.tls_alpn import validate
 from acmectl.sandbox.validation import Attempt
 from acmectl.solvers.base import Response, Solver
 from tests.servers.bind import free_port
+from tests.servers.chains import issue
 from tests.servers.own_network import run_in_own_network
 from tests.servers.solvers import listening, only
+from tests.servers.wire import context, serving
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -129,6 +131,20 @@ def test_what_another_server_answers_in_front_of_us_is_explained(port: int, runn
     )
     assert error.hint
     assert elsewhere.remove([other]) == {}
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_explained(port: int, tmp_path: Path) -> None:
+    made = issue(tmp_path / "1", "www.example.com")
+    der = ssl.PEM_cert_to_DER_cert(made.leaf.read_text())
+    odd = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1)
+    made.leaf.write_text(ssl.DER_cert_to_PEM_cert(odd))
+    front = context(made, leaf_only=True)
+    front.set_alpn_protocols(["acme-tls/1"])
+    with serving(front) as server:
+        solver = make(f"127.0.0.1:{port}", check_address=f"127.0.0.1:{server.port}")
+        assert solver.publish([response()]) == {}
+        assert only(solver.seen([response()])).message.endswith("is answered by a certificate for no challenge")
+        assert solver.remove([response()]) == {}
 
 
 def test_a_name_has_room_for_one_challenge(port: int, running: Solver) -> None:

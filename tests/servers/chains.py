@@ -69,11 +69,12 @@ def issue(
     key_type: KeyType = KeyType.ECDSA_P256,
     begins: timedelta = -_DAY,
     ends: timedelta = 60 * _DAY,
+    intermediate_ends: timedelta = 400 * _DAY,
 ) -> Generation:
     """Issue for `names` into a folder that is made, and named by a number; valid from `begins` to `ends` counted from now."""
     directory.mkdir(parents=True)
     now = datetime.now(UTC)
-    intermediate, issuer_key = _intermediate()
+    intermediate, issuer_key = _intermediate(intermediate_ends)
     key = private_key(key_type, 1 + int(directory.name) % 2)
     leaf = (
         x509.CertificateBuilder()
@@ -108,7 +109,7 @@ def private_key(key_type: KeyType, number: int) -> _Key:
 
 
 @cache
-def _intermediate() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def _intermediate(ends: timedelta) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     now = datetime.now(UTC)
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     certificate = (
@@ -118,7 +119,7 @@ def _intermediate() -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 400 * _DAY)
-        .not_valid_after(now + 400 * _DAY)
+        .not_valid_after(now + ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(root_key, hashes.SHA256())
     )

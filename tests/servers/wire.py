@@ -137,10 +137,12 @@ def context(
     leaf_only: bool = False,
     certificates: Path | None = None,
     versions: tuple[ssl.TLSVersion, ssl.TLSVersion] = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
+    wants_clients_certificate: bool = False,
 ) -> ssl.SSLContext:
     """What a server with this certificate has; `asked` of it is the name that the last client asked for."""
     made = _Context(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version, made.maximum_version = versions
+    made.verify_mode = ssl.CERT_REQUIRED if wants_clients_certificate else ssl.CERT_NONE
     made.load_cert_chain(certificates or (generation.leaf if leaf_only else generation.fullchain), generation.key)
 
     def remember(_: ssl.SSLObject | ssl.SSLSocket, name: str | None, own: ssl.SSLContext) -> None:

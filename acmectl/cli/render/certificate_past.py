@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from acmectl.cli.render.deployments import configured
-from acmectl.cli.render.words import GREEN, RED, YELLOW, hint, moment, say, until
+from acmectl.cli.render.words import GREEN, RED, YELLOW, hint, moment, say, valid
 
 if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus, FollowerReport
@@ -31,7 +31,7 @@ def to_be_revoked(spec: CertificateSpec, target: Target, reason: Reason, now: da
     """What is about to be revoked, and what that means."""
     names = ", ".join(map(str, sorted(target.names)))
     click.echo(f"{spec.title}: generation {target.generation}, serial {target.serial}", err=True)
-    click.echo(f"  valid {until(target.not_after, now)}, for {names}", err=True)
+    click.echo(f"  {valid(target.not_after, now)}, for {names}", err=True)
     if target.is_in_use:
         text = (
             f"certificate `{spec.title}` is in use: clients that check will refuse it from the moment of its revocation"
@@ -68,7 +68,7 @@ def rolled_back(done: RolledBack, after: CertificateStatus, now: datetime) -> No
     have, before = done.installed, f" instead of {done.before}" if done.before else ""
     state = click.style(f"generation {have.generation} is in use", fg=GREEN)
     click.echo(f"{spec.title}: {state}{before}, serial {have.serial}")
-    click.echo(f"  valid {until(have.not_after, now)}")
+    click.echo(f"  {valid(have.not_after, now)}")
     when = f"due {moment(decision.at)}" if isinstance(decision, NotDue) else f"due now: {decision.reason}"
     if done.is_newest:
         click.echo(f"  it is the newest one, and renewed as usual: {when}")

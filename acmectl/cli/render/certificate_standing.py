@@ -10,7 +10,7 @@ import click
 
 from acmectl.cli.render.deployments import deployment_json, target_behind
 from acmectl.cli.render.tlsa import published_lines, record_json
-from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, failure_json, iso, moment, table, until
+from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, failure_json, iso, moment, table, valid
 
 if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus
@@ -75,9 +75,9 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
 
     have = status.installed
     if have:
-        valid = have.not_before <= now < have.not_after
+        colour = GREEN if have.not_before <= now < have.not_after else RED
         early = "" if have.not_before <= now else f" (from {moment(have.not_before)} on: is the clock right?)"
-        yield f"valid {until(have.not_after, now)}{early}", GREEN if valid else RED
+        yield f"{valid(have.not_after, now)}{early}", colour
         yield f"generation {have.generation}, {have.key_type}, serial {have.serial}, issued by {have.issuer}", None
     else:
         yield status.damage or "no certificate yet", RED

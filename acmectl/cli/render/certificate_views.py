@@ -10,7 +10,7 @@ import click
 
 from acmectl.cli.render.certificate_standing import certificate_json, status_lines
 from acmectl.cli.render.deployments import is_command
-from acmectl.cli.render.words import GREEN, RED, YELLOW, iso, moment, table, until
+from acmectl.cli.render.words import GREEN, RED, YELLOW, iso, moment, table, valid
 
 if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus
@@ -38,16 +38,16 @@ def _standing(status: CertificateStatus, now: datetime) -> tuple[Line, Line]:
     from acmectl.policy.renewal import NotDue
 
     have = status.installed
-    valid = _validity(have, now) if have else (status.damage or "no certificate yet", RED)
+    validity = _validity(have, now) if have else (status.damage or "no certificate yet", RED)
     if isinstance(status.decision, NotDue):
-        return valid, (f"due {moment(status.decision.at)}", None)
+        return validity, (f"due {moment(status.decision.at)}", None)
     if status.waiting_since:
-        return valid, (f"waiting since {moment(status.waiting_since)}", YELLOW)
-    return valid, ("due now", YELLOW)
+        return validity, (f"waiting since {moment(status.waiting_since)}", YELLOW)
+    return validity, ("due now", YELLOW)
 
 
 def _validity(have: Installed, now: datetime) -> Line:
-    return f"valid {until(have.not_after, now)}", GREEN if have.not_before <= now < have.not_after else RED
+    return valid(have.not_after, now), GREEN if have.not_before <= now < have.not_after else RED
 
 
 def list_json(statuses: Iterable[CertificateStatus], forgotten: Iterable[Installed]) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _past(shown: CertificateView, now: datetime) -> Iterable[Line]:
 
 def _generation(generation: Generation, now: datetime) -> Line:
     have, revocation = generation.installed, generation.revocation
-    words = f"valid {until(have.not_after, now)}, serial {have.serial}" if have else "damaged"
+    words = f"{valid(have.not_after, now)}, serial {have.serial}" if have else "damaged"
     in_use = ", in use" if generation.is_in_use else ""
     if revocation:
         return f"generation {generation.number}: revoked ({revocation.reason}) {moment(revocation.at)}{in_use}", RED

@@ -11,7 +11,7 @@ import click
 from acmectl.cli.render.certificate_standing import due
 from acmectl.cli.render.deployments import at_once, configured, deployments
 from acmectl.cli.render.tlsa import key_news
-from acmectl.cli.render.words import RED, YELLOW, clock_warning, hint, moment, requests, say, until
+from acmectl.cli.render.words import RED, YELLOW, clock_warning, hint, moment, requests, say, valid
 from acmectl.model.certificates import title_of
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def _certificate_result(result: CertificateResult, config: Config, now: datetime
 
     outcome = result.outcome
     if isinstance(outcome, NotDue) and talks and result.installed:
-        click.echo(f"{title_of(result.label)}: valid {until(result.installed.not_after, now)}; {due(outcome)}")
+        click.echo(f"{title_of(result.label)}: {valid(result.installed.not_after, now)}; {due(outcome)}")
     elif isinstance(outcome, Issued) and talks:
         new = outcome.installed
         click.echo(f"{title_of(result.label)}: issued ({result.due}), generation {new.generation}, serial {new.serial}")
-        click.echo(f"  valid {until(new.not_after, now)}")
+        click.echo(f"  {valid(new.not_after, now)}")
     if isinstance(outcome, Issued) and outcome.warning:
         say("warning", f"certificate `{title_of(result.label)}`: {outcome.warning}", YELLOW)
     if isinstance(outcome, Waiting) and (talks or result.running_out):
@@ -105,7 +105,7 @@ def _yaml(name: str) -> str:
 def _installed_left(installed: Installed | None, now: datetime) -> str:
     if installed is None:
         return "no certificate is installed"
-    return f"the installed certificate is valid {until(installed.not_after, now)}"
+    return f"the installed certificate {'is ' if installed.not_after > now else ''}{valid(installed.not_after, now)}"
 
 
 def _failed_alike(results: Iterable[CertificateResult]) -> Iterable[list[CertificateResult]]:

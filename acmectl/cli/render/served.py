@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from acmectl.cli.render.words import GREEN, RED, YELLOW, hint, iso, say, span, table, until
+from acmectl.cli.render.words import GREEN, RED, YELLOW, hint, iso, moment, say, span, table, until
 
 if TYPE_CHECKING:
     from acmectl.app.served import Seen, SeenTarget
@@ -23,7 +23,11 @@ def seen(all_seen: Sequence[Seen], now: datetime) -> None:
             say("error", f"{one.spec.title}: {one.error}", RED)
         elif not one.targets:
             say("warning", f"{one.spec.title}: nothing to look at: no target of it has a `verify`", YELLOW)
-        if one.installed and one.ends_soon:
+        if one.installed and one.has_ended:
+            say(
+                "error", f"{one.spec.title}: ended {moment(one.installed.not_after)}, and should have been renewed", RED
+            )
+        elif one.installed and one.ends_soon:
             left = one.installed.not_after - now
             say("warning", f"{one.spec.title}: ends in {span(left)}, and should have been renewed", YELLOW)
     hints = (s.fault.hint for one in all_seen for target in one.targets for s in target.sightings if s.fault)
@@ -34,7 +38,7 @@ def seen(all_seen: Sequence[Seen], now: datetime) -> None:
 def _rows(one: Seen, target: SeenTarget, now: datetime) -> Iterator[_Row]:
     for sighting in target.sightings:
         said, colour = _outcome(one, sighting, now)
-        yield [(one.spec.title, None), (target.name, None), (sighting.place, None), (said, colour)]
+        yield [(one.spec.title, None), (target.name, None), (sighting.place_and_name, None), (said, colour)]
 
 
 def _outcome(one: Seen, sighting: Sighting, now: datetime) -> tuple[str, str]:
@@ -54,7 +58,8 @@ def seen_json(one: Seen) -> dict[str, Any]:
         "fingerprint_sha256": have.fingerprint if have else None,
         "not_after": iso(have.not_after) if have else None,
         "ends_soon": one.ends_soon,
-        "served": not one.failed,
+        "has_ended": one.has_ended,
+        "served": one.is_served,
         "error": one.error,
         "places": [_place_json(target, sighting) for target in one.targets for sighting in target.sightings],
     }
@@ -68,6 +73,7 @@ def _place_json(target: SeenTarget, sighting: Sighting) -> dict[str, Any]:
         "address": sighting.address,
         "port": endpoint.port,
         "protocol": endpoint.protocol.value,
+        "name": sighting.name,
         "served": fault is None,
         "versions": list(sighting.versions),
         "error": fault.words if fault else None,

@@ -43,6 +43,8 @@ def _facts(one: Described, target: Target) -> Iterator[tuple[str, str]]:
     yield "check", command(target.check)
     yield "reload", command(target.reload_command)
     yield "seen at", seen_at(target)
+    if target.verify:
+        yield "asked for", "the first name in the certificate, or the `name` of an endpoint of `verify`"
     yield "two kinds of keys", ", ".join(str(path) for path in one.kinds) or "no: it serves one certificate for a name"
 
 

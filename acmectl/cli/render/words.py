@@ -100,6 +100,11 @@ def until(at: datetime | None, now: datetime) -> str:
     return f"until {moment(at)} ({span(left)} left)" if left > timedelta() else f"ended {moment(at)}"
 
 
+def valid(not_after: datetime, now: datetime) -> str:
+    """Whether a certificate is, and how long: `valid until 2026-12-01 10:00 UTC (9 days left)`, or `ended ...`."""
+    return f"valid {until(not_after, now)}" if not_after > now else until(not_after, now)
+
+
 def iso(at: datetime | None) -> str | None:
     """A moment for programs: ISO 8601 with its offset."""
     return at.isoformat(timespec="seconds") if at else None

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
+from acmectl.deploy.wire.deadline import Deadline
 from acmectl.deploy.wire.stream import WireError
 
 _MOST = 16  # a name with more is a mistake, or a cloud
@@ -18,9 +19,10 @@ def _system(host: str) -> Iterable[str]:
 
 
 def addresses(host: str, *, timeout: timedelta, resolve: Callable[[str], Iterable[str]] = _system) -> tuple[str, ...]:
-    """The addresses of `host`, in the resolver's order; an address is its own. Raises WireError.
+    """The addresses of `host`, in the resolver's order; an address is its own. Raises WireError, Interrupted.
 
-    The system's resolver knows no time limit, so it is asked by a thread that is left to itself when time is over.
+    The system's resolver knows no time limit, so it is asked by a thread that is left to itself when time is over,
+    or when the run is given up.
     """
     try:
         ipaddress.ip_address(host)
@@ -31,9 +33,11 @@ def addresses(host: str, *, timeout: timedelta, resolve: Callable[[str], Iterabl
     answers: list[tuple[str, ...] | OSError] = []
     asking = threading.Thread(target=_ask, args=(host, resolve, answers), daemon=True)
     asking.start()
-    asking.join(timeout.total_seconds())
+    deadline = Deadline(timeout)
+    while asking.is_alive() and deadline.left():
+        asking.join(deadline.slice())
     if not answers:
-        raise WireError(f"has a name that was not resolved within {timeout.total_seconds():g} s")
+        raise WireError(f"has a name that was not resolved within {deadline}")
     if isinstance(found := answers[0], OSError):
         reason = found.strerror or str(found)
         raise WireError(f"has a name that cannot be resolved: {reason[:1].lower()}{reason[1:]}") from found

@@ -20,11 +20,12 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
         **order | {"protocol": Protocol(order["protocol"]), "timeout": timedelta(seconds=order["timeout"])},
     )
     try:
-        return {"chain": [base64.b64encode(one).decode("ascii") for one in see(visit).chain]}
+        served = see(visit)
     except HandshakeRefused as error:
         return {"refused": error.message}
     except WireError as error:
-        return {"failed": error.message}
+        return {"failed": error.message, "hint": error.hint}
+    return {"chain": [base64.b64encode(one).decode("ascii") for one in served.chain], "refusal": served.refusal}
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Expected:
     service that has both.
     """
 
-    title: str
+    label: str
     chain: tuple[str, ...]
     serial: str
     names: frozenset[Identifier]
@@ -46,7 +46,7 @@ def expected(
     """
     pem = files.read(generation / "fullchain.pem", what="the certificate to look for", error=DeployError)
     return Expected(
-        title=installed.title,
+        label=installed.label,
         chain=tuple(keys.read_chain(one).fingerprint for one in keys.split_chain(pem)),
         serial=installed.serial,
         names=installed.names,

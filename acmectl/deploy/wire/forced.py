@@ -43,5 +43,5 @@ def see_forced(visit: Visit) -> Served:
     if "refused" in answer:
         raise HandshakeRefused(answer["refused"])
     if "failed" in answer:
-        raise WireError(answer["failed"])
-    return Served(visit.version, tuple(base64.b64decode(one) for one in answer["chain"]))
+        raise WireError(answer["failed"], hint=answer["hint"])
+    return Served(visit.version, tuple(base64.b64decode(one) for one in answer["chain"]), answer["refusal"])

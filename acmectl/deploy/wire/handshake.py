@@ -32,10 +32,15 @@ class HandshakeRefused(WireError):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a server showed in one handshake: the version, and its certificates in DER form, the leaf first."""
+    """What a server showed in one handshake: the version, and its certificates in DER form, the leaf first.
+
+    `refusal` is the alert with which it broke off after that. Who wants a certificate of its clients does so, where it says so before
+    the handshake is over: in TLS 1.2.
+    """
 
     version: str
     chain: tuple[bytes, ...]
+    refusal: str | None = None
 
 
 def shake_hands(stream: Stream, *, name: str | None, version: str, family: str | None, farewell: bytes = b"") -> Served:
@@ -49,9 +54,8 @@ def shake_hands(stream: Stream, *, name: str | None, version: str, family: str |
     stream.heard.clear()
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = _context(version, family).wrap_bio(incoming, outgoing, server_hostname=name)
-    while not _advance(tls, stream, incoming, outgoing):
-        pass
-    served = Served(version, _chain(tls))
+    refusal = _complete(tls, stream, incoming, outgoing)
+    served = Served(version, _chain(tls), refusal)
     with contextlib.suppress(OSError):  # of which SSLError is one
         if farewell:
             tls.write(farewell)
@@ -72,20 +76,28 @@ def _context(version: str, family: str | None) -> ssl.SSLContext:
     return context
 
 
-def _advance(tls: ssl.SSLObject, stream: Stream, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> bool:
-    """One step; whether the handshake is done."""
-    try:
-        tls.do_handshake()
-    except ssl.SSLWantReadError:
-        if flight := outgoing.read():
-            stream.send(flight)
-        incoming.write(_next(stream))
-        return False
-    except ssl.SSLError as cause:
-        stream.part(outgoing.read())
-        raise HandshakeRefused(_words(cause, stream)) from cause
-    stream.send(outgoing.read())
-    return True
+def _complete(tls: ssl.SSLObject, stream: Stream, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> str | None:
+    """The handshake, flight by flight. Returns the alert that came when the server had shown its certificate, if one came.
+
+    That we answered what came with the certificate says that OpenSSL took it, with the signature that proves the key.
+    """
+    has_shown = False
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            if flight := outgoing.read():
+                stream.send(flight)
+                has_shown = bool(_chain(tls))
+            incoming.write(_next(stream))
+        except ssl.SSLError as cause:
+            if has_shown and (alert := _alert(cause)):
+                return alert
+            stream.part(outgoing.read())
+            raise HandshakeRefused(_words(cause, stream)) from cause
+        else:
+            stream.send(outgoing.read())
+            return None
 
 
 def _next(stream: Stream) -> bytes:
@@ -95,13 +107,21 @@ def _next(stream: Stream) -> bytes:
 
 
 def _words(cause: ssl.SSLError, stream: Stream) -> str:
-    reason = (cause.reason or "unknown reason").lower().replace("_", " ")
-    if reason in _NO_TLS:
+    if alert := _alert(cause):
+        return f"refused the TLS handshake: {alert}"
+    if (reason := _reason(cause)) in _NO_TLS:
         return f"speaks no TLS: it said {quote(stream.heard)}"
-    for prefix in _ALERTS:
-        if reason.startswith(prefix):
-            return f"refused the TLS handshake: {reason.removeprefix(prefix)}"
     return f"failed in the TLS handshake: {reason}"
+
+
+def _alert(cause: ssl.SSLError) -> str | None:
+    """What the server said, if it is the one that broke off."""
+    reason = _reason(cause)
+    return next((reason.removeprefix(prefix) for prefix in _ALERTS if reason.startswith(prefix)), None)
+
+
+def _reason(cause: ssl.SSLError) -> str:
+    return (cause.reason or "unknown reason").lower().replace("_", " ")
 
 
 def _chain(tls: ssl.SSLObject) -> tuple[bytes, ...]:

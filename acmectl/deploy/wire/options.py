@@ -82,8 +82,12 @@ class Endpoint(Options):
         return None if value is None else _name(value)
 
     def __str__(self) -> str:
+        return self.place(self.address, self.name)
+
+    def place(self, address: str, name: str | None) -> str:
+        """Seen at `address` by who asks for `name`: `port 25 on 192.0.2.1 (smtp) for mail.example.org`."""
         kind = "" if self.protocol is Protocol.TLS else f" ({self.protocol})"
-        return f"port {self.port} on {self.address}{kind}"
+        return f"port {self.port} on {address}{kind}" + (f" for {name}" if name else "")
 
 
 def _is_address(text: str) -> bool:

@@ -7,18 +7,19 @@ connection share one moment at which it is over.
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import socket
 import time
 from datetime import timedelta
 from typing import Self
 
-from acmectl import workers
-from acmectl.errors import DeployError, Interrupted
+from acmectl.deploy.wire.deadline import SLICE_SECONDS, Deadline
+from acmectl.errors import DeployError
 
 _MAX_BYTES = 256 * 1024  # a chain has some 6 KB, a greeting less
 _MAX_LINE = 8192
 _QUOTED = 200  # characters of what a server said
-_LOOK_SECONDS = 0.5  # how often to look whether the run was given up
 _PARTING_SECONDS = 0.3  # for the other side to close as well
 _TLS_ALERT = b"\x15\x03"
 
@@ -37,11 +38,10 @@ def quote(raw: bytes | bytearray) -> str:
 class Stream:
     """A connection; `heard` is the beginning of what came since the last `send`."""
 
-    def __init__(self, connected: socket.socket, *, until: float, limit: timedelta) -> None:
-        """`until` is when it must be over, by time.monotonic(); `limit` how long that was, for messages."""
+    def __init__(self, connected: socket.socket, deadline: Deadline) -> None:
+        """`deadline` is when it must be over."""
         self._socket = connected
-        self._until = until
-        self._limit = limit
+        self._deadline = deadline
         self._unread = bytearray()
         self._received = 0
         self._spoke = False
@@ -49,23 +49,13 @@ class Stream:
 
     @classmethod
     def connect(cls, address: str, port: int, *, timeout: timedelta) -> Self:
-        """Connect to an IP address (with its zone, such as `fe80::1%eth0`, if need be). Raises WireError."""
-        until = time.monotonic() + timeout.total_seconds()
-        connected: socket.socket | None = None
+        """Connect to an IP address (with its zone, such as `fe80::1%eth0`, if need be). Raises WireError, Interrupted."""
+        deadline = Deadline(timeout)
         try:
-            family, kind, protocol, _, place = socket.getaddrinfo(
-                address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
-            )[0]
-            connected = socket.socket(family, kind, protocol)
-            connected.settimeout(timeout.total_seconds())
-            connected.connect(place)
+            connected = _connected(address, port, deadline)
         except OSError as cause:
-            if connected is not None:
-                connected.close()
-            if isinstance(cause, TimeoutError):
-                raise WireError(f"did not answer within {timeout.total_seconds():g} s") from cause
             raise WireError(f"cannot be connected to: {_reason(cause)}") from cause
-        return cls(connected, until=until, limit=timeout)
+        return cls(connected, deadline)
 
     @property
     def local_address(self) -> str:
@@ -109,7 +99,7 @@ class Stream:
         """What comes next, at least one byte, or nothing where the other side has closed. Raises WireError."""
         while True:
             try:
-                self._socket.settimeout(min(self._left(), _LOOK_SECONDS))
+                self._socket.settimeout(min(self._left(), SLICE_SECONDS))
                 chunk = self._socket.recv(8192)
             except TimeoutError:
                 continue  # `_left` ends it
@@ -154,12 +144,9 @@ class Stream:
             raise WireError(f"sends without end: {quote(self.heard)}")
 
     def _left(self) -> float:
-        if workers.is_abandoned():
-            raise Interrupted("interrupted")
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise WireError(f"did not finish within {self._limit.total_seconds():g} s: {self._said()}")
-        return left
+        if left := self._deadline.left():
+            return left
+        raise WireError(f"did not finish within {self._deadline}: {self._said()}")
 
     def _said(self) -> str:
         if self.heard:
@@ -173,6 +160,27 @@ class Stream:
 
     def _lost(self, cause: OSError) -> str:
         return f"lost the connection {self._after()}: {_reason(cause)}"
+
+
+def _connected(address: str, port: int, deadline: Deadline) -> socket.socket:
+    """A filtered port says nothing at all, so this is waited for in slices, too. Raises OSError, WireError, Interrupted."""
+    family, kind, protocol, _, place = socket.getaddrinfo(
+        address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+    )[0]
+    with contextlib.ExitStack() as undo:
+        connecting = undo.enter_context(socket.socket(family, kind, protocol))
+        connecting.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            connecting.connect(place)
+        waiting = select.poll()
+        waiting.register(connecting, select.POLLOUT)
+        while not waiting.poll(1000 * deadline.slice()):
+            if not deadline.left():
+                raise WireError(f"did not answer within {deadline}")
+        if code := connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(code, os.strerror(code))
+        undo.pop_all()
+        return connecting
 
 
 def _reason(cause: OSError) -> str:

@@ -33,20 +33,7 @@ class Request:
     timeout: timedelta = TIMEOUT
 
 
-def verify(
-    endpoints: Sequence[Endpoint],
-    expected: Expected,
-    *,
-    patience: timedelta = PATIENCE,
-    timeout: timedelta = TIMEOUT,
-    now: Callable[[], datetime] = utc_now,
-    monotonic: Callable[[], float] = time.monotonic,
-    pause: Callable[[float], None] = workers.pause,
-) -> None:
-    """Return when every endpoint serves what is expected; raises DeployError, which names those that do not and what they serve."""
-    request = Request(tuple(endpoints), expected, patience, timeout)
-    for error in verify_all([request], now=now, monotonic=monotonic, pause=pause).values():
-        raise error
+_Place = tuple[Request, Endpoint]
 
 
 def verify_all(
@@ -56,7 +43,10 @@ def verify_all(
     monotonic: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = workers.pause,
 ) -> dict[Request, DeployError]:
-    """As `verify`, for all targets of a run at the same time; returns the failed ones. Their patience runs together."""
+    """Return when every target serves what is expected, or patience ended, which runs for all together.
+
+    The errors are those of the targets that do not: they name each place that does not, and what it serves. Raises Interrupted.
+    """
     seen = observe(requests, now=now, monotonic=monotonic, pause=pause)
     return {request: error for request, sightings in seen.items() if (error := _error(sightings))}
 
@@ -69,32 +59,27 @@ def observe(
     pause: Callable[[float], None] = workers.pause,
 ) -> dict[Request, tuple[Sighting, ...]]:
     """What is seen at every address of every request in the end, in the order of their endpoints."""
-    places = [_Place(request, endpoint) for request in dict.fromkeys(requests) for endpoint in request.endpoints]
+    places = [(request, endpoint) for request in dict.fromkeys(requests) for endpoint in request.endpoints]
     seen: dict[_Place, tuple[Sighting, ...]] = {}
     began, pending, interval = monotonic(), places, _FIRST_PAUSE
     while pending:
-        looked, failed = workers.each(pending, lambda place: place.look(now()), workers=_AT_ONCE)
+        looked, failed = workers.each(pending, lambda place: _look(*place, now()), workers=_AT_ONCE)
         for error in failed.values():
             raise error
         seen |= looked
-        left = {place: place.request.patience.total_seconds() - (monotonic() - began) for place in pending}
+        left = {place: place[0].patience.total_seconds() - (monotonic() - began) for place in pending}
         pending = [place for place in pending if left[place] > 0 and any(s.fault for s in seen[place])]
         if pending:
             pause(min(interval, *(left[place] for place in pending)))
             interval = min(2 * interval, _LONGEST_PAUSE)
     return {
-        request: tuple(s for place in places if place.request == request for s in seen[place])
+        request: tuple(s for place in places if place[0] == request for s in seen[place])
         for request in dict.fromkeys(requests)
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    request: Request
-    endpoint: Endpoint
-
-    def look(self, now: datetime) -> tuple[Sighting, ...]:
-        return look(self.endpoint, self.request.expected, timeout=self.request.timeout, now=now)
+def _look(request: Request, endpoint: Endpoint, now: datetime) -> tuple[Sighting, ...]:
+    return look(endpoint, request.expected, timeout=request.timeout, now=now)
 
 
 def _error(sightings: Sequence[Sighting]) -> DeployError | None:

@@ -26,12 +26,12 @@ def start_tls(stream: Stream, name: str, namespace: str) -> None:
         f"xmlns={quoteattr(namespace)} xmlns:stream='{_STREAMS}'>"
     )
     stream.send(opening.encode())
-    elements = _Elements(stream)
+    elements = _Elements(stream, name)
     features = elements.next()
     if features.name != f"{_STREAMS} features":
         raise WireError(f"sends no stream features: {quote(stream.heard)}")
     if f"{_TLS} starttls" not in features.children:
-        raise WireError(f"offers no STARTTLS for `{name}`")
+        raise WireError(f"offers no STARTTLS for `{name}`", hint=_hint(name))
     stream.send(f"<starttls xmlns='{_TLS}'/>".encode())
     if elements.next().name != f"{_TLS} proceed":
         raise WireError(f"answers STARTTLS with {quote(stream.heard)}")
@@ -49,12 +49,14 @@ class _Element:
 class _Elements:
     """The children of a stream, one by one as they come."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, name: str) -> None:
         self._stream = stream
+        self._name = name
         self._open: _Element | None = None
         self._complete: list[_Element] = []
         self._depth = 0
-        self._parser = expat.ParserCreate(namespace_separator=" ")
+        # XMPP is UTF-8 whatever a server declares (RFC 6120 section 11.6), and of others `expat` raises what is no ExpatError.
+        self._parser = expat.ParserCreate("utf-8", namespace_separator=" ")
         # Newer ones put off looking at a token that came in pieces, and would have us wait for what never comes.
         if hasattr(self._parser, "SetReparseDeferralEnabled"):
             self._parser.SetReparseDeferralEnabled(False)
@@ -75,7 +77,7 @@ class _Elements:
         if element.name == f"{_STREAMS} error":
             conditions = [child.partition(" ")[2] for child in element.children]
             said = " ".join([*(c for c in conditions if c != "text"), element.text.strip()])
-            raise WireError(f"answers with a stream error: {quote(said.encode())}")
+            raise WireError(f"answers with a stream error: {quote(said.encode())}", hint=_hint(self._name))
         return element
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
@@ -105,6 +107,11 @@ class _Elements:
 
     def _doctype(self, *_: Any) -> None:
         raise WireError("sends a DOCTYPE, which XMPP forbids")
+
+
+def _hint(name: str) -> str:
+    """A certificate's first name is often the host's own, which no address of its people ends with."""
+    return f"is `{name}` a domain of the service? `verify: [{{..., name: DOMAIN}}]` asks for another"
 
 
 def _unicode(name: str) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -67,6 +69,17 @@ def test_alternates_are_fetched_until_one_leads_to_the_preferred_root(
     assert chain.pem == chains.get(preferred, chains["root of one"])
     assert chain.as_preferred == (preferred in chains)
     assert session.requests["certificate"] == requests
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_a_protocol_error(
+    ca: FaultyCA, session: Session, chains: dict[str, bytes]
+) -> None:
+    leaf = x509.load_pem_x509_certificate(chains["root of one"]).public_bytes(Encoding.DER)
+    odd = ssl.DER_cert_to_PEM_cert(leaf.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1))
+    ca.script(CERTIFICATE, Reply(200, odd.encode()))
+
+    with pytest.raises(CAProtocolError, match="no chain of PEM certificates"):
+        download(session, valid_order(ca))
 
 
 @pytest.mark.parametrize(

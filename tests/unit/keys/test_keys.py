@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -174,6 +175,13 @@ def test_what_is_no_chain_is_refused_by_name(pem: bytes) -> None:
     with pytest.raises(KeyMaterialError) as raised:
         keys.read_chain(pem, what="`chain.pem`")
     assert raised.value.message == "`chain.pem` holds no certificate in PEM form, or is damaged"
+
+
+def test_a_certificate_of_another_version_than_x509_has_is_refused() -> None:
+    der = base64.b64decode(b"".join(make_leaf(P256).splitlines()[1:-1]))
+    pem = ssl.DER_cert_to_PEM_cert(der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1))
+    with pytest.raises(KeyMaterialError, match="holds no certificate in PEM form, or is damaged"):
+        keys.read_chain(pem.encode())
 
 
 @settings(deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def test_a_file_that_is_no_csr_is_refused_without_its_content() -> None:
     assert "hunter2" not in str(refused.value)
     assert refused.value.hint is not None
     assert "openssl req -new" in refused.value.hint
+
+
+def test_a_csr_of_a_version_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    text = openssl_csr(tmp_path, subject="/CN=a.test").split(b"-----")[2]
+    other = base64.b64decode(text).replace(bytes.fromhex("020100"), bytes.fromhex("020101"), 1)
+    pem = b"-----BEGIN CERTIFICATE REQUEST-----\n%s-----END CERTIFICATE REQUEST-----\n" % base64.encodebytes(other)
+    with pytest.raises(KeyMaterialError, match="is no CSR in PEM form, or is damaged"):
+        keys.read_csr(pem, what="`request.csr`")
 
 
 def test_a_csr_whose_signature_is_not_its_keys_is_refused(tmp_path: Path) -> None:

@@ -50,9 +50,12 @@ def look() -> Look:
 @pytest.fixture
 def issued(tmp_path: Path) -> Callable[..., Generation]:
     def issue_one(
-        *names: str, begins: timedelta = -timedelta(days=1), ends: timedelta = timedelta(days=60)
+        *names: str,
+        begins: timedelta = -timedelta(days=1),
+        ends: timedelta = timedelta(days=60),
+        intermediate_ends: timedelta = timedelta(days=400),
     ) -> Generation:
         number = sum(1 for _ in tmp_path.iterdir()) + 1
-        return issue(tmp_path / str(number), *names, begins=begins, ends=ends)
+        return issue(tmp_path / str(number), *names, begins=begins, ends=ends, intermediate_ends=intermediate_ends)
 
     return issue_one

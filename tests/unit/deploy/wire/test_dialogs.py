@@ -144,6 +144,26 @@ def test_a_service_that_refuses_is_quoted(wire: Wire, protocol: Protocol, script
     assert seen.place == f"port {server.port} on 127.0.0.1 ({protocol})"
 
 
+@pytest.mark.parametrize("family", [None, "ecdsa"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<stream:features/>",
+        b"<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+    ],
+)
+def test_a_domain_that_an_xmpp_server_does_not_have_is_told_how_to_change(
+    look: Look, first: Generation, answer: bytes, family: str | None
+) -> None:
+    with serving(script=[GREETED, HEADER + answer, Silence()]) as server:
+        seen = look(Endpoint(port=server.port, protocol=Protocol.XMPP_CLIENT), first, family=family)
+
+    assert seen.fault
+    assert seen.fault.hint == (
+        "is `xmpp.example.test` a domain of the service? `verify: [{..., name: DOMAIN}]` asks for another"
+    )
+
+
 @pytest.mark.parametrize(
     ("protocol", "script", "said"),
     [
@@ -236,6 +256,14 @@ def test_a_server_that_answers_nothing_is_not_said_to_wait_for_us(wire: Wire) ->
 
         assert seen.fault
         assert seen.fault.words == f"did not finish within {ONLY_BY_TIME:g} s: it said nothing"
+
+
+@pytest.mark.parametrize("encoding", [b"utf-7", b"nonsense", b"hex", b"idna", b"utf-16", b"x" * 2000])
+def test_xmpp_is_utf_8_whatever_a_server_declares(wire: Wire, encoding: bytes) -> None:
+    header = HEADER.replace(b"?>", b" encoding='%s'?>" % encoding)
+    seen, _ = wire(Protocol.XMPP_CLIENT, [GREETED, header + FEATURES, ASKED_XMPP, PROCEED, TLS()])
+
+    assert (seen.fault, seen.versions) == (None, ("TLS 1.3", "TLS 1.2"))
 
 
 def test_what_a_server_says_cannot_command_a_terminal(wire: Wire) -> None:

@@ -89,6 +89,32 @@ def test_a_certificate_that_has_ended_is_a_fault(look: Look, issued: Callable[..
         assert "serves a certificate that ended on 20" in words(look(Endpoint(port=server.port), ended))
 
 
+def test_an_intermediate_that_has_ended_is_a_fault_also_where_it_was_installed(
+    look: Look, issued: Callable[..., Generation]
+) -> None:
+    ended = issued("xmpp.example.test", intermediate_ends=-timedelta(hours=1))
+    with serving(context(ended)) as server:
+        seen = look(Endpoint(port=server.port), ended)
+
+    said = words(seen)
+    assert " serves the intermediate `CN=intermediate of tests`, which ended on 20" in said
+    assert said.endswith(" UTC, as it was installed")
+    assert seen.fault
+    assert "`acmectl cert renew site --force`" in (seen.fault.hint or "")
+
+
+def test_an_intermediate_that_has_ended_is_a_fault_where_the_service_adds_it(
+    look: Look, first: Generation, issued: Callable[..., Generation], tmp_path: Path
+) -> None:
+    ended = issued("xmpp.example.test", intermediate_ends=-timedelta(hours=1))
+    both = tmp_path / "more.pem"
+    both.write_bytes(first.fullchain.read_bytes() + ended.chain.read_bytes())
+    with serving(context(first, certificates=both)) as server:
+        seen = look(Endpoint(port=server.port), first)
+
+    assert words(seen).endswith(" UTC, and was not installed")
+
+
 def test_a_certificate_that_has_not_begun_is_a_fault(look: Look, issued: Callable[..., Generation]) -> None:
     early = issued("xmpp.example.test", begins=timedelta(days=1))
     with serving(context(early)) as server:
@@ -133,6 +159,63 @@ def test_a_version_that_serves_another_certificate_is_named(look: Look, first: G
         seen = look(Endpoint(port=server.port), first)
 
     assert words(seen).endswith(" UTC, over TLS 1.2")
+
+
+WANTS_ONE = (
+    "over TLS 1.2 it broke off after it had shown its certificate (handshake failure): it may want one of its clients"
+)
+
+
+@pytest.mark.parametrize(("newest", "versions"), [(V3, ("TLS 1.3", "TLS 1.2")), (V2, ("TLS 1.2",))])
+@pytest.mark.parametrize("family", [None, "ecdsa"])
+def test_a_server_that_wants_a_certificate_of_its_clients_is_seen(
+    look: Look, first: Generation, family: str | None, newest: ssl.TLSVersion, versions: tuple[str, ...]
+) -> None:
+    with serving(context(first, versions=(V2, newest), wants_clients_certificate=True)) as server:
+        seen = look(Endpoint(port=server.port), first, family=family)
+
+    assert (seen.fault, seen.versions) == (None, versions)
+    assert seen.notes[-1] == WANTS_ONE
+
+
+def test_an_earlier_certificate_of_a_server_that_wants_one_of_its_clients_is_named(
+    look: Look, first: Generation, second: Generation
+) -> None:
+    with serving(context(first, wants_clients_certificate=True)) as server:
+        server.context_for_each = lambda: context(
+            first if server.connections == 1 else second, wants_clients_certificate=True
+        )
+        seen = look(Endpoint(port=server.port), first)
+
+    assert words(seen).endswith(" UTC, over TLS 1.2")
+
+
+def test_an_alert_before_the_key_was_proven_is_a_refusal(look: Look, first: Generation) -> None:
+    script: list[Step] = [CLIENT_HELLO, hello_and_certificate(first) + ALERT, Silence()]
+    with serving(script=script) as server:
+        seen = look(Endpoint(port=server.port), first)
+
+    assert words(seen).endswith("refused the TLS handshake: handshake failure (TLS 1.2)")
+
+
+def hello_and_certificate(generation: Generation) -> bytes:
+    """How a server of TLS 1.2 begins: without the signature that proves its key."""
+    incoming, outgoing, answer = ssl.MemoryBIO(), ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.maximum_version = V2
+    for half in (
+        client.wrap_bio(ssl.MemoryBIO(), outgoing),
+        context(generation).wrap_bio(incoming, answer, server_side=True),
+    ):
+        incoming.write(outgoing.read())
+        with pytest.raises(ssl.SSLWantReadError):
+            half.do_handshake()
+    flight, records = answer.read(), b""
+    for _ in range(2):
+        end = 5 + int.from_bytes(flight[3:5], "big")
+        records, flight = records + flight[:end], flight[end:]
+    return records
 
 
 def test_an_address_of_ipv6_is_looked_at(first: Generation, look: Look) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,11 +12,11 @@ import pytest
 
 from acmectl.deploy.wire.addresses import addresses
 from acmectl.deploy.wire.expected import Expected, expected, server_name
-from acmectl.deploy.wire.looking import look
+from acmectl.deploy.wire.looking import Sighting, look
 from acmectl.deploy.wire.options import Endpoint
 from acmectl.deploy.wire.protocols import Protocol
 from acmectl.deploy.wire.stream import WireError
-from acmectl.deploy.wire.verifying import Request, observe, verify, verify_all
+from acmectl.deploy.wire.verifying import Request, observe, verify_all
 from acmectl.errors import DeployError, Interrupted
 from acmectl.model.names import Identifier
 from tests.servers.chains import Generation
@@ -43,6 +45,15 @@ def wanted(generation: Generation) -> Expected:
     return expected(generation.installed, generation.directory, names=generation.names)
 
 
+def refusal(
+    endpoints: Sequence[Endpoint], expected: Expected, seconds: float = 30, patience: Patience | None = None
+) -> DeployError | None:
+    """What `verify_all` says of one target."""
+    clock = patience or Patience()
+    request = Request(tuple(endpoints), expected, timedelta(seconds=seconds))
+    return verify_all([request], monotonic=clock.monotonic, pause=clock.pause).get(request)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
@@ -55,35 +66,25 @@ def test_a_reload_is_waited_for_at_growing_intervals(first: Generation, second: 
             server.context = context(second)
 
         patience = Patience({4: reload})
-        verify(
-            [Endpoint(port=server.port)],
-            wanted(second),
-            monotonic=patience.monotonic,
-            pause=patience.pause,
-        )
+        assert refusal([Endpoint(port=server.port)], wanted(second), patience=patience) is None
 
     assert patience.pauses == [0.25, 0.5, 1.0, 2.0]
 
 
 def test_patience_ends_with_a_last_look(first: Generation, second: Generation) -> None:
     patience = Patience()
-    with serving(context(first)) as server, pytest.raises(DeployError) as caught:
-        verify(
-            [Endpoint(port=server.port)],
-            wanted(second),
-            patience=timedelta(seconds=9),
-            monotonic=patience.monotonic,
-            pause=patience.pause,
-        )
+    with serving(context(first)) as server:
+        refused = refusal([Endpoint(port=server.port)], wanted(second), 9, patience)
 
     assert patience.pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 1.25]
     assert server.connections == 2 * 7
-    assert caught.value.message.startswith(f"port {server.port} on 127.0.0.1 still serves serial ")
+    assert refused
+    assert refused.message.startswith(f"port {server.port} on 127.0.0.1 still serves serial ")
 
 
 def test_without_patience_there_is_one_look(first: Generation, second: Generation) -> None:
-    with serving(context(first)) as server, pytest.raises(DeployError):
-        verify([Endpoint(port=server.port)], wanted(second), patience=timedelta(0))
+    with serving(context(first)) as server:
+        assert refusal([Endpoint(port=server.port)], wanted(second), 0)
 
     assert server.connections == 2
 
@@ -116,17 +117,17 @@ def test_every_endpoint_that_fails_is_named_in_one_error(first: Generation, seco
     closed = free_port()
     with serving(context(first)) as old, serving(context(second)) as new:
         endpoints = [Endpoint(port=port) for port in (old.port, new.port, closed)]
-        with pytest.raises(DeployError) as caught:
-            verify(endpoints, wanted(second), patience=timedelta(0))
+        error = refusal(endpoints, wanted(second), 0)
 
-    stale, refused = caught.value.message.split("; ")
+    assert error
+    stale, refused = error.message.split("; ")
     assert stale.startswith(f"port {old.port} on 127.0.0.1 still serves")
     assert refused == f"port {closed} on 127.0.0.1 cannot be connected to: connection refused"
-    assert "`verify: []`" in (caught.value.hint or "")
+    assert "`verify: []`" in (error.hint or "")
 
 
 def test_nothing_to_look_at_is_served(first: Generation) -> None:
-    verify([], wanted(first))
+    assert refusal([], wanted(first)) is None
 
 
 def test_a_run_that_ends_is_no_verdict(first: Generation) -> None:
@@ -134,7 +135,7 @@ def test_a_run_that_ends_is_no_verdict(first: Generation) -> None:
         raise Interrupted("interrupted")
 
     with pytest.raises(Interrupted):
-        verify([Endpoint(port=free_port())], wanted(first), pause=interrupted)
+        verify_all([Request((Endpoint(port=free_port()),), wanted(first))], pause=interrupted)
 
 
 def test_dates_are_judged_by_the_clock_that_is_given(first: Generation) -> None:
@@ -165,15 +166,50 @@ def test_every_address_of_a_host_is_looked_at(first: Generation) -> None:
     )
 
 
+def test_the_addresses_of_a_host_are_looked_at_side_by_side(first: Generation) -> None:
+    """Else each that says nothing adds its time to a look, and patience bounds nothing."""
+    both = ("127.0.0.1", "::ffff:127.0.0.1")  # the same place, for the system
+    together = threading.Barrier(len(both))
+
+    def context_of_both() -> ssl.SSLContext:
+        together.wait(60)
+        return context(first)
+
+    with serving(context(first)) as server:
+        server.context_for_each = context_of_both
+        seen = look(
+            Endpoint(port=server.port, address="mail.test"),
+            wanted(first),
+            timeout=timedelta(seconds=50),
+            now=datetime.now(UTC),
+            resolve=lambda host, *, timeout: both,  # noqa: ARG005  # its protocol
+        )
+
+    assert [(sighting.address, sighting.fault) for sighting in seen] == [(address, None) for address in both]
+
+
+def test_what_nobody_foresaw_is_a_fault_of_its_place_and_ends_no_run(first: Generation) -> None:
+    odd = replace(wanted(first), name="\N{SNOWMAN}." + 70 * "x")  # which no configuration takes
+    with serving(context(first)) as server:
+        requests = [Request((Endpoint(port=server.port),), one, timedelta(0)) for one in (odd, wanted(first))]
+        refused = verify_all(requests)
+
+    error = refused.pop(requests[0])
+    assert refused == {}
+    assert error.message.startswith(f"port {server.port} on 127.0.0.1 cannot be looked at: `UnicodeError: ")
+    assert error.hint == "this is a defect of acmectl: please report it, with what the service says"
+
+
 def test_the_addresses_of_a_host_are_those_of_the_system() -> None:
     assert "127.0.0.1" in addresses("localhost", timeout=timedelta(seconds=20))
 
 
 def test_a_host_that_cannot_be_resolved_is_named(first: Generation) -> None:
     host = "x" * 70 + ".test"  # no resolver is asked for such a label, and no configuration has it
-    endpoint = Endpoint().model_copy(update={"address": host})
-    with pytest.raises(DeployError, match=f"port 443 on {host} has a name that cannot be resolved: "):
-        verify([endpoint], wanted(first), patience=timedelta(0))
+    refused = refusal([Endpoint().model_copy(update={"address": host})], wanted(first), 0)
+
+    assert refused
+    assert refused.message.startswith(f"port 443 on {host} has a name that cannot be resolved: ")
 
 
 def test_a_resolver_that_does_not_answer_is_left() -> None:
@@ -205,3 +241,24 @@ def test_the_first_name_is_asked_for(names: list[str], asked: str | None) -> Non
 
 def test_a_place_names_its_protocol() -> None:
     assert str(Endpoint(protocol=Protocol.SMTP)) == "port 25 on 127.0.0.1 (smtp)"
+
+
+def test_a_place_says_which_name_of_its_own_is_asked_for(first: Generation, second: Generation) -> None:
+    with serving(context(first)) as server:
+        endpoints = [Endpoint(port=server.port, name=name) for name in ("xmpp.example.test", "mail.example.test")]
+        refused = refusal(endpoints, wanted(second), 0)
+
+    assert refused
+    assert [one.split(" serves")[0] for one in refused.message.split("; ")] == [
+        f"port {server.port} on 127.0.0.1 for xmpp.example.test still",
+        f"port {server.port} on 127.0.0.1 for mail.example.test",
+    ]
+
+
+@pytest.mark.parametrize("host", ["on", "port", "smtp"])
+def test_a_place_of_a_host_that_is_called_like_a_word_of_ours_is_well_said(host: str) -> None:
+    endpoint = Endpoint(address=host, protocol=Protocol.SMTP)
+    sighting = Sighting(endpoint, "192.0.2.1", "mail.example.test")
+
+    assert sighting.place == f"port 25 on {host}, 192.0.2.1 (smtp)"
+    assert sighting.place_and_name == f"port 25 on {host}, 192.0.2.1 (smtp) for mail.example.test"
