@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from acmectl.errors import AcmectlError, StorageError
 from acmectl.follower.announcing import keys_of, left_behind, vouched_for
 from acmectl.model.certificates import title_of
-from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
+from acmectl.model.tlsa import KeptSet, PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa
 from acmectl.policy.renewal import Due
 from acmectl.policy.tlsa import Keys
@@ -170,21 +170,25 @@ class KeyPublishing:
         sets, failed = group.publisher.look(tuple(owners))
         for error in dict.fromkeys(failed.values()):
             self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
-        run_for = uptime()
-        for kind in group.kinds:
-            seen = tlsa.observe(
-                tlsa.rebased(kind.known, run_for, self._means.clock()),
-                kind.keys,
-                kind.owners,
-                sets,
-                ttl=group.publisher.ttl,
-                now=self._means.clock(),
-            )
+        run_for, now = uptime(), self._means.clock()
+        before = [tlsa.rebased(kind.known, run_for, now) for kind in group.kinds]
+        earlier = self._kept_sets(group, before)
+        for kind, known in zip(group.kinds, before, strict=True):
+            ttl = group.publisher.ttl
+            seen = tlsa.observe(known, kind.keys, kind.owners, sets, ttl=ttl, now=now, earlier=earlier)
             seen = replace(seen, uptime=run_for)
             self._log_news(kind, seen)
             self._save(kind, seen)
             self._looked.add(kind.label)
         return sets
+
+    def _kept_sets(self, group: _Group, before: Sequence[PublishedKeys]) -> tuple[KeptSet, ...]:
+        """What is known of sets that resolvers may have; what is new here takes over what other certificates know."""
+        known = list(before)
+        if any(one.looked_at is None for one in before):
+            certificates, present = self._means.certificates, {kind.label for kind in group.kinds}
+            known += [certificates.keys.published.known(o) for o in certificates.labels() if o not in present]
+        return tuple(kept for one in known for kept in one.sets)
 
     def _add(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
         """Add what is missing, where this host may; whether anything was added."""

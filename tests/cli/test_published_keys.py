@@ -85,6 +85,15 @@ class Mail:
         answer = dns.query.udp(query, self.bind.address, timeout=10, port=self.bind.port)
         return {rdata.to_text() for rrset in answer.answer for rdata in rrset}
 
+    def lives_for(self, role: str, label: str = "mail") -> float:
+        """For how many seconds resolvers may keep a set without the record of a key, as far as is known."""
+        known = json.loads((self.host.state / f"certificates/{label}/published-keys.json").read_text())
+        (pin,) = (
+            record["pin_sha256"] for record in self.listed() if (record["label"], record["role"]) == (label, role)
+        )
+        (seconds,) = (one["lives_for"] for one in known["publications"] if one["spki"] == pin)
+        return float(seconds)
+
     def await_accepted(self) -> None:
         """Run as cron does, until every client accepts the next key."""
         known = self.host.state / "certificates/mail/published-keys.json"
@@ -108,8 +117,12 @@ class Mail:
 
     def records(self) -> dict[str, str]:
         """What `cert tlsa` prints, by role."""
-        document = json.loads(self.host.good("cert", "tlsa", "mail", "--json").out)
-        return {r["role"]: f"3 1 1 {r['data']}" for r in document["records"]}
+        return {r["role"]: f"3 1 1 {r['data']}" for r in self.listed()}
+
+    def listed(self) -> list[dict[str, str]]:
+        """The records of all kinds of the certificate, as `cert tlsa` lists them."""
+        records: list[dict[str, str]] = json.loads(self.host.good("cert", "tlsa", "mail", "--json").out)["records"]
+        return records
 
     @property
     def generation(self) -> int:
@@ -486,6 +499,19 @@ def test_first_records_wait_for_a_kind_whose_memory_is_damaged(mail: Mail) -> No
     assert len(mail.published) == 4
 
 
+def test_a_key_waits_for_sets_from_before_their_time_to_live_was_shortened(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.change(add=OF_A_CA, ttl=600)
+    for _ in range(2):  # the first of them is added with a time to live of a second, which the whole set has then
+        (mail.host.state / "certificates/mail/next-key.pem").unlink()
+        mail.host.good("follower", "run")
+        assert mail.lives_for("next") == 600
+    mail.configure(certificate=", key: [ecdsa-p256, rsa-2048]")
+    assert "must not be used yet" in mail.host.acmectl("cert", "renew", "mail+rsa-2048").err
+    assert mail.lives_for("next", "mail+rsa-2048") == 600
+
+
 def test_two_kinds_of_keys_are_published_together(mail: Mail) -> None:
     mail.configure(certificate=", key: [ecdsa-p256, rsa-2048]")
     mail.host.good("follower", "run")
@@ -555,6 +581,26 @@ def test_a_rollback_looks_at_the_zone_before_it_trusts_it(mail: Mail) -> None:
     assert refused.status == 2
     assert "hint: generation 1 cannot be used: the DNS was not seen to speak of its key long enough" in refused.err
     assert mail.generation == 2
+
+
+def test_a_rollback_to_a_key_of_before_waits_until_resolvers_have_forgotten_the_records_of_an_emptied_zone(
+    mail: Mail,
+) -> None:
+    mail.configure(update=False)
+    mail.host.good("follower", "run")
+    mail.change(add=mail.records()["in use"])
+    mail.change(add=mail.records()["next"])
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    for record in mail.published:
+        mail.change(remove=record)
+    refused = mail.host.acmectl("cert", "rollback", "mail", "--to", "1")
+    assert (refused.status, mail.generation) == (2, 2)
+    assert "the DNS was not seen to speak of its key long enough (TLSA)" in refused.err
+    end = time.monotonic() + _SECONDS
+    while mail.host.acmectl("cert", "rollback", "mail", "--to", "1").status != 0:
+        assert time.monotonic() < end
+    assert mail.generation == 1
 
 
 def test_a_rollback_to_the_key_in_use_needs_no_name_server(mail: Mail) -> None:
