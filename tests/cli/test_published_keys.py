@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,12 +52,20 @@ class Mail:
 
     def configure_two(self, *, published: bool) -> None:
         """Two certificates with different keys for the same service."""
+        self.configure_chain({"mail": [25], "other": [25]} if published else {"mail": [], "other": []})
+
+    def configure_chain(self, ports: Mapping[str, Sequence[int]], **changed: tuple[str, str]) -> None:
+        """Certificates by label, each with its own key and target, and the ports whose services have it; `changed` is replaced in one of them."""
         self.configure()
         text = self.host.config.read_text()
         (line,) = (line for line in text.splitlines() if line.startswith("  mail: "))
-        own = line if published else line.partition(", tlsa: ")[0] + "}"
-        other = own.replace("mail: ", "other: ", 1).replace("directory: tls", "directory: tls2")
-        self.host.configure(text.replace(line, f"{own}\n{other}"))
+        lines = []
+        for label, listed in ports.items():
+            own = line if listed else line.partition(", tlsa: ")[0] + "}"
+            own = own.replace("[mail.acme.test:25]", f"[{', '.join(f'mail.acme.test:{port}' for port in listed)}]")
+            own = own.replace(*changed.get(label, ("", "")))
+            lines.append(own.replace("mail: ", f"{label}: ", 1).replace("directory: tls", f"directory: tls-{label}"))
+        self.host.configure(text.replace(line, "\n".join(lines)))
 
     def configure_without(self, certificate: str = "") -> None:
         """The same certificate, without `tlsa`."""
@@ -81,9 +89,13 @@ class Mail:
 
     @property
     def published(self) -> set[str]:
-        query = dns.message.make_query(OWNER, dns.rdatatype.TLSA, flags=0)
+        return set(self.published_at(OWNER))
+
+    def published_at(self, owner: str) -> dict[str, int]:
+        """The records there, each with the time to live of the set."""
+        query = dns.message.make_query(owner, dns.rdatatype.TLSA, flags=0)
         answer = dns.query.udp(query, self.bind.address, timeout=10, port=self.bind.port)
-        return {rdata.to_text() for rrset in answer.answer for rdata in rrset}
+        return {rdata.to_text(): rrset.ttl for rrset in answer.answer for rdata in rrset}
 
     def lives_for(self, role: str, label: str = "mail") -> float:
         """For how many seconds resolvers may keep a set without the record of a key, as far as is known."""
@@ -450,6 +462,37 @@ def test_two_certificates_of_one_service_are_published_together(mail: Mail) -> N
     assert all(one["is_ours"] for keys_ in known for one in keys_["publications"])
 
 
+def test_certificates_that_share_services_by_way_of_another_one_are_published_together(mail: Mail) -> None:
+    """`_465` would have the keys of `b` alone for a moment, if `c` came after `a` and `b`."""
+    mail.configure_chain({"a": [], "b": [], "c": []})
+    mail.host.good("follower", "run")
+    before = mail.serial
+    mail.configure_chain({"a": [25], "c": [465], "b": [25, 465]})
+    mail.host.good("follower", "run")
+    assert (len(mail.published), len(mail.published_at(OWNER.replace("25", "465")))) == (4, 4)
+    assert mail.serial == before + 1
+
+
+def test_certificates_whose_records_live_for_different_times_are_published_together(mail: Mail) -> None:
+    mail.configure_two(published=False)
+    mail.host.good("follower", "run")
+    before = mail.serial
+    mail.configure_chain({"mail": [25], "other": [25]}, other=("ttl: 1s", "ttl: 7s"))
+    mail.host.good("follower", "run")
+    assert list(mail.published_at(OWNER).values()) == [7] * 4
+    assert mail.serial == before + 1
+
+
+def test_first_records_wait_for_a_certificate_that_is_published_by_other_means(mail: Mail) -> None:
+    mail.configure_two(published=False)
+    mail.host.good("follower", "run")
+    mail.configure_chain({"mail": [25], "other": [25]}, other=("update: {", "update: {timeout: 5s, "))
+    said = mail.host.good("follower", "run").err
+    assert f"warning: certificate `mail`: the first TLSA records of `{OWNER}` wait for `other`" in said
+    assert "hint: give `tlsa` of all certificates of the service the same `update`" in said
+    assert mail.published == set()
+
+
 def test_the_first_records_of_a_service_wait_for_a_run_with_all_its_certificates(mail: Mail) -> None:
     mail.configure_two(published=False)
     mail.host.good("follower", "run")
@@ -478,7 +521,7 @@ def test_first_records_are_published_together_after_one_certificate_of_the_servi
     mail.host.good("follower", "run")
     before = mail.serial
     mail.configure_two(published=True)
-    mail.host.configure(mail.host.config.read_text().replace("directory: tls2", "directory: tls3"))
+    mail.host.configure(mail.host.config.read_text().replace("directory: tls-other", "directory: elsewhere"))
     ran = mail.host.good("-v", "run")
     assert (len(mail.published), mail.serial) == (4, before + 1)
     assert "the first TLSA records" not in ran.out
