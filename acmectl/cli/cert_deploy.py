@@ -11,6 +11,7 @@ import click
 from acmectl.cli.chosen_certificates import configured
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import deployments
+from acmectl.cli.render.tlsa import key_news
 from acmectl.errors import UsageError
 from acmectl.policy import health
 
@@ -27,7 +28,7 @@ def deploy(context: Context, label: str, target: tuple[str, ...], lock_wait: tim
     """Deploy the certificate in use again.
 
     Also where it is deployed already, and all of it: files, check, reload, verification, and the commands of `onchange`. Earlier failures are not waited out. The CA is
-    not asked.
+    not asked. Where `tlsa` publishes its key, a service that clients would turn away from keeps what it has.
     """
     with context.working(lock_wait) as host:
         host.settle()
@@ -36,9 +37,11 @@ def deploy(context: Context, label: str, target: tuple[str, ...], lock_wait: tim
         if not any(host.state.certificates.current(wish.spec.label) for wish in wishes):
             hint = f"`acmectl cert renew {wishes[0].spec.configured_label}` issues it, once its names are authorized"
             raise UsageError(f"there is no certificate `{label}` to deploy yet", hint=hint)
-        deployed = host.follower().deploy(wishes, again=again, only=bool(target))
+        engine = host.follower()
+        deployed = engine.deploy(wishes, again=again, only=bool(target))
         deployments.deployments(deployed, talks=True)
-    return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
+        key_news(engine.key_news, talks=False)
+    return health.exit_status(failed=any(d.error for d in deployed) or engine.is_holding, running_out=False)
 
 
 def _targets(wishes: Sequence[Wish], chosen: Sequence[str]) -> frozenset[str]:

@@ -95,11 +95,12 @@ def _pkcs12(generation: Path, passphrase_file: Path | None) -> bytes:
     key = keys.from_pem(_part(generation, "privkey"), what="the key to deploy")
     chain = keys.split_chain(_part(generation, "fullchain"), what="the fullchain to deploy")
     leaf, *others = map(x509.load_pem_x509_certificate, chain)
-    encryption = BestAvailableEncryption(_passphrase(passphrase_file))
+    encryption = BestAvailableEncryption(passphrase(passphrase_file))
     return serialize_key_and_certificates(None, key, leaf, others, encryption)
 
 
-def _passphrase(path: Path | None) -> bytes:
+def passphrase(path: Path | None) -> bytes:
+    """The first line of a passphrase file. Raises DeployError."""
     if path is None:
         raise DeployError("a PKCS #12 file needs a passphrase", hint="name a `passphrase_file`")
     first, *_ = files.read_secret(path, what="the passphrase", error=DeployError).splitlines() or [b""]

@@ -17,6 +17,7 @@ from acmectl.errors import AcmectlError
 from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
 from acmectl.follower.handing_out import HandingOut
+from acmectl.follower.key_holding import KeyHolding
 from acmectl.follower.key_publishing import KeyNews, KeyPublishing
 from acmectl.follower.means import Means, Sessions
 from acmectl.follower.onchange import OF_ALL
@@ -89,6 +90,7 @@ class Follower:
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
         self._publishing = KeyPublishing(self._means, self._standing)
+        self._holding = KeyHolding(self._means, self._publishing)
         self._attempts = Attempts(self._means, self._standing, self._advice, self._publishing)
         self._kinds = SharedWaiting(memory)
         self._handing_out = HandingOut(self._means)
@@ -149,16 +151,23 @@ class Follower:
     ) -> tuple[DeployResult, ...]:
         """Deploy what is in use wherever it is behind, at once; asks no CA.
 
-        To the targets named in `again` it is deployed in any case, and with `only` to no others.
+        To the targets named in `again` it is deployed in any case, and with `only` to no others; but to none whose clients would turn
+        away from its key, which `key_news` tells.
         """
         unsettled = self._handing_out.begin()
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
-        return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only))
+        held = self._held_targets(wishes, in_use, again=again, only=only)
+        return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only, held=held))
 
     @property
     def key_news(self) -> tuple[KeyNews, ...]:
         """What happened to published keys so far; `run` reports it, too."""
         return self._publishing.news
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a service did not get its certificate so far, because clients would turn away from its key; `key_news` tells of it."""
+        return self._holding.holds
 
     def onchange(self) -> tuple[Deployment, ...]:
         """What is remembered of the commands that are run once for all certificates."""
@@ -215,7 +224,8 @@ class Follower:
                 self._await(others, results, wait, forced=forced)
             in_use = {label: r.installed for label, r in results.items()}
             self._look_before_deploying([wish for wish in wishes if in_use[wish.spec.label] is not None])
-            deployed = (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=at_once))
+            without = self._held_targets(wishes, in_use)
+            deployed = (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=at_once, held=without))
             changed = {d.label for d in deployed} | {k for k, r in results.items() if isinstance(r.outcome, Issued)}
             if changed:  # all of them: the first records of a service have the keys of all its certificates
                 self._publishing.refresh(wishes, again=True)
@@ -232,6 +242,18 @@ class Follower:
         for wish in wishes:
             if wish.spec.pinned and self.status(wish).behind:
                 self._publishing.look_before_use(wish)
+
+    def _held_targets(
+        self,
+        wishes: Sequence[Wish],
+        in_use: Mapping[str, Installed | None],
+        *,
+        again: Collection[str] = (),
+        only: bool = False,
+    ) -> Mapping[str, Collection[str]]:
+        """The targets that must not get a certificate yet, because clients would turn away, by its label."""
+        have = [(wish, installed) for wish in wishes if (installed := in_use[wish.spec.label]) is not None]
+        return {w.spec.label: self._holding.held(w, installed, again=again, only=only) for w, installed in have}
 
     def _held(self, wish: Wish) -> CertificateResult:
         status = self.status(wish)

@@ -82,6 +82,10 @@ class KeyPublishing:
             if any(self._needs_look(kind) for kind in group.kinds):
                 self._bring_on(group)
 
+    def tell(self, news: KeyNews) -> None:
+        """Have something told with the rest."""
+        self._news[news] = None
+
     def _groups(self, wishes: Iterable[Wish]) -> tuple[Group, ...]:
         kinds: list[Kind] = []
         for wish in wishes:
@@ -277,7 +281,7 @@ class KeyPublishing:
     ) -> None:
         if is_error:
             self._means.log(label, "TLSA failed", text)
-        self._news[KeyNews(label, text, hint, is_error, is_urgent)] = None
+        self.tell(KeyNews(label, text, hint, is_error, is_urgent))
 
 
 def _wanted(kind: Kind) -> Iterator[TlsaRecord]:

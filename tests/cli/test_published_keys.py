@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dns.message
@@ -17,6 +19,11 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from acmectl import keys
 from acmectl.model.certificates import KeyType
@@ -273,6 +280,8 @@ def test_a_compromised_key_is_replaced_at_once_and_its_record_goes_with_it(mail:
     after = mail.records()
     assert after["in use"] == before["next"]
     assert mail.published == {after["in use"], after["next"]}
+    served = (mail.host.directory / "tls/fullchain.pem").read_bytes()
+    assert served == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
     if said:  # the machine was fast
         assert "its new key is used before every client accepts it, because the one before was compromised" in said
 
@@ -729,3 +738,122 @@ def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_
     assert "a target may still serve a former key of `mail`, whose TLSA record is missing" in checked.err
     assert mail.host.acmectl("follower", "run").status == 1
     assert former in mail.published
+
+
+def test_a_service_that_moves_to_another_certificate_keeps_what_it_has_until_clients_accept_the_new_key(
+    mail: Mail,
+) -> None:
+    mail.configure_chain({"mail": [25], "other": []})
+    mail.host.good("follower", "run")
+    records = mail.published
+    served = mail.host.directory / "tls-mail" / "fullchain.pem"
+    before = served.read_bytes()
+    mail.configure_chain({"other": [25]}, other=("ttl: 1s", "ttl: 600s"))
+    text = mail.host.config.read_text().replace("tls-other}", "tls-other}, {type: files, directory: tls-mail}")
+    mail.host.configure(text)
+    ran = mail.host.good("follower", "run")
+    told = "warning: certificate `other`: `files[1]` must wait for its key, from which clients would turn away: every client accepts it from "
+    assert told in ran.err
+    deployed = mail.host.acmectl("cert", "deploy", "other")
+    assert (deployed.status, told in deployed.err) == (1, True)
+    assert served.read_bytes() == before
+    assert len(mail.published) == 4
+    mail.host.configure(text.replace("ttl: 600s", "ttl: 1s"))
+    known = mail.host.state / "certificates/other/published-keys.json"
+    known.write_text(known.read_text().replace("600.0", "1.0"))  # as if ten minutes had passed
+    end = time.monotonic() + _SECONDS
+    while served.read_bytes() == before:
+        assert time.monotonic() < end
+        mail.host.good("follower", "run")
+    assert records < mail.published
+    assert served.read_bytes() == (mail.host.state / "certificates/other/current/fullchain.pem").read_bytes()
+
+
+def test_the_record_of_a_key_that_a_service_still_presents_stays_when_the_service_moves(mail: Mail) -> None:
+    mail.configure_chain({"mail": [25, 465], "other": []})
+    mail.host.good("follower", "run")
+    served = mail.records()["in use"]
+    mail.configure_chain({"mail": [465], "other": [25]}, other=("ttl: 1s", "ttl: 600s"))
+    text = mail.host.config.read_text().replace("tls-other}", "tls-other}, {type: files, directory: tls-25}")
+    mail.host.configure(text)
+    shutil.copytree(mail.host.directory / "tls-mail", mail.host.directory / "tls-25")
+    assert "`files[1]` must wait" in mail.host.good("follower", "run").err
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    content = json.loads(known.read_text())
+    for one in content["publications"]:
+        one["retired_at"] = one["retired_at"] and "2026-01-01T00:00:00+00:00"  # as if months had passed
+    assert any(one["retired_at"] for one in content["publications"])
+    known.write_text(json.dumps(content))
+    mail.host.good("follower", "run")
+    assert served in mail.published
+
+
+def certificate_until(end: datetime) -> bytes:
+    """A certificate of somebody, that is good until some moment."""
+    name, key = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")]),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(end - timedelta(days=20)).not_valid_after(end)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def test_only_what_clients_may_accept_is_kept_from_the_new_key(mail: Mail) -> None:
+    """A service without a certificate that it can use, or with one that has expired, gets the new one in any case."""
+    mail.configure_without()
+    mail.host.good("follower", "run")
+    mail.change(add="3 1 1 " + "00" * 32)
+    mail.configure(update=False)
+    now = datetime.now(UTC)
+    places = {
+        "good": certificate_until(now + timedelta(days=1)),
+        "expired": certificate_until(now - timedelta(days=1)),
+        "broken": b"no certificate",
+        "same": (mail.host.directory / "tls/fullchain.pem").read_bytes(),
+        "empty": None,
+    }
+    targets = []
+    for name, content in places.items():
+        (mail.host.directory / name).mkdir()
+        if content is not None:
+            (mail.host.directory / name / "fullchain.pem").write_bytes(content)
+        targets.append(f"{{type: files, directory: {name}}}")
+    targets.append('{type: command, run: [touch, "called"]}')
+    mail.host.configure(mail.host.config.read_text().replace("{type: files, directory: tls}", ", ".join(targets)))
+    (mail.host.state / "state.db").unlink()
+    said = mail.host.good("follower", "run").err
+    assert "`files[0]`, `command[5]` must wait for its key, from which clients would turn away: not every name" in said
+    used = (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
+    deployed = {name for name in places if (mail.host.directory / name / "fullchain.pem").read_bytes() == used}
+    assert deployed == {"expired", "broken", "same", "empty"}
+    assert not (mail.host.directory / "called").exists()
+
+
+def test_a_backup_that_was_restored_puts_no_key_in_place_that_the_zone_does_not_speak_of(mail: Mail) -> None:
+    mail.configure(update=False)
+    mail.host.good("follower", "run")
+    backup = mail.host.directory / "backup"
+    shutil.copytree(mail.host.state, backup, symlinks=True)
+    first = mail.records()
+    mail.change(add=first["in use"])
+    mail.change(add=first["next"])
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    mail.change(remove=first["in use"])
+    served = mail.host.directory / "tls" / "fullchain.pem"
+    second = served.read_bytes()
+    for command in ("follower run", "cert deploy mail", "cert deploy mail --target 0"):
+        shutil.rmtree(mail.host.state)
+        shutil.copytree(backup, mail.host.state, symlinks=True)
+        ran = mail.host.acmectl(*command.split())
+        assert (
+            "`files[0]` must wait for its key, from which clients would turn away: not every name server has" in ran.err
+        )
+        assert "hint: a run after that deploys it; `acmectl cert tlsa mail` prints what the zone needs" in ran.err
+        assert (ran.status, served.read_bytes()) == (int(command != "follower run"), second)
+    served.unlink()
+    (served.parent / "cert.pem").unlink()
+    (served.parent / "privkey.pem").unlink()
+    mail.host.good("follower", "run")
+    assert served.read_bytes() == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
