@@ -21,7 +21,7 @@ from acmectl.follower.key_holding import KeyHolding
 from acmectl.follower.key_publishing import KeyNews, KeyPublishing
 from acmectl.follower.means import Means, Sessions
 from acmectl.follower.onchange import OF_ALL
-from acmectl.follower.outcomes import Issued, Waiting
+from acmectl.follower.outcomes import Issued, KeyWaits, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
 from acmectl.follower.shared_waiting import SharedWaiting
 from acmectl.follower.standing import CertificateStatus, Standing
@@ -351,7 +351,9 @@ class Follower:
 
 
 def _is_worth_waiting_for(outcome: object, until: datetime) -> bool:
-    """Whether it waits for the master, the CA was away just now, or an earlier failure's pause ends in the time of `--wait`."""
+    """Whether it waits for the master, the CA was away just now, or what else it waits for ends in the time of `--wait`."""
+    if isinstance(outcome, KeyWaits):
+        return outcome.until < until
     if not isinstance(outcome, Failed):
         return isinstance(outcome, Waiting)
     return outcome.unreachable or (not outcome.attempted and outcome.retry_at is not None and outcome.retry_at < until)

@@ -238,25 +238,38 @@ def stale(known: PublishedKeys, keys: Keys, sets: Mapping[str, RecordSet], now: 
     )
 
 
+def ready_at(pin: str, known: PublishedKeys) -> datetime | None:
+    """From when on the key can be used, if the zone stays as it is; None where it needs a record that is missing."""
+    ends = [_ready_at(p, known) for p in known.publications if p.spki == pin]
+    return max((end for end in ends if end is not None), default=None) if None not in ends else None
+
+
 def wait_for(pin: str, known: PublishedKeys) -> str:
     """What the use of a key waits for, in words."""
     moments: list[datetime] = []
     for publication in (p for p in known.publications if p.spki == pin):
         accepted = accepted_from(publication)
         if accepted is None:
-            return _missing_at(publication.owner, known)
+            return _missing_at(publication, known)
         moments.append(accepted)
     if not moments:
         return "no TLSA record of it was seen yet"
     return f"every client accepts it from {max(moments):%Y-%m-%d %H:%M:%S} UTC on, if all name servers still have it"
 
 
-def _missing_at(owner: str, known: PublishedKeys) -> str:
-    ends = [one.until for one in known.sets if one.owner == owner]
-    last = max((end for end in ends if end is not None), default=None)
-    if last is None or None in ends:
+def _missing_at(publication: Publication, known: PublishedKeys) -> str:
+    end, owner = _ready_at(publication, known), publication.owner
+    if end is None:
         return f"not every name server has its TLSA record at `{owner}`"
-    return f"resolvers may keep the TLSA records that `{owner}` had until {last:%Y-%m-%d %H:%M:%S} UTC"
+    return f"resolvers may keep the TLSA records that `{owner}` had until {end:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _ready_at(publication: Publication, known: PublishedKeys) -> datetime | None:
+    """When clients accept the key: after its record is old enough, or where there are none any more, when the last resolver has forgotten them."""
+    ends = [one.until for one in known.sets if one.owner == publication.owner]
+    if publication.seen_at is not None or None in ends:
+        return accepted_from(publication)
+    return max((end for end in ends if end is not None), default=None)
 
 
 def is_published(pin: str, known: PublishedKeys) -> bool:

@@ -90,8 +90,10 @@ def test_a_zone_that_was_emptied_is_bare_once_no_resolver_has_what_was_there() -
         assert not tlsa.is_published(pin, known)
     told = f"resolvers may keep the TLSA records that `{MAIL}` had until 2026-11-22 14:06:00 UTC"
     assert tlsa.wait_for(NEXT, known) == told
+    assert tlsa.ready_at(NEXT, known) == NOW + 2.1 * HOUR
     assert not look(known, RecordSet(), keys=Keys(None, NEXT), now=NOW + 2 * HOUR).usable
     known = look(known, RecordSet(), now=NOW + 2.1 * HOUR)
+    assert tlsa.ready_at(NEXT, known) is None
     assert tlsa.is_published(FORMER, known)
     assert look(known, RecordSet(), keys=Keys(None, NEXT), now=NOW + 3 * HOUR).usable == {NEXT}
 
@@ -334,7 +336,10 @@ def test_name_servers_are_asked_when_something_may_be_found_out_or_done(
 
 def test_what_a_key_waits_for_is_told() -> None:
     assert tlsa.wait_for(NEXT, NOTHING) == "no TLSA record of it was seen yet"
+    assert tlsa.ready_at(NEXT, NOTHING) is None
     known = look(NOTHING, seen(OLD))
+    assert tlsa.ready_at(NEXT, known) is None
+    assert tlsa.ready_at(OLD, known) == NOW + 1.1 * HOUR
     assert tlsa.wait_for(NEXT, known) == f"not every name server has its TLSA record at `{MAIL}`"
     told = tlsa.wait_for(NEXT, look(known, seen(OLD, NEXT)))
     assert told == "every client accepts it from 2026-11-22 13:06:00 UTC on, if all name servers still have it"
