@@ -85,6 +85,7 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="acmectl-demo-") as directory:
         os.chdir(directory)
+        os.environ["TMPDIR"] = directory  # what a program that is ended leaves goes with the rest
         port = free_port()
         title("A throw-away CA on loopback, with the rules of Let's Encrypt's")
         with sandbox(port):

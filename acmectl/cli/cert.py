@@ -217,7 +217,8 @@ def rollback_(context: Context, label: str, to: int | None, lock_wait: timedelta
             certificate_past.rolled_back(rolled, engine.status(wish), host.clock())
         deployed = engine.deploy(wishes)
         deployments.deployments(deployed, talks=True)
-    return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
+        key_news(engine.key_news, talks=False)
+    return health.exit_status(failed=any(d.error for d in deployed) or engine.is_holding, running_out=False)
 
 
 def _revocable(host: Host, label: str, account: str | None, *, by_own_key: bool) -> Chosen:

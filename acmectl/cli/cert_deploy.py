@@ -11,6 +11,7 @@ import click
 from acmectl.cli.chosen_certificates import configured
 from acmectl.cli.context import Context, lock_wait, pass_context
 from acmectl.cli.render import deployments
+from acmectl.cli.render.tlsa import key_news
 from acmectl.errors import StorageError, UsageError
 from acmectl.policy import health
 
@@ -28,16 +29,18 @@ def deploy(context: Context, label: str, target: tuple[str, ...], lock_wait: tim
     """Deploy the certificate in use again.
 
     Also where it is deployed already, and all of it: files, check, reload, verification, and the commands of `onchange`. Earlier failures are not waited out. The CA is
-    not asked.
+    not asked. Where `tlsa` publishes its key, a service that clients would turn away from keeps what it has.
     """
     with context.working(lock_wait) as host:
         host.settle()
         wishes = configured(host, label)
         again = _targets(wishes, target)
         _check_that_there_is_one(host, label, wishes)
-        deployed = host.follower().deploy(wishes, again=again, only=bool(target))
+        engine = host.follower()
+        deployed = engine.deploy(wishes, again=again, only=bool(target))
         deployments.deployments(deployed, talks=True)
-    return health.exit_status(failed=any(d.error for d in deployed), running_out=False)
+        key_news(engine.key_news, talks=False)
+    return health.exit_status(failed=any(d.error for d in deployed) or engine.is_holding, running_out=False)
 
 
 def _check_that_there_is_one(host: Host, label: str, wishes: Sequence[Wish]) -> None:

@@ -1,7 +1,8 @@
 """Dynamic updates (RFC 2136) signed with TSIG (RFC 8945): records are added and removed by value, one message a zone.
 
 A message is done as a whole or not at all, so one name that the server's policy refuses would take its neighbours with it: a refused
-message is divided, and the names that are refused for themselves are found. Adding what is there and
+message is divided, and the names that are refused for themselves are found. The records of one name are never divided: TLSA records
+that come one after the other would have clients turn away in between. Adding what is there and
 removing what is gone are no failures (RFC 2136 sections 3.4.2.2 and 3.4.2.4), which makes both calls repeatable.
 
 Adding beside a CNAME is dropped by the server, which answers NOERROR all the same (section 3.4.2.2). So each name to be added to bears the
@@ -10,8 +11,9 @@ prerequisite that no CNAME is there: a CNAME that our resolver does not show yet
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -76,37 +78,54 @@ def remove(records: Sequence[Record], *, primary: Primary) -> dict[Record, DNSEr
 _Change = Callable[[UpdateMessage, Record], None]
 
 
+_Set = list[Record]
+"""Records of one owner name."""
+
+
 def _update(records: Sequence[Record], primary: Primary, change: _Change) -> dict[Record, DNSError]:
     failures: dict[Record, DNSError] = {}
-    waiting = _messages(list(dict.fromkeys(records)))
+    waiting = _messages(dict.fromkeys(records))
     divisions = 0
     while waiting:
         batch = waiting.pop(0)
+        sent = list(itertools.chain.from_iterable(batch))
         try:
-            _send(_message(batch, primary, change), primary)
+            _send(_message(sent, primary, change), primary)
         except DNSError as error:
             divisible = isinstance(error, UpdateRefused) and error.divisible
             if divisible and len(batch) > 1 and divisions < _MAX_DIVISIONS:
                 divisions += 1
                 waiting += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
             else:
-                failures |= dict.fromkeys(batch, error)
+                failures |= dict.fromkeys(sent, error)
     return failures
 
 
-def _messages(records: list[Record]) -> list[list[Record]]:
-    """The records of each message: as many as fit."""
-    batches: list[list[Record]] = []
-    room = 0
+def _messages(records: Iterable[Record]) -> list[list[_Set]]:
+    """The record sets of each message: as many as fit. Only one that no message can hold is in several."""
+    by_owner: dict[Name, _Set] = {}
     for record in records:
-        owner = len(record.owner.to_wire() or b"") + 10
-        size = 2 * owner + len(record.rdata.to_wire() or b"")  # the prerequisite, and the record
-        if not batches or len(batches[-1]) == _MAX_RECORDS or size > room:
-            batches.append([])
-            room = _MAX_OCTETS
-        batches[-1].append(record)
-        room -= size
-    return batches
+        by_owner.setdefault(record.owner, []).append(record)
+    parts = [part for records_ in by_owner.values() for part in _packed([[record] for record in records_])]
+    return _packed([list(itertools.chain.from_iterable(part)) for part in parts])
+
+
+def _packed(sets: Iterable[_Set]) -> list[list[_Set]]:
+    """The sets, in their order, in as few portions as messages can hold."""
+    portions: list[list[_Set]] = []
+    count = octets = 0
+    for one in sets:
+        count, octets = count + len(one), octets + sum(map(_size, one))
+        if not portions or count > _MAX_RECORDS or octets > _MAX_OCTETS:
+            portions.append([])
+            count, octets = len(one), sum(map(_size, one))
+        portions[-1].append(one)
+    return portions
+
+
+def _size(record: Record) -> int:
+    owner = len(record.owner.to_wire() or b"") + 10
+    return 2 * owner + len(record.rdata.to_wire() or b"")  # the prerequisite, and the record
 
 
 def _message(records: Sequence[Record], primary: Primary, change: _Change) -> UpdateMessage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acmectl.follower.engine import Follower
-from acmectl.follower.outcomes import Issued, Waiting
+from acmectl.follower.outcomes import Issued, KeyWaits, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
 from acmectl.follower.standing import CertificateStatus
 
@@ -14,6 +14,7 @@ __all__ = [
     "Follower",
     "FollowerReport",
     "Issued",
+    "KeyWaits",
     "Settings",
     "Waiting",
     "Wish",

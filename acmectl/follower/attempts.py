@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, CAError, CARefused, CAUnreachable, RateLimited
-from acmectl.follower.outcomes import Issued, Waiting
+from acmectl.follower.outcomes import Issued, KeyNotAccepted, KeyWaits, Waiting
 from acmectl.follower.results import Failed, Wish
 from acmectl.policy import backoff
 from acmectl.policy.renewal import NotDue
@@ -47,13 +47,20 @@ class Attempts:
         self._publishing = publishing
         self._limited: dict[str, _AccountLimited] = {}
 
-    def make(self, wish: Wish, failure: Failure | None, *, forced: bool) -> Issued | Waiting | Failed | NotDue:
+    def make(
+        self, wish: Wish, failure: Failure | None, *, forced: bool
+    ) -> Issued | Waiting | KeyWaits | Failed | NotDue:
         """Issue, or say what it waits for, or why it failed; `failure` is the one before."""
         label = wish.spec.label
         if (limited := self._limited.get(wish.spec.account)) is not None:
             return self._failed(label, limited, failure, at=limited.at)
         try:
             outcome = self._issue(wish, forced=forced)
+        except KeyNotAccepted as error:
+            if error.until is None:
+                return self._failed(label, error, failure, at=self._means.clock())
+            self._means.log(label, "waiting", error.message)
+            return KeyWaits(error.message, error.until)
         except AcmectlError as error:
             now = self._means.clock()
             if isinstance(error, RateLimited) and _is_about_account(error, wish.spec):

@@ -17,10 +17,11 @@ from acmectl.errors import AcmectlError
 from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
 from acmectl.follower.handing_out import HandingOut
+from acmectl.follower.key_holding import KeyHolding
 from acmectl.follower.key_publishing import KeyNews, KeyPublishing
 from acmectl.follower.means import Means, Sessions
 from acmectl.follower.onchange import OF_ALL, Once
-from acmectl.follower.outcomes import Issued, Waiting
+from acmectl.follower.outcomes import Issued, KeyWaits, Waiting
 from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
 from acmectl.follower.shared_waiting import SharedWaiting
 from acmectl.follower.standing import CertificateStatus, Standing
@@ -88,6 +89,7 @@ class Follower:
         self._standing = Standing(self._means)
         self._advice = Advice(self._means, self._standing)
         self._publishing = KeyPublishing(self._means, self._standing)
+        self._holding = KeyHolding(self._means, self._publishing)
         self._attempts = Attempts(self._means, self._standing, self._advice, self._publishing)
         self._kinds = SharedWaiting(memory)
         self._handing_out = HandingOut(self._means)
@@ -150,11 +152,13 @@ class Follower:
     ) -> tuple[DeployResult, ...]:
         """Deploy what is in use wherever it is behind, at once; asks no CA.
 
-        To the targets named in `again` it is deployed in any case, and with `only` to no others.
+        To the targets named in `again` it is deployed in any case, and with `only` to no others; but to none whose clients would turn
+        away from its key, which `key_news` tells.
         """
         unsettled = self.settle()
         in_use = {w.spec.label: self.status(w).installed for w in wishes}
-        return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only))
+        held = self._held_targets(wishes, in_use, again=again, only=only)
+        return (*unsettled, *self._handing_out.deploy(wishes, in_use, at_once=True, again=again, only=only, held=held))
 
     def settle(self) -> tuple[DeployResult, ...]:
         """Undo what killed runs left half done in the places of targets; what could not be undone. `deploy` and `run` begin with it."""
@@ -168,6 +172,11 @@ class Follower:
     def onchange(self, wishes: Sequence[Wish], in_use: Mapping[str, Installed | None]) -> tuple[Once, ...]:
         """How the commands stand that are run once for all certificates: `wishes`, and what of each is in use, by label."""
         return self._handing_out.once(wishes, in_use)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether a service did not get its certificate so far, because clients would turn away from its key; `key_news` tells of it."""
+        return self._holding.holds
 
     def publish_keys(self, wishes: Sequence[Wish]) -> None:
         """Have the DNS speak of keys, and find out which of them clients accept by now, which may make a certificate due; `run` does so too."""
@@ -234,7 +243,8 @@ class Follower:
         """Deploy what is in use wherever it is behind; what the DNS is to say of keys follows from that."""
         in_use = {label: result.installed for label, result in results.items()}
         self._look_before_deploying([wish for wish in wishes if in_use[wish.spec.label] is not None])
-        deployed = self._handing_out.deploy(wishes, in_use, at_once=at_once)
+        without = self._held_targets(wishes, in_use)
+        deployed = self._handing_out.deploy(wishes, in_use, at_once=at_once, held=without)
         if deployed or any(isinstance(result.outcome, Issued) for result in results.values()):
             # all of them: the first records of a service have the keys of all its certificates
             self._publishing.refresh(wishes, again=True)
@@ -243,6 +253,18 @@ class Follower:
     def _look_before_deploying(self, wishes: Sequence[Wish]) -> None:
         """No target gets a published key by what was seen in an earlier run: the state may be a backup that was restored."""
         self._publishing.look_before_deploying(w for w in wishes if w.spec.pinned and self.status(w).behind)
+
+    def _held_targets(
+        self,
+        wishes: Sequence[Wish],
+        in_use: Mapping[str, Installed | None],
+        *,
+        again: Collection[str] = (),
+        only: bool = False,
+    ) -> Mapping[str, Collection[str]]:
+        """The targets that must not get a certificate yet, because clients would turn away, by its label."""
+        have = [(wish, installed) for wish in wishes if (installed := in_use[wish.spec.label]) is not None]
+        return {w.spec.label: self._holding.held(w, installed, again=again, only=only) for w, installed in have}
 
     def _held(self, wish: Wish) -> CertificateResult:
         status = self.status(wish)
@@ -343,7 +365,9 @@ class Follower:
 
 
 def _is_worth_waiting_for(outcome: object, until: datetime) -> bool:
-    """Whether it waits for the master, the CA was away just now, or an earlier failure's pause ends in the time of `--wait`."""
+    """Whether it waits for the master, the CA was away just now, or what else it waits for ends in the time of `--wait`."""
+    if isinstance(outcome, KeyWaits):
+        return outcome.until < until
     if not isinstance(outcome, Failed):
         return isinstance(outcome, Waiting)
     return outcome.unreachable or (not outcome.attempted and outcome.retry_at is not None and outcome.retry_at < until)

@@ -43,9 +43,11 @@ class HandingOut:
         at_once: bool,
         again: Collection[str] = (),
         only: bool = False,
+        held: Mapping[str, Collection[str]],
     ) -> tuple[DeployResult, ...]:
         """Deploy what is behind; `at_once` waits for no pause. What is named in `again` is deployed in any case, with `only` nothing else.
 
+        `held` are targets that keep what they have, by the label of the certificate.
         The commands of a certificate follow its deployment, also where that was to one target alone.
         """
         means = self._means
@@ -56,7 +58,7 @@ class HandingOut:
             deployer.add(
                 installed,
                 directory,
-                wish.targets,
+                [placed for placed in wish.targets if placed.name not in held.get(wish.spec.label, ())],
                 lineage=self._lineage(wish.spec.label),
                 names=wish.names,
                 at_once=at_once,

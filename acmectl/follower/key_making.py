@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from acmectl import files, keys
 from acmectl.errors import KeyMaterialError, UsageError
+from acmectl.follower.outcomes import KeyNotAccepted
 from acmectl.model.certificates import CertificateSpec, ImposedKey
 from acmectl.policy import key_choice, tlsa
 from acmectl.policy.key_choice import KeyAtHand, KeysAtHand, Source
@@ -43,15 +44,16 @@ def check(certificates: Certificates, spec: CertificateSpec) -> KeysAtHand:
 
 
 def _check_accepted(certificates: Certificates, spec: CertificateSpec, at_hand: KeysAtHand) -> None:
-    """Raises KeyMaterialError for a key that must not be used before every client accepts it."""
+    """Raises KeyNotAccepted for a key that must not be used before every client accepts it."""
     pin = key_choice.waits(at_hand)
     if pin is None:
         return
-    waits_for = tlsa.wait_for(pin, certificates.keys.published.known(spec.label))
+    known = certificates.keys.published.known(spec.label)
     whose = f" ({at_hand.imposed.origin})" if at_hand.imposed else ""
-    raise KeyMaterialError(
-        f"the key of `{spec.title}`{whose} must not be used yet: {waits_for}",
+    raise KeyNotAccepted(
+        f"the key of `{spec.title}`{whose} must not be used yet: {tlsa.wait_for(pin, known)}",
         hint=f"`acmectl cert tlsa {spec.configured_label}` prints what the zone needs; then runs wait until it is accepted",
+        until=tlsa.ready_at(pin, known),
     )
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
 from acmectl.follower.announcing import keys_of, left_behind, recalled, vouched_for
-from acmectl.model.certificates import title_of
-from acmectl.model.tlsa import PublishedKeys, RecordSet, TlsaRecord, association
+from acmectl.follower.key_groups import Group, Kind, grouped
+from acmectl.model.tlsa import KeptSet, PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa
 from acmectl.policy.renewal import Due
-from acmectl.policy.tlsa import Keys
 from acmectl.storage.clock import uptime
 
 if TYPE_CHECKING:
@@ -40,38 +39,6 @@ class KeyNews:
     hint: str | None = None
     is_error: bool = False
     is_urgent: bool = False
-
-
-@dataclass(slots=True)
-class _Kind:
-    """One kind of a certificate while its records are looked at."""
-
-    wish: Wish
-    keys: Keys
-    known: PublishedKeys
-    is_due: bool
-    shared: frozenset[str]
-    owners: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        return self.wish.spec.label
-
-
-@dataclass(slots=True)
-class _Group:
-    """All kinds of a certificate, and of others for the same services: their records change together, or the first would stand alone.
-
-    `present` are all kinds of one call by label, also those of other groups; one that cannot be read is not among them.
-    """
-
-    publisher: Publisher
-    present: Mapping[str, _Kind]
-    kinds: list[_Kind] = field(default_factory=list)
-
-    @property
-    def owners(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(owner for kind in self.kinds for owner in kind.owners))
 
 
 class KeyPublishing:
@@ -98,8 +65,7 @@ class KeyPublishing:
         """
         if wish.spec.pinned and (again or wish.spec.label not in self._looked):
             for group in self._groups([wish]):
-                if group.kinds:
-                    self._bring_on(group)
+                self._bring_on(group)
 
     def look_before_deploying(self, wishes: Iterable[Wish]) -> None:
         """The same, before targets get the keys; what fails is told, and holds up no other certificate."""
@@ -112,8 +78,7 @@ class KeyPublishing:
     def look(self, wishes: Sequence[Wish]) -> None:
         """Find out which keys clients accept, and change nothing. Raises StorageError where that cannot be remembered."""
         for group in self._groups(wishes):
-            if group.kinds:
-                self._look(group)
+            self._look(group)
 
     def refresh(self, wishes: Sequence[Wish], *, again: bool = False) -> None:
         """Bring the records of these certificates nearer to what they should be, and find out which keys can be used now.
@@ -131,9 +96,12 @@ class KeyPublishing:
                 except AcmectlError as error:
                     self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
 
-    def _groups(self, wishes: Iterable[Wish]) -> Iterator[_Group]:
-        groups: list[_Group] = []
-        present: dict[str, _Kind] = {}
+    def tell(self, news: KeyNews) -> None:
+        """Have something told with the rest."""
+        self._news[news] = None
+
+    def _groups(self, wishes: Iterable[Wish]) -> tuple[Group, ...]:
+        kinds: list[Kind] = []
         for wish in wishes:
             publisher = self._means.publishers.get(wish.spec.configured_label)
             if publisher is None:
@@ -141,17 +109,13 @@ class KeyPublishing:
                     text, hint = left_behind(self._means.certificates, wish.spec.label)
                     self._tell(wish.spec.label, text, hint, is_urgent=True)
                 continue
-            group = next((known for known in groups if known.publisher.goes_with(publisher)), None)
-            if group is None:
-                groups.append(group := _Group(publisher, present))
             try:
-                kind = present[wish.spec.label] = self._kind(wish, publisher)
-                group.kinds.append(kind)
+                kinds.append(self._kind(wish, publisher))
             except AcmectlError as error:
                 self._tell(wish.spec.label, error.message, error.hint, is_error=True)
-        yield from groups
+        return grouped(kinds)
 
-    def _kind(self, wish: Wish, publisher: Publisher) -> _Kind:
+    def _kind(self, wish: Wish, publisher: Publisher) -> Kind:
         """Raises StorageError, KeyMaterialError."""
         from acmectl.follower import key_making
 
@@ -164,12 +128,12 @@ class KeyPublishing:
         keys = replace(keys, served=tlsa.still_served(known, keys))
         is_due = isinstance(status.decision, Due) or (keys.in_use is not None and keys.in_use == known.left)
         shared = frozenset({at_hand.imposed.spki} if at_hand.imposed else ())
-        return _Kind(wish, keys, known, is_due, shared, publisher.owners)
+        return Kind(wish, publisher, keys, known, is_due, shared)
 
-    def _needs_look(self, kind: _Kind) -> bool:
+    def _needs_look(self, kind: Kind) -> bool:
         return tlsa.needs_look(kind.known, kind.keys, kind.owners, self._means.clock(), due=kind.is_due)
 
-    def _bring_on(self, group: _Group) -> None:
+    def _bring_on(self, group: Group) -> None:
         sets = self._look(group)
         added = self._add(group, sets)
         removed = self._remove(group, sets)
@@ -179,29 +143,25 @@ class KeyPublishing:
             for record in posing.vouching(kind.keys, kind.owners, sets):
                 self._tell(kind.label, *vouched_for(record), is_urgent=True)
 
-    def _look(self, group: _Group) -> Mapping[str, RecordSet]:
+    def _look(self, group: Group) -> Mapping[str, RecordSet]:
         """See what all name servers have, and remember it."""
         owners = dict.fromkeys([*group.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
         sets, failed = group.publisher.look(tuple(owners))
         for owner, error in failed.items():  # what is left of a former service is nobody's trouble but that of `check`
             self._tell(group.kinds[0].label, error.message, error.hint, is_error=owner in group.owners)
-        run_for = uptime()
-        for kind in group.kinds:
-            seen = tlsa.observe(
-                tlsa.rebased(kind.known, run_for, self._means.clock()),
-                kind.keys,
-                kind.owners,
-                sets,
-                ttl=group.publisher.ttl,
-                now=self._means.clock(),
-            )
+        run_for, now = uptime(), self._means.clock()
+        before = [tlsa.rebased(kind.known, run_for, now) for kind in group.kinds]
+        earlier = self._kept_sets(group, before)
+        for kind, known in zip(group.kinds, before, strict=True):
+            ttl = kind.publisher.ttl
+            seen = tlsa.observe(known, kind.keys, kind.owners, sets, ttl=ttl, now=now, earlier=earlier)
             seen = self._forget_lost(kind, replace(seen, uptime=run_for), sets)
             self._log_news(kind, seen)
             self._save(kind, seen)
             self._looked.add(kind.label)
         return sets
 
-    def _forget_lost(self, kind: _Kind, seen: PublishedKeys, sets: Mapping[str, RecordSet]) -> PublishedKeys:
+    def _forget_lost(self, kind: Kind, seen: PublishedKeys, sets: Mapping[str, RecordSet]) -> PublishedKeys:
         """What is known, without what is left at former services whose name servers are gone for good."""
         lost = tlsa.out_of_reach(seen, kind.owners, sets, self._means.clock())
         for publication in lost:
@@ -214,18 +174,21 @@ class KeyPublishing:
             )
         return replace(seen, publications=tuple(p for p in seen.publications if p not in lost))
 
-    def _add(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
+    def _kept_sets(self, group: Group, before: Sequence[PublishedKeys]) -> tuple[KeptSet, ...]:
+        """What is known of sets that resolvers may have; what is new here takes over what other certificates know."""
+        known = list(before)
+        if any(one.looked_at is None for one in before):
+            certificates, present = self._means.certificates, {kind.label for kind in group.kinds}
+            known += [certificates.keys.published.known(o) for o in certificates.labels() if o not in present]
+        return tuple(kept for one in known for kept in one.sets)
+
+    def _add(self, group: Group, sets: Mapping[str, RecordSet]) -> bool:
         """Add what is missing, where this host may; whether anything was added."""
-        deployed = all(kind.keys.deployed for kind in group.kinds if kind.keys.in_use)
-        missing: Mapping[str, Pins] = {
-            kind.label: tlsa.to_add(replace(kind.keys, deployed=deployed and kind.keys.deployed), kind.owners, sets)
-            for kind in group.kinds
-        }
+        missing = self._without_first(group, {k.label: tlsa.to_add(k.keys, k.owners, sets) for k in group.kinds}, sets)
         if not group.publisher.may_update:
             for kind in group.kinds:
                 self._tell_missing(kind, missing[kind.label], sets)
             return False
-        missing = self._without_first(group, missing, sets)
         changed = {owner for pairs in missing.values() for owner, _ in pairs}
         for kind in group.kinds:
             sent = [(o, pin) for o in kind.owners if o in changed for pin in kind.keys.needed]
@@ -233,38 +196,33 @@ class KeyPublishing:
             self._save(kind, tlsa.announced(kind.known, sent, sets, shared=kind.shared))
         records = {TlsaRecord(o, association(pin)): kind for kind in group.kinds for o, pin in missing[kind.label]}
         beside = [tlsa.to_send([kind.keys], changed.intersection(kind.owners)) for kind in group.kinds]
-        refused = group.publisher.add(frozenset(records).union(*beside)) if records else {}
+        refused = group.add(frozenset(records).union(*beside)) if records else {}
         refused = {record: error for record, error in refused.items() if record in records}
         for record, kind in records.items():
             self._tell_change(kind, record, refused.get(record), "published")
         return len(refused) < len(records)
 
     def _without_first(
-        self, group: _Group, missing: Mapping[str, Pins], sets: Mapping[str, RecordSet]
+        self, group: Group, missing: Mapping[str, Pins], sets: Mapping[str, RecordSet]
     ) -> Mapping[str, Pins]:
         """Without the first records at owner names that have another key in use of which this call knows nothing, or which is not everywhere.
 
         First records make clients strict: whose key they leave out is turned away.
         """
-        lacks = {
-            owner: self._lacking(group, owner) for owner in group.owners if owner in sets and not sets[owner].anywhere
-        }
+        means = self._means
+        bare = [owner for owner in group.owners if owner in sets and not sets[owner].anywhere]
+        waits = {owner: group.waits(owner, means.publishers, means.kinds) for owner in bare}
         for kind in group.kinds:
             for owner in kind.owners:
                 self._waiting.pop((kind.label, owner), None)
-            for owner in {owner for owner, _ in missing[kind.label] if lacks.get(owner)}:
-                self._waiting[kind.label, owner] = _waits(kind.label, owner, lacks[owner])
-        return {label: tuple(pair for pair in pairs if not lacks.get(pair[0])) for label, pairs in missing.items()}
+            for owner in {owner for owner, _ in missing[kind.label]}:
+                waiting = waits.get(owner)
+                if waiting is not None and (waiting.apart or group.publisher.may_update):
+                    news = KeyNews(kind.label, waiting.text, waiting.hint, is_urgent=waiting.apart)
+                    self._waiting[kind.label, owner] = news
+        return {label: tuple(pair for pair in pairs if not waits.get(pair[0])) for label, pairs in missing.items()}
 
-    def _lacking(self, group: _Group, owner: str) -> tuple[str, ...]:
-        """The labels of configured certificates for this service that are not here, or not deployed everywhere."""
-        means = self._means
-        configured = [label for label, publisher in means.publishers.items() if owner in publisher.owners]
-        labels = [kind for label in configured for kind in means.kinds.get(label, (label,))]
-        found = {label: group.present.get(label) for label in labels}
-        return tuple(k for k, kind in found.items() if kind is None or (kind.keys.in_use and not kind.keys.deployed))
-
-    def _remove(self, group: _Group, sets: Mapping[str, RecordSet]) -> bool:
+    def _remove(self, group: Group, sets: Mapping[str, RecordSet]) -> bool:
         """Remove what serves nobody any more, where this host may; whether anything was removed."""
         if not group.publisher.may_update:
             return False
@@ -293,8 +251,8 @@ class KeyPublishing:
         return len(refused) < len(over)
 
     def _spare(
-        self, group: _Group, over: Mapping[TlsaRecord, _Kind], wanted: Collection[TlsaRecord]
-    ) -> dict[TlsaRecord, _Kind]:
+        self, group: Group, over: Mapping[TlsaRecord, Kind], wanted: Collection[TlsaRecord]
+    ) -> dict[TlsaRecord, Kind]:
         """Without the records that are needed under another owner name, which a CNAME leads to the same place: these are given up."""
         now = self._means.clock()
         needed = frozenset(wanted).union(*(tlsa.unfinished(kind.known, kind.keys, now) for kind in group.kinds))
@@ -303,7 +261,7 @@ class KeyPublishing:
             self._save(kind, tlsa.given_up(kind.known, spared))
         return {record: kind for record, kind in over.items() if record not in spared}
 
-    def _wanted_by_others(self, kind: _Kind) -> set[TlsaRecord]:
+    def _wanted_by_others(self, kind: Kind) -> set[TlsaRecord]:
         """The records of other certificates of this host, which may have the same services and the same keys. Raises StorageError."""
         certificates, found = self._means.certificates, set[TlsaRecord]()
         for label in certificates.labels():
@@ -313,17 +271,17 @@ class KeyPublishing:
                 }
         return found
 
-    def _save(self, kind: _Kind, known: PublishedKeys) -> None:
+    def _save(self, kind: Kind, known: PublishedKeys) -> None:
         if known != kind.known:
             self._means.certificates.keys.published.save(kind.label, known)
             kind.known = known
 
-    def _log_news(self, kind: _Kind, seen: PublishedKeys) -> None:
+    def _log_news(self, kind: Kind, seen: PublishedKeys) -> None:
         """A key that clients accept from now on is an event, as a key that they do not accept any more is."""
         if kind.keys.following in seen.usable - kind.known.usable:
             self._means.log(kind.label, "accepted", "the next key can be used: every client accepts it")
 
-    def _tell_change(self, kind: _Kind, record: TlsaRecord, error: AcmectlError | None, what: str) -> None:
+    def _tell_change(self, kind: Kind, record: TlsaRecord, error: AcmectlError | None, what: str) -> None:
         if error is not None:
             text = f"the TLSA record of {record.owner} was not {what}: {error.message}"
             self._tell(kind.label, text, error.hint, is_error=True)
@@ -331,7 +289,7 @@ class KeyPublishing:
         self._means.log(kind.label, what, f"TLSA record {record.owner} {record.association}")
         self._tell(kind.label, f"{what} the TLSA record {record.owner} {record.association}")
 
-    def _tell_missing(self, kind: _Kind, missing: Sequence[tuple[str, str]], sets: Mapping[str, RecordSet]) -> None:
+    def _tell_missing(self, kind: Kind, missing: Sequence[tuple[str, str]], sets: Mapping[str, RecordSet]) -> None:
         """What a person has to publish; at once where clients turn away from the key in use."""
         hint = f"`acmectl cert tlsa {kind.wish.spec.configured_label}` prints the records"
         for owner, pin in missing:
@@ -351,20 +309,10 @@ class KeyPublishing:
     ) -> None:
         if is_error:
             self._means.log(label, "TLSA failed", text)
-        self._news[KeyNews(label, text, hint, is_error, is_urgent)] = None
+        self.tell(KeyNews(label, text, hint, is_error, is_urgent))
 
 
-def _waits(label: str, owner: str, lacks: Collection[str]) -> KeyNews:
-    titles = ", ".join(f"`{title_of(one)}`" for one in lacks)
-    text = (
-        f"the first TLSA records of `{owner}` wait for {titles}: clients would turn away from a key that they leave out"
-    )
-    return KeyNews(
-        label, text, "they are published when a run has all certificates of the service, deployed everywhere"
-    )
-
-
-def _wanted(kind: _Kind) -> Iterator[TlsaRecord]:
+def _wanted(kind: Kind) -> Iterator[TlsaRecord]:
     for owner in kind.owners:
         for pin in kind.keys.wanted:
             yield TlsaRecord(owner, association(pin))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from acmectl.errors import CAError
+from acmectl.errors import CAError, KeyMaterialError
 from acmectl.model.certificates import Installed
 from acmectl.model.names import Identifier
 
@@ -41,6 +41,22 @@ class Waiting:
     def is_under_another_profile(self) -> bool:
         """Whether the master proves under another profile, most likely: the CA reuses nothing across profiles then (Boulder)."""
         return self.account_profile is not None and self.account_profile != self.profile
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWaits:
+    """Every client accepts the key from `until` on, if the zone stays as it is, and it must not be used before: an expected outcome."""
+
+    reason: str
+    until: datetime
+
+
+class KeyNotAccepted(KeyMaterialError):
+    """Not every client accepts the key yet; `until` is from when on they do, None where the zone lacks records."""
+
+    def __init__(self, message: str, *, hint: str | None, until: datetime | None) -> None:
+        super().__init__(message, hint=hint)
+        self.until = until
 
 
 class LostRace(CAError):

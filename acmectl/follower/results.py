@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from acmectl.follower.key_publishing import KeyNews
-from acmectl.follower.outcomes import Issued, Waiting
+from acmectl.follower.outcomes import Issued, KeyWaits, Waiting
 from acmectl.follower.targets import DeployResult, Placed
 from acmectl.model.certificates import CertificateSpec, Installed
 from acmectl.model.names import Identifier
@@ -62,7 +62,7 @@ class CertificateResult:
     """
 
     label: str
-    outcome: NotDue | Issued | Waiting | Failed | None
+    outcome: NotDue | Issued | Waiting | KeyWaits | Failed | None
     due: str | None
     installed: Installed | None
     running_out: bool

@@ -30,7 +30,8 @@ class CertificateStatus:
     `behind` are targets that do not hold it, `changed` those of them that did, until somebody changed their files; `next_look_at` is when a plain run will ask the CA again, None for at once.
     `key_error` says why the key or CSR that a person gave it cannot be used, `account_error` why its account cannot: then a run
     fails once the certificate is due. `announced` are the TLSA records of its keys, as far as they are known; `published_error` says why
-    what is known of them cannot be read, so that no key may change.
+    what is known of them cannot be read, so that no key may change. `key_ready_at` is when the key can be used that a new certificate
+    waits for, where that is all.
     """
 
     spec: CertificateSpec
@@ -48,6 +49,7 @@ class CertificateStatus:
     announced: tuple[Announced, ...] = ()
     changed: frozenset[str] = frozenset()
     published_error: AcmectlError | None = None
+    key_ready_at: datetime | None = None
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
@@ -57,7 +59,7 @@ class CertificateStatus:
             self.installed,
             self.failure,
             self.behind,
-            waiting=self.waiting_since is not None and self.damage is None,
+            waiting=(self.waiting_since is not None or self.key_ready_at is not None) and self.damage is None,
             running_out=self.running_out,
             now=now,
             damaged=self.published_error is not None,
@@ -98,7 +100,18 @@ class Standing:
             account_error=means.account_error(wish.spec.account),
             announced=self._announced(wish) if key_error is None else (),
             published_error=self._published_error(wish.spec),
+            key_ready_at=self._key_ready_at(wish.spec) if key_error is None else None,
         )
+
+    def _key_ready_at(self, spec: CertificateSpec) -> datetime | None:
+        if not spec.pinned:
+            return None
+        keys = self._means.certificates.keys
+        try:
+            pin = key_choice.waits(keys.at_hand(spec))
+        except (KeyMaterialError, StorageError):  # told where it is used
+            return None
+        return tlsa.ready_at(pin, keys.published.known(spec.label)) if pin is not None else None
 
     def _published_error(self, spec: CertificateSpec) -> AcmectlError | None:
         if spec.pinned:

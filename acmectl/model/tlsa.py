@@ -57,6 +57,18 @@ class RecordSet:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptSet:
+    """That resolvers may keep a record set of an owner name for `lives_for`.
+
+    `until` is when the last of them has forgotten it; None for the one that was in the zone at the last look.
+    """
+
+    owner: str
+    lives_for: timedelta
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """What is known of the record of one key at one owner name.
 
@@ -91,8 +103,8 @@ class PublishedKeys:
     """All that is known of the published keys of one certificate (of one kind).
 
     `usable` are the pins of keys that every client is known to accept, when it was last looked at `looked_at`. `left` is the pin of a
-    key that a person wants replaced: once another one is in use, it says nothing any more. `is_bare` says that no service had any
-    record then, so that clients accept whatever key. `uptime` is that of this host then.
+    key that a person wants replaced: once another one is in use, it says nothing any more. `is_bare` says that no client
+    knew of any record then, so that all accept whatever key. `uptime` is that of this host then. `sets` are those that resolvers may have.
     """
 
     publications: tuple[Publication, ...] = ()
@@ -101,6 +113,7 @@ class PublishedKeys:
     left: str | None = None
     is_bare: bool = False
     uptime: Uptime | None = None
+    sets: tuple[KeptSet, ...] = ()
 
     def find(self, owner: str, spki: str) -> Publication | None:
         """What is known of one key at one owner name."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from acmectl.model.tlsa import RecordSet, TlsaRecord
-from acmectl.policy.tlsa import GIVE_UP, LOOK_AGAIN, longer_than
+from acmectl.policy.kept_sets import longer_than
+from acmectl.policy.tlsa import GIVE_UP, LOOK_AGAIN
 
 Sets = Mapping[str, RecordSet]
 """The records at each owner name, as just seen; an owner name that could not be looked at is missing."""

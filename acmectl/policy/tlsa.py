@@ -7,16 +7,18 @@ removed as late. What is not known is taken to be unknown to clients too: the wo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
+from acmectl.model.tlsa import KeptSet, Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
+from acmectl.policy import kept_sets
+from acmectl.policy.kept_sets import longer_than
 
 LOOK_AGAIN = timedelta(hours=12)  # at records that should be as they are: somebody may have changed the zone
 GIVE_UP = timedelta(days=7)  # what is left at a former service whose name servers do not answer
 _STEP = timedelta(minutes=1)  # of a clock that is set; less is its drift
-_MARGIN = timedelta(seconds=1)  # time to live counts in whole seconds, and clocks tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,6 @@ def accepted_from(publication: Publication) -> datetime | None:
     if publication.seen_at is None:
         return None
     return publication.seen_at + longer_than(publication.lives_for)
-
-
-def longer_than(ttl: timedelta) -> timedelta:
-    """How long to wait for what a resolver keeps for `ttl`."""
-    return ttl + max(ttl / 10, _MARGIN)
 
 
 def still_served(known: PublishedKeys, keys: Keys) -> tuple[str, ...]:
@@ -93,7 +90,8 @@ def rebased(known: PublishedKeys, uptime: Uptime | None, now: datetime) -> Publi
         replace(p, seen_at=p.seen_at and p.seen_at + step, retired_at=p.retired_at and p.retired_at + step)
         for p in known.publications
     )
-    return replace(known, publications=later)
+    sets = tuple(replace(one, until=one.until and one.until + step) for one in known.sets)
+    return replace(known, publications=later, sets=sets)
 
 
 def observe(
@@ -104,30 +102,38 @@ def observe(
     *,
     ttl: timedelta,
     now: datetime,
+    earlier: Iterable[KeptSet] = (),
 ) -> PublishedKeys:
     """What is known after `sets` were seen; of owner names that are missing there, what was known before, and no key is usable.
 
-    `owners` are the owner names that the configuration lists, `ttl` is the least time to live that a set can have had.
+    `owners` are the owner names that the configuration lists, `ttl` is the least time to live that a set can have had. `earlier` is what
+    others know of what resolvers may have.
     """
-    publications, served = [], still_served(known, keys)
-    for owner in dict.fromkeys([*owners, *(p.owner for p in known.publications)]):
+    listed = dict.fromkeys([*owners, *(p.owner for p in known.publications)])
+    remembered = (*known.sets, *earlier)
+    kept = {o: kept_sets.remembered(remembered, o, sets[o], now) for o in listed if o in sets}
+    unseen = (one for one in known.sets if one.owner in listed and one.owner not in sets)
+    served = still_served(known, keys)
+    publications: list[Publication] = []
+    for owner in listed:
         wanted = keys.wanted if owner in owners else ()
         pins = dict.fromkeys([*wanted, *(p.spki for p in known.publications if p.owner == owner)])
         for pin in pins:
             before = known.find(owner, pin) or Publication(owner, pin)
-            after = _seen(before, sets[owner], ttl, now) if owner in sets else before
+            after = _seen(before, sets[owner], kept_sets.longest(kept[owner]), ttl, now) if owner in sets else before
             if pin in wanted:
                 publications.append(replace(after, retired_at=None))
             elif owner not in sets or after.record.association in sets[owner].anywhere or pin in served:
                 publications.append(_retired(after, keys, now))
-    found = replace(known, publications=tuple(publications), looked_at=now)
-    pins = dict.fromkeys([*keys.wanted, *(p.spki for p in publications)])
-    usable = frozenset(
-        pin
-        for pin in pins
-        if _is_usable(pin, found, owners, sets, may_lack=keys.in_use is None or pin not in keys.wanted, now=now)
+    bare = frozenset(owner for owner in kept if not kept[owner])
+    found = replace(
+        known,
+        publications=tuple(publications),
+        looked_at=now,
+        is_bare=bare.issuperset(owners),
+        sets=(*itertools.chain.from_iterable(kept.values()), *unseen),
     )
-    return replace(found, usable=usable, is_bare=all(o in sets and not sets[o].anywhere for o in owners))
+    return replace(found, usable=_usable(found, keys, owners, sets, bare=bare, now=now))
 
 
 def to_add(keys: Keys, owners: Iterable[str], sets: Mapping[str, RecordSet]) -> tuple[tuple[str, str], ...]:
@@ -260,17 +266,38 @@ def out_of_reach(
     )
 
 
+def ready_at(pin: str, known: PublishedKeys) -> datetime | None:
+    """From when on the key can be used, if the zone stays as it is; None where it needs a record that is missing."""
+    ends = [_ready_at(p, known) for p in known.publications if p.spki == pin]
+    return max((end for end in ends if end is not None), default=None) if None not in ends else None
+
+
 def wait_for(pin: str, known: PublishedKeys) -> str:
     """What the use of a key waits for, in words."""
     moments: list[datetime] = []
     for publication in (p for p in known.publications if p.spki == pin):
         accepted = accepted_from(publication)
         if accepted is None:
-            return f"not every name server has its TLSA record at `{publication.owner}`"
+            return _missing_at(publication, known)
         moments.append(accepted)
     if not moments:
         return "no TLSA record of it was seen yet"
     return f"every client accepts it from {max(moments):%Y-%m-%d %H:%M:%S} UTC on, if all name servers still have it"
+
+
+def _missing_at(publication: Publication, known: PublishedKeys) -> str:
+    end, owner = _ready_at(publication, known), publication.owner
+    if end is None:
+        return f"not every name server has its TLSA record at `{owner}`"
+    return f"resolvers may keep the TLSA records that `{owner}` had until {end:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _ready_at(publication: Publication, known: PublishedKeys) -> datetime | None:
+    """When clients accept the key: after its record is old enough, or where there are none any more, when the last resolver has forgotten them."""
+    ends = [one.until for one in known.sets if one.owner == publication.owner]
+    if publication.seen_at is not None or None in ends:
+        return accepted_from(publication)
+    return max((end for end in ends if end is not None), default=None)
 
 
 def is_published(pin: str, known: PublishedKeys) -> bool:
@@ -278,12 +305,12 @@ def is_published(pin: str, known: PublishedKeys) -> bool:
     return known.is_bare or pin in known.usable
 
 
-def _seen(before: Publication, found: RecordSet, ttl: timedelta, now: datetime) -> Publication:
+def _seen(before: Publication, found: RecordSet, kept: timedelta, ttl: timedelta, now: datetime) -> Publication:
     if before.record.association not in found.everywhere:
-        return replace(before, seen_at=None, lives_for=max(before.lives_for, found.ttl))
+        return replace(before, seen_at=None, lives_for=max(before.lives_for, kept))
     if before.seen_at is not None:
         return replace(before, seen_at=min(before.seen_at, now))  # a moment to come: the clock was wrong
-    return replace(before, seen_at=now, lives_for=max(before.lives_for, found.ttl, ttl))
+    return replace(before, seen_at=now, lives_for=max(before.lives_for, kept, ttl))
 
 
 def _retired(publication: Publication, keys: Keys, now: datetime) -> Publication:
@@ -319,26 +346,31 @@ def _is_held(publication: Publication, known: PublishedKeys, keys: Keys) -> bool
     )
 
 
-def _is_usable(
-    pin: str,
+def _usable(
     known: PublishedKeys,
+    keys: Keys,
     owners: Collection[str],
     sets: Mapping[str, RecordSet],
     *,
-    may_lack: bool,
+    bare: Collection[str],
     now: datetime,
-) -> bool:
-    """Whether every client accepts the key at every owner name: its record is old enough, or there is none at all and that suffices (`may_lack`)."""
-    for owner in owners:
-        if owner not in sets:
-            return False
-        if may_lack and not sets[owner].anywhere:
-            continue
-        publication = known.find(owner, pin)
-        accepted = accepted_from(publication) if publication else None
-        if accepted is None or accepted > now:
-            return False
-    return True
+) -> frozenset[str]:
+    """The keys that every client accepts at every owner name: the record is old enough, or there is none at all (`bare`).
+
+    The next key after one in use needs its record in any case: the first ones may come at any moment.
+    """
+    pins = dict.fromkeys([*keys.wanted, *(p.spki for p in known.publications)])
+    if not all(owner in sets for owner in owners):
+        return frozenset()
+    free = {pin: () if keys.in_use is not None and pin == keys.following else bare for pin in pins}
+    return frozenset(
+        pin for pin in pins if all(o in free[pin] or _is_accepted(known.find(o, pin), now) for o in owners)
+    )
+
+
+def _is_accepted(publication: Publication | None, now: datetime) -> bool:
+    accepted = accepted_from(publication) if publication else None
+    return accepted is not None and accepted <= now
 
 
 def _has(found: RecordSet, pin: str | None) -> bool:

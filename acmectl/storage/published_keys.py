@@ -15,7 +15,7 @@ from typing import Any
 
 from acmectl import files
 from acmectl.errors import StorageError
-from acmectl.model.tlsa import Publication, PublishedKeys, Uptime
+from acmectl.model.tlsa import KeptSet, Publication, PublishedKeys, Uptime
 from acmectl.storage import folders, moments
 
 _FILE = "published-keys.json"
@@ -103,6 +103,10 @@ def _encode(known: PublishedKeys) -> dict[str, Any]:
         "left": known.left,
         "is_bare": known.is_bare,
         "uptime": None if known.uptime is None else dataclasses.asdict(known.uptime),
+        "sets": [
+            {"owner": one.owner, "lives_for": one.lives_for.total_seconds(), "until": moments.text(one.until)}
+            for one in known.sets
+        ],
     }
 
 
@@ -124,6 +128,10 @@ def _decode(content: dict[str, Any]) -> PublishedKeys:
         None if content["left"] is None else _pin(content["left"]),
         is_bare=bool(content.get("is_bare", False)),  # neither this nor what follows is in files of the first versions
         uptime=_uptime(content.get("uptime")),
+        sets=tuple(
+            KeptSet(str(one["owner"]), moments.span(one["lives_for"]), moments.moment(one["until"]))
+            for one in content.get("sets", ())
+        ),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,11 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from acmectl import keys
 from acmectl.model.certificates import KeyType
@@ -60,12 +66,20 @@ class Mail:
 
     def configure_two(self, *, published: bool) -> None:
         """Two certificates with different keys for the same service."""
+        self.configure_chain({"mail": [25], "other": [25]} if published else {"mail": [], "other": []})
+
+    def configure_chain(self, ports: Mapping[str, Sequence[int]], **changed: tuple[str, str]) -> None:
+        """Certificates by label, each with its own key and target, and the ports whose services have it; `changed` is replaced in one of them."""
         self.configure()
         text = self.host.config.read_text()
         (line,) = (line for line in text.splitlines() if line.startswith("  mail: "))
-        own = line if published else line.partition(", tlsa: ")[0] + "}"
-        other = own.replace("mail: ", "other: ", 1).replace("directory: tls", "directory: tls2")
-        self.host.configure(text.replace(line, f"{own}\n{other}"))
+        lines = []
+        for label, listed in ports.items():
+            own = line if listed else line.partition(", tlsa: ")[0] + "}"
+            own = own.replace("[mail.acme.test:25]", f"[{', '.join(f'mail.acme.test:{port}' for port in listed)}]")
+            own = own.replace(*changed.get(label, ("", "")))
+            lines.append(own.replace("mail: ", f"{label}: ", 1).replace("directory: tls", f"directory: tls-{label}"))
+        self.host.configure(text.replace(line, "\n".join(lines)))
 
     def configure_without(self, certificate: str = "") -> None:
         """The same certificate, without `tlsa`."""
@@ -89,9 +103,22 @@ class Mail:
 
     @property
     def published(self) -> set[str]:
-        query = dns.message.make_query(OWNER, dns.rdatatype.TLSA, flags=0)
+        return set(self.published_at(OWNER))
+
+    def published_at(self, owner: str) -> dict[str, int]:
+        """The records there, each with the time to live of the set."""
+        query = dns.message.make_query(owner, dns.rdatatype.TLSA, flags=0)
         answer = dns.query.udp(query, self.bind.address, timeout=10, port=self.bind.port)
-        return {rdata.to_text() for rrset in answer.answer for rdata in rrset}
+        return {rdata.to_text(): rrset.ttl for rrset in answer.answer for rdata in rrset}
+
+    def lives_for(self, role: str, label: str = "mail") -> float:
+        """For how many seconds resolvers may keep a set without the record of a key, as far as is known."""
+        known = json.loads((self.host.state / f"certificates/{label}/published-keys.json").read_text())
+        (pin,) = (
+            record["pin_sha256"] for record in self.listed() if (record["label"], record["role"]) == (label, role)
+        )
+        (seconds,) = (one["lives_for"] for one in known["publications"] if one["spki"] == pin)
+        return float(seconds)
 
     def await_accepted(self) -> None:
         """Run as cron does, until every client accepts the next key."""
@@ -116,8 +143,12 @@ class Mail:
 
     def records(self) -> dict[str, str]:
         """What `cert tlsa` prints, by role."""
-        document = json.loads(self.host.good("cert", "tlsa", "mail", "--json").out)
-        return {r["role"]: f"3 1 1 {r['data']}" for r in document["records"]}
+        return {r["role"]: f"3 1 1 {r['data']}" for r in self.listed()}
+
+    def listed(self) -> list[dict[str, str]]:
+        """The records of all kinds of the certificate, as `cert tlsa` lists them."""
+        records: list[dict[str, str]] = json.loads(self.host.good("cert", "tlsa", "mail", "--json").out)["records"]
+        return records
 
     @property
     def generation(self) -> int:
@@ -261,6 +292,8 @@ def test_a_compromised_key_is_replaced_at_once_and_its_record_goes_with_it(mail:
     after = mail.records()
     assert after["in use"] == before["next"]
     assert mail.published == {after["in use"], after["next"]}
+    served = (mail.host.directory / "tls/fullchain.pem").read_bytes()
+    assert served == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
     if said:  # the machine was fast
         assert "its new key is used before every client accepts it, because the one before was compromised" in said
 
@@ -509,6 +542,37 @@ def test_two_certificates_of_one_service_are_published_together(mail: Mail) -> N
     assert all(one["is_ours"] for keys_ in known for one in keys_["publications"])
 
 
+def test_certificates_that_share_services_by_way_of_another_one_are_published_together(mail: Mail) -> None:
+    """`_465` would have the keys of `b` alone for a moment, if `c` came after `a` and `b`."""
+    mail.configure_chain({"a": [], "b": [], "c": []})
+    mail.host.good("follower", "run")
+    before = mail.serial
+    mail.configure_chain({"a": [25], "c": [465], "b": [25, 465]})
+    mail.host.good("follower", "run")
+    assert (len(mail.published), len(mail.published_at(OWNER.replace("25", "465")))) == (4, 4)
+    assert mail.serial == before + 1
+
+
+def test_certificates_whose_records_live_for_different_times_are_published_together(mail: Mail) -> None:
+    mail.configure_two(published=False)
+    mail.host.good("follower", "run")
+    before = mail.serial
+    mail.configure_chain({"mail": [25], "other": [25]}, other=("ttl: 1s", "ttl: 7s"))
+    mail.host.good("follower", "run")
+    assert list(mail.published_at(OWNER).values()) == [7] * 4
+    assert mail.serial == before + 1
+
+
+def test_first_records_wait_for_a_certificate_that_is_published_by_other_means(mail: Mail) -> None:
+    mail.configure_two(published=False)
+    mail.host.good("follower", "run")
+    mail.configure_chain({"mail": [25], "other": [25]}, other=("update: {", "update: {timeout: 5s, "))
+    said = mail.host.good("follower", "run").err
+    assert f"warning: certificate `mail`: the first TLSA records of `{OWNER}` wait for `other`" in said
+    assert "hint: give `tlsa` of all certificates of the service the same `update`" in said
+    assert mail.published == set()
+
+
 def test_the_first_records_of_a_service_wait_for_a_run_with_all_its_certificates(mail: Mail) -> None:
     mail.configure_two(published=False)
     mail.host.good("follower", "run")
@@ -537,7 +601,7 @@ def test_first_records_are_published_together_after_one_certificate_of_the_servi
     mail.host.good("follower", "run")
     before = mail.serial
     mail.configure_two(published=True)
-    mail.host.configure(mail.host.config.read_text().replace("directory: tls2", "directory: tls3"))
+    mail.host.configure(mail.host.config.read_text().replace("directory: tls-other", "directory: elsewhere"))
     ran = mail.host.good("-v", "run")
     assert (len(mail.published), mail.serial) == (4, before + 1)
     assert "the first TLSA records" not in ran.out
@@ -556,6 +620,19 @@ def test_first_records_wait_for_a_kind_whose_memory_is_damaged(mail: Mail) -> No
     known.unlink()
     mail.host.good("run")
     assert len(mail.published) == 4
+
+
+def test_a_key_waits_for_sets_from_before_their_time_to_live_was_shortened(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.change(add=OF_A_CA, ttl=600)
+    for _ in range(2):  # the first of them is added with a time to live of a second, which the whole set has then
+        (mail.host.state / "certificates/mail/next-key.pem").unlink()
+        mail.host.good("follower", "run")
+        assert mail.lives_for("next") == 600
+    mail.configure(certificate=", key: [ecdsa-p256, rsa-2048]")
+    assert "must not be used yet" in mail.host.good("cert", "renew", "mail+rsa-2048").out
+    assert mail.lives_for("next", "mail+rsa-2048") == 600
 
 
 def test_two_kinds_of_keys_are_published_together(mail: Mail) -> None:
@@ -580,15 +657,26 @@ def test_a_kind_that_comes_later_waits_for_its_record(mail: Mail) -> None:
     mail.host.good("follower", "run")
     mail.configure(certificate=", key: [ecdsa-p256, rsa-2048]")
     second = mail.host.state / "certificates/mail+rsa-2048"
-    first_try = mail.host.acmectl("follower", "run")
+    first_try = mail.host.good("-v", "follower", "run")
     assert len(mail.published) == 3
     if not (second / "current").exists():
-        assert "the key of `mail (rsa-2048)` must not be used yet: every client accepts it from" in first_try.err
-    end = time.monotonic() + _SECONDS
-    while not (second / "current").exists():
-        assert time.monotonic() < end
-        mail.host.acmectl("follower", "run")
+        assert "the key of `mail (rsa-2048)` must not be used yet: every client accepts it from" in first_try.out
+    mail.host.good("follower", "run", "--wait", "1m")
+    assert (second / "current").exists()
     assert len(mail.published) == 4
+
+
+def test_a_first_certificate_that_only_waits_until_clients_accept_its_key_is_as_it_should_be(mail: Mail) -> None:
+    mail.change(add=OF_A_CA, ttl=600)
+    mail.configure(update=False)
+    told = "the key of `mail` must not be used yet: "
+    lacks = mail.host.acmectl("follower", "run")
+    assert (lacks.status, f"{told}not every name server has its TLSA record" in lacks.err) == (1, True)
+    mail.configure()
+    ran = mail.host.good("follower", "run")
+    assert (ran.out, ran.err) == ("", "")
+    assert f"{told}every client accepts it from " in mail.host.good("-v", "follower", "run").out
+    assert "  waiting until every client accepts its key: " in mail.host.good("status").out
 
 
 def test_a_key_goes_into_use_only_if_its_record_is_there_when_it_does(mail: Mail) -> None:
@@ -688,6 +776,26 @@ def test_a_rollback_looks_at_the_zone_before_it_trusts_it(mail: Mail) -> None:
     assert refused.status == 2
     assert "hint: generation 1 cannot be used: the DNS was not seen to speak of its key long enough" in refused.err
     assert mail.generation == 2
+
+
+def test_a_rollback_to_a_key_of_before_waits_until_resolvers_have_forgotten_the_records_of_an_emptied_zone(
+    mail: Mail,
+) -> None:
+    mail.configure(update=False)
+    mail.host.good("follower", "run")
+    mail.change(add=mail.records()["in use"])
+    mail.change(add=mail.records()["next"])
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    for record in mail.published:
+        mail.change(remove=record)
+    refused = mail.host.acmectl("cert", "rollback", "mail", "--to", "1")
+    assert (refused.status, mail.generation) == (2, 2)
+    assert "the DNS was not seen to speak of its key long enough (TLSA)" in refused.err
+    end = time.monotonic() + _SECONDS
+    while mail.host.acmectl("cert", "rollback", "mail", "--to", "1").status != 0:
+        assert time.monotonic() < end
+    assert mail.generation == 1
 
 
 def test_a_rollback_to_the_key_in_use_needs_no_name_server(mail: Mail) -> None:
@@ -796,10 +904,129 @@ def test_a_former_key_that_a_target_still_serves_is_printed_and_published_though
     assert mail.records()["former"] == former
     mail.change(remove=former)
     assert "whose TLSA record is missing" in mail.host.acmectl("check").err
-    for _ in range(2):
-        assert mail.host.acmectl("follower", "run").status == 1
+    for _ in range(2):  # held while clients may not accept the next key, of which nothing is known any more, and then refused by the check
+        mail.host.acmectl("follower", "run")
         assert former in mail.published
         assert mail.records()["former"] == former
     accepts.touch()
     mail.host.good("follower", "run")
     mail.run_until_published({mail.records()["in use"], mail.records()["next"]})
+
+
+def test_a_service_that_moves_to_another_certificate_keeps_what_it_has_until_clients_accept_the_new_key(
+    mail: Mail,
+) -> None:
+    mail.configure_chain({"mail": [25], "other": []})
+    mail.host.good("follower", "run")
+    records = mail.published
+    served = mail.host.directory / "tls-mail" / "fullchain.pem"
+    before = served.read_bytes()
+    mail.configure_chain({"other": [25]}, other=("ttl: 1s", "ttl: 600s"))
+    text = mail.host.config.read_text().replace("tls-other}", "tls-other}, {type: files, directory: tls-mail}")
+    mail.host.configure(text)
+    ran = mail.host.good("follower", "run")
+    told = "warning: certificate `other`: `files[1]` must wait for its key, from which clients would turn away: every client accepts it from "
+    assert told in ran.err
+    deployed = mail.host.acmectl("cert", "deploy", "other")
+    assert (deployed.status, told in deployed.err) == (1, True)
+    assert served.read_bytes() == before
+    assert len(mail.published) == 4
+    mail.host.configure(text.replace("ttl: 600s", "ttl: 1s"))
+    known = mail.host.state / "certificates/other/published-keys.json"
+    known.write_text(known.read_text().replace("600.0", "1.0"))  # as if ten minutes had passed
+    end = time.monotonic() + _SECONDS
+    while served.read_bytes() == before:
+        assert time.monotonic() < end
+        mail.host.good("follower", "run")
+    assert records < mail.published
+    assert served.read_bytes() == (mail.host.state / "certificates/other/current/fullchain.pem").read_bytes()
+
+
+def test_the_record_of_a_key_that_a_service_still_presents_stays_when_the_service_moves(mail: Mail) -> None:
+    mail.configure_chain({"mail": [25, 465], "other": []})
+    mail.host.good("follower", "run")
+    served = mail.records()["in use"]
+    mail.configure_chain({"mail": [465], "other": [25]}, other=("ttl: 1s", "ttl: 600s"))
+    text = mail.host.config.read_text().replace("tls-other}", "tls-other}, {type: files, directory: tls-25}")
+    mail.host.configure(text)
+    shutil.copytree(mail.host.directory / "tls-mail", mail.host.directory / "tls-25")
+    assert "`files[1]` must wait" in mail.host.good("follower", "run").err
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    content = json.loads(known.read_text())
+    for one in content["publications"]:
+        one["retired_at"] = one["retired_at"] and "2026-01-01T00:00:00+00:00"  # as if months had passed
+    assert any(one["retired_at"] for one in content["publications"])
+    known.write_text(json.dumps(content))
+    mail.host.good("follower", "run")
+    assert served in mail.published
+
+
+def certificate_until(end: datetime) -> bytes:
+    """A certificate of somebody, that is good until some moment."""
+    name, key = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")]),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(end - timedelta(days=20)).not_valid_after(end)
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
+
+
+def test_only_what_clients_may_accept_is_kept_from_the_new_key(mail: Mail) -> None:
+    """A service without a certificate that it can use, or with one that has expired, gets the new one in any case."""
+    mail.configure_without()
+    mail.host.good("follower", "run")
+    mail.change(add="3 1 1 " + "00" * 32)
+    mail.configure(update=False)
+    now = datetime.now(UTC)
+    places = {
+        "good": certificate_until(now + timedelta(days=1)),
+        "expired": certificate_until(now - timedelta(days=1)),
+        "broken": b"no certificate",
+        "same": (mail.host.directory / "tls/fullchain.pem").read_bytes(),
+        "empty": None,
+    }
+    targets = []
+    for name, content in places.items():
+        (mail.host.directory / name).mkdir()
+        if content is not None:
+            (mail.host.directory / name / "fullchain.pem").write_bytes(content)
+        targets.append(f"{{type: files, directory: {name}}}")
+    targets.append('{type: command, run: [touch, "called"]}')
+    mail.host.configure(mail.host.config.read_text().replace("{type: files, directory: tls}", ", ".join(targets)))
+    (mail.host.state / "state.db").unlink()
+    said = mail.host.good("follower", "run").err
+    assert "`files[0]`, `command[5]` must wait for its key, from which clients would turn away: not every name" in said
+    used = (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
+    deployed = {name for name in places if (mail.host.directory / name / "fullchain.pem").read_bytes() == used}
+    assert deployed == {"expired", "broken", "same", "empty"}
+    assert not (mail.host.directory / "called").exists()
+
+
+def test_a_backup_that_was_restored_puts_no_key_in_place_that_the_zone_does_not_speak_of(mail: Mail) -> None:
+    mail.configure(update=False)
+    mail.host.good("follower", "run")
+    backup = mail.host.directory / "backup"
+    shutil.copytree(mail.host.state, backup, symlinks=True)
+    first = mail.records()
+    mail.change(add=first["in use"])
+    mail.change(add=first["next"])
+    mail.host.good("cert", "renew", "mail", "--new-key")
+    mail.run_until(2)
+    mail.change(remove=first["in use"])
+    served = mail.host.directory / "tls" / "fullchain.pem"
+    second = served.read_bytes()
+    for command in ("follower run", "cert deploy mail", "cert deploy mail --target 0"):
+        shutil.rmtree(mail.host.state)
+        shutil.copytree(backup, mail.host.state, symlinks=True)
+        ran = mail.host.acmectl(*command.split())
+        assert (
+            "`files[0]` must wait for its key, from which clients would turn away: not every name server has" in ran.err
+        )
+        assert "hint: a run after that deploys it; `acmectl cert tlsa mail` prints what the zone needs" in ran.err
+        assert (ran.status, served.read_bytes()) == (int(command != "follower run"), second)
+    served.unlink()
+    (served.parent / "cert.pem").unlink()
+    (served.parent / "privkey.pem").unlink()
+    mail.host.good("follower", "run")
+    assert served.read_bytes() == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()

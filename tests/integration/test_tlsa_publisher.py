@@ -79,6 +79,19 @@ def test_what_the_server_does_not_allow_is_told_with_what_to_allow(tmp_path: Pat
         assert error.hint == "allow it on the server: `update-policy { grant KEY name NAME TLSA; };`"
 
 
+def test_the_records_of_one_service_come_in_one_change_also_where_another_service_is_refused(tmp_path: Path) -> None:
+    """A client that asked between two changes would turn away from the key that came last."""
+    zone = Zone("tlsa.test", update=f"grant acmectl name {OWNER} TLSA;")
+    with running_bind(tmp_path, zones=[zone], keys=[KEY], resolve=True) as bind:
+        owners = [OWNER, "_465._tcp.mail.tlsa.test", "_587._tcp.mail.tlsa.test"]
+        listed = [TlsaRecord(owner, text) for text in (OURS, OTHERS, LONG) for owner in owners]
+        before = bind.serial(zone.name)
+        refused = publisher(bind).add(listed)
+        assert set(refused) == {record for record in listed if record.owner != OWNER}
+        assert bind.serial(zone.name) == before + 1
+        assert publisher(bind).look([OWNER])[0][OWNER].everywhere == {OURS, OTHERS, LONG}
+
+
 def test_who_has_no_right_to_update_says_so(tmp_path: Path) -> None:
     with running_bind(tmp_path, zones=[Zone("tlsa.test")], keys=[KEY], resolve=True) as bind:
         ours = publisher(bind, update=False)

@@ -94,6 +94,8 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
         yield f"its account cannot be used: {status.account_error.message}", RED
     if status.waiting_since:
         yield f"waiting for the master since {moment(status.waiting_since)}", RED if status.running_out else YELLOW
+    if status.key_ready_at is not None:
+        yield f"waiting until every client accepts its key: {moment(status.key_ready_at)}", YELLOW
     if status.failure:
         yield f"failed {counted(status.failure.count, 'time')}: {status.failure.reason}", RED
         yield f"next attempt after {moment(status.failure.retry_at)}", None

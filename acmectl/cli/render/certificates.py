@@ -36,7 +36,7 @@ def follower_report(report: FollowerReport, config: Config, now: datetime, *, ta
 
 
 def _certificate_result(result: CertificateResult, config: Config, now: datetime, *, talks: bool) -> None:
-    from acmectl.follower import Issued, Waiting
+    from acmectl.follower import Issued, KeyWaits, Waiting
     from acmectl.policy.renewal import NotDue
 
     outcome = result.outcome
@@ -50,6 +50,10 @@ def _certificate_result(result: CertificateResult, config: Config, now: datetime
         say("warning", f"certificate `{title_of(result.label)}`: {outcome.warning}", YELLOW)
     if isinstance(outcome, Waiting) and (talks or result.running_out):
         _waiting(result, outcome, config, now)
+    if isinstance(outcome, KeyWaits) and result.running_out:
+        say("error", f"certificate `{title_of(result.label)}`: {outcome.reason}, and its time is running out", RED)
+    elif isinstance(outcome, KeyWaits) and talks:
+        click.echo(f"{title_of(result.label)}: {outcome.reason} ({result.due})")
 
 
 def _waiting(result: CertificateResult, waiting: Waiting, config: Config, now: datetime) -> None:

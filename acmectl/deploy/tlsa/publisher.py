@@ -66,7 +66,7 @@ class Publisher:
 
     def goes_with(self, other: Publisher) -> bool:
         """Whether both publish for one service by the same means, so that one update can hold the records of both."""
-        own, others = (p._options.model_copy(update={"records": ()}) for p in (self, other))
+        own, others = (p._options.model_copy(update={"records": (), "ttl": timedelta()}) for p in (self, other))
         return own == others and not set(self.owners).isdisjoint(other.owners)
 
     def look(self, owners: Collection[str]) -> tuple[Mapping[str, RecordSet], Mapping[str, AcmectlError]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from acmectl.model.tlsa import Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
+from acmectl.model.tlsa import KeptSet, Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
 from acmectl.policy import tlsa
 from acmectl.policy.tlsa import Keys
 from acmectl.policy.tlsa_lacks import Lack, lacks
@@ -54,6 +54,55 @@ def test_the_time_to_live_that_counts_is_that_of_the_set_without_the_key() -> No
     known = look(NOTHING, seen(OLD, ttl=DAY))
     known = look(known, seen(OLD, NEXT, ttl=timedelta(minutes=1)))
     assert tlsa.accepted_from(of(known, NEXT)) == NOW + 1.1 * DAY
+
+
+def test_a_set_from_before_its_time_to_live_was_shortened_is_waited_for() -> None:
+    minute, later, alone = timedelta(minutes=1), NOW + 2 * DAY, Keys(OLD, None, deployed=True)
+    known = look(NOTHING, seen(OLD, ttl=DAY), keys=alone)
+    shortened = tlsa.observe(known, alone, [MAIL], {MAIL: seen(OLD, ttl=minute)}, ttl=minute, now=later)
+    for after, lives_for in ((0 * HOUR, DAY), (26 * HOUR, DAY), (27 * HOUR, minute)):
+        now, sets = later + after, {MAIL: seen(OLD, NEXT, ttl=minute)}
+        known = tlsa.observe(shortened, BOTH, [MAIL], sets, ttl=minute, now=now)
+        assert tlsa.accepted_from(of(known, NEXT)) == now + 1.1 * lives_for
+        anew = tlsa.observe(NOTHING, BOTH, [MAIL], sets, ttl=minute, now=now, earlier=shortened.sets)
+        assert tlsa.accepted_from(of(anew, NEXT)) == now + 1.1 * lives_for
+
+
+def test_of_sets_from_before_each_is_waited_for_as_long_as_it_may_be_kept() -> None:
+    known, minutes = NOTHING, [timedelta(minutes=n) for n in (100, 200, 50, 10)]
+    for hours, ttl in enumerate(minutes):
+        known = look(known, seen(OLD, ttl=ttl), now=NOW + hours * HOUR)
+    longest = KeptSet(MAIL, minutes[1], NOW + 2 * HOUR + 1.1 * minutes[1])
+    shorter = KeptSet(MAIL, minutes[2], NOW + 3 * HOUR + 1.1 * minutes[2])
+    assert known.sets == (KeptSet(MAIL, minutes[3]), shorter, longest)
+    known = look(known, seen(OLD, ttl=minutes[3]), now=NOW + 4 * HOUR)
+    assert known.sets == (KeptSet(MAIL, minutes[3]), longest)
+    unseen = tlsa.observe(known, BOTH, [MAIL, WEB], {WEB: seen(OLD)}, ttl=HOUR, now=NOW + 5 * HOUR)
+    assert unseen.sets == (KeptSet(WEB, HOUR), *known.sets)
+    forgotten = look(replace(unseen, publications=()), seen(OLD, ttl=minutes[1]), now=NOW + 6 * HOUR)
+    assert forgotten.sets == (KeptSet(MAIL, minutes[1]),)
+
+
+def test_a_zone_that_was_emptied_is_bare_once_no_resolver_has_what_was_there() -> None:
+    known = look(ours(OLD, NEXT), seen(OLD, NEXT))
+    known = look(known, RecordSet(), now=NOW + HOUR)
+    for pin in (OLD, NEXT, FORMER):
+        assert not tlsa.is_published(pin, known)
+    told = f"resolvers may keep the TLSA records that `{MAIL}` had until 2026-11-22 14:06:00 UTC"
+    assert tlsa.wait_for(NEXT, known) == told
+    assert tlsa.ready_at(NEXT, known) == NOW + 2.1 * HOUR
+    assert not look(known, RecordSet(), keys=Keys(None, NEXT), now=NOW + 2 * HOUR).usable
+    known = look(known, RecordSet(), now=NOW + 2.1 * HOUR)
+    assert tlsa.ready_at(NEXT, known) is None
+    assert tlsa.is_published(FORMER, known)
+    assert look(known, RecordSet(), keys=Keys(None, NEXT), now=NOW + 3 * HOUR).usable == {NEXT}
+
+
+def test_a_key_in_use_needs_no_record_where_there_are_none() -> None:
+    sets = {MAIL: seen(OLD, NEXT), WEB: RecordSet()}
+    known = tlsa.observe(ours(OLD, NEXT), BOTH, [MAIL, WEB], sets, ttl=HOUR, now=NOW)
+    assert tlsa.is_published(OLD, known)
+    assert not tlsa.is_published(NEXT, known)
 
 
 def test_a_short_time_to_live_has_a_second_to_spare() -> None:
@@ -104,6 +153,13 @@ def test_a_clock_that_is_set_forward_makes_no_record_older(
     retired = tlsa.to_remove(known, BOTH, [MAIL], {MAIL: seen(OLD, NEXT, FORMER)}, wanted_elsewhere=(), now=NOW)
     assert bool(retired) is is_accepted
     assert tlsa.rebased(NOTHING, after, NOW) == NOTHING
+
+
+def test_a_clock_that_is_set_forward_makes_resolvers_forget_nothing() -> None:
+    slow = NOW - 3 * DAY
+    known = replace(look(look(NOTHING, seen(OLD), now=slow), RecordSet(), now=slow), uptime=Uptime("a", 5))
+    assert tlsa.is_published(FORMER, look(known, RecordSet()))
+    assert not tlsa.is_published(FORMER, look(tlsa.rebased(known, Uptime("a", 15), NOW), RecordSet()))
 
 
 def test_a_name_that_cannot_be_looked_at_makes_no_key_usable() -> None:
@@ -280,7 +336,10 @@ def test_name_servers_are_asked_when_something_may_be_found_out_or_done(
 
 def test_what_a_key_waits_for_is_told() -> None:
     assert tlsa.wait_for(NEXT, NOTHING) == "no TLSA record of it was seen yet"
+    assert tlsa.ready_at(NEXT, NOTHING) is None
     known = look(NOTHING, seen(OLD))
+    assert tlsa.ready_at(NEXT, known) is None
+    assert tlsa.ready_at(OLD, known) == NOW + 1.1 * HOUR
     assert tlsa.wait_for(NEXT, known) == f"not every name server has its TLSA record at `{MAIL}`"
     told = tlsa.wait_for(NEXT, look(known, seen(OLD, NEXT)))
     assert told == "every client accepts it from 2026-11-22 13:06:00 UTC on, if all name servers still have it"
@@ -427,11 +486,12 @@ def test_records_that_are_not_those_of_the_keys_are_found(keys: Keys, found: Rec
 class World:
     """A zone at two servers, the second of which lags, one resolver at each, and a certificate with its services MAIL and WEB.
 
-    `shared` says that CNAMEs lead both to one place, `wild` that a wildcard answers for WEB at first, until it has a record of its own.
+    `shared` says that CNAMEs lead both to one place, `wild` that a wildcard answers for WEB at first, until it has a record of its own. The
+    time to live is `ttl`, or a fifth of it: that of a set is the one with which a record was last added.
     """
 
     def __init__(self, ttl: timedelta, *, shared: bool, wild: bool) -> None:
-        self.now, self.ttl = NOW, ttl
+        self.now, self.ttl, self.other_ttl = NOW, ttl, ttl / 5
         self.pins = [f"{n:04d}" for n in range(200)]
         self.keys, self.number = Keys(self.pins[0], self.pins[1], deployed=True), 2
         self.served = {self.pins[0]}
@@ -440,7 +500,8 @@ class World:
         self.wild = {WEB} if wild and not shared else set[str]()
         first = frozenset({self.pins[0]})
         self.zone = dict.fromkeys(self.place.values(), first)
-        self.second = dict(self.zone)
+        self.ttls = dict.fromkeys(self.zone, ttl)
+        self.lag()
         self.caches = {(n, place): (first, NOW + ttl) for n in (0, 1) for place in self.zone}
         self.known, self.wants = PublishedKeys(), False
 
@@ -448,8 +509,12 @@ class World:
         found = {}
         for owner, place in self.place.items():
             one, two = (frozenset(map(association, zone[place])) for zone in (self.zone, self.second))
-            found[owner] = RecordSet(one & two, one | two, self.ttl)
+            found[owner] = RecordSet(one & two, one | two, max(self.ttls[place], self.second_ttls[place]))
         return found
+
+    def lag(self) -> None:
+        """The second server gets what the first one has."""
+        self.second, self.second_ttls = dict(self.zone), dict(self.ttls)
 
     def step(self, what: str) -> None:
         """What happens next, to the host or to the zone."""
@@ -458,14 +523,19 @@ class World:
                 self.run()
             case "runs":
                 self.run()
-                self.second = dict(self.zone)
+                self.lag()
                 self.run()
             case "change":
                 self.wants = True
+            case "remake":
+                self.keys = replace(self.keys, following=self.pins[self.number])
+                self.number += 1
             case "lag":
-                self.second = dict(self.zone)
+                self.lag()
+            case "shorten" | "lengthen":
+                self.ttl, self.other_ttl = sorted([self.ttl, self.other_ttl], reverse=what == "lengthen")
             case "forget":
-                if self.keys.deployed and len(self.owners) == 2:
+                if self.keys.deployed and len(self.owners) == 2 and not self.remembers_longer():
                     self.known = PublishedKeys()
             case "stranger":
                 self.zone = {place: pins - {self.keys.following or ""} for place, pins in self.zone.items()}
@@ -510,6 +580,7 @@ class World:
         for place in {self.place[record.owner] for record in records}:
             before = frozenset[str]() if place in self.wild else self.zone[place]
             self.zone[place] = before | {pins[r.association] for r in records if self.place[r.owner] == place}
+            self.ttls[place] = self.ttl
             self.wild -= {place}
 
     def end(self, record: TlsaRecord) -> tuple[str, str]:
@@ -519,7 +590,12 @@ class World:
         """Each resolver keeps what it got for as long as it may."""
         for (n, place), (_, until) in self.caches.items():
             if until <= self.now:
-                self.caches[n, place] = ((self.zone, self.second)[n][place], self.now + self.ttl)
+                zone, ttls = ((self.zone, self.ttls), (self.second, self.second_ttls))[n]
+                self.caches[n, place] = (zone[place], self.now + ttls[place])
+
+    def remembers_longer(self) -> bool:
+        """Whether a resolver has a set for longer than the ones of now are kept."""
+        return any(until > self.now + self.ttls[place] for (_, place), (_, until) in self.caches.items())
 
     def is_right(self) -> bool:
         """Whether clients that get what resolvers have accept what the services serve; a former service does not have the next key alone."""
@@ -537,12 +613,18 @@ _LONG = 13 * 3600
 _CHANGED = ["runs", "runs", "change", "runs", "runs", "runs"]  # until the key in use is one whose record is ours
 _CHANGED_WHILE_A_TARGET_FAILS = [*_CHANGED, "fail", "change", "run", "runs", "runs", "run"]
 _DROPPED = [*_CHANGED, "drop", "runs", "runs", "runs", "change", "runs", "runs"]
+_SHORTENED = [
+    *((_LONG, what) for what in _CHANGED),
+    *((1, what) for what in ("shorten", "remake", "runs", "remake", "runs", "change")),
+    *((1200, "runs") for _ in range(4)),
+]
 
 
 @settings(max_examples=400, deadline=None)
 @example(steps=[(_LONG, what) for what in _CHANGED_WHILE_A_TARGET_FAILS], seconds=60, shared=False, wild=False)
 @example(steps=[(_LONG, what) for what in _DROPPED], seconds=60, shared=True, wild=False)
 @example(steps=[(_LONG, what) for what in _DROPPED], seconds=60, shared=False, wild=True)
+@example(steps=_SHORTENED, seconds=5000, shared=False, wild=False)
 @given(
     steps=st.lists(
         st.tuples(
@@ -555,6 +637,7 @@ _DROPPED = [*_CHANGED, "drop", "runs", "runs", "runs", "change", "runs", "runs"]
                     "runs",
                     "change",
                     "change",
+                    "remake",
                     "lag",
                     "forget",
                     "stranger",
@@ -562,6 +645,8 @@ _DROPPED = [*_CHANGED, "drop", "runs", "runs", "runs", "change", "runs", "runs"]
                     "mend",
                     "drop",
                     "list",
+                    "shorten",
+                    "lengthen",
                 ]
             ),
         ),

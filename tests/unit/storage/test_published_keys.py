@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from acmectl.errors import StorageError
-from acmectl.model.tlsa import Publication, PublishedKeys, Uptime
+from acmectl.model.tlsa import KeptSet, Publication, PublishedKeys, Uptime
 from acmectl.storage.published_keys import PublishedKeysStore
 
 NOW = datetime(2026, 11, 22, 12, 30, 1, 250_000, tzinfo=UTC)
@@ -27,6 +27,10 @@ KNOWN = PublishedKeys(
     USED,
     is_bare=True,
     uptime=Uptime("a-boot", 1.5),
+    sets=(
+        KeptSet("_25._tcp.a.test", timedelta(seconds=3)),
+        KeptSet("_25._tcp.a.test", timedelta(hours=1), NOW),
+    ),
 )
 
 
@@ -60,9 +64,9 @@ def test_a_file_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
     store.save("mail", KNOWN)
     path = tmp_path / "mail" / "published-keys.json"
     content = json.loads(path.read_text())
-    del content["is_bare"], content["uptime"]
+    del content["is_bare"], content["uptime"], content["sets"]
     path.write_text(json.dumps(content))
-    assert store.load("mail") == replace(KNOWN, is_bare=False, uptime=None)
+    assert store.load("mail") == replace(KNOWN, is_bare=False, uptime=None, sets=())
 
 
 def test_it_is_its_owners_alone(tmp_path: Path) -> None:

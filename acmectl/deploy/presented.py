@@ -1,0 +1,69 @@
+"""What a service presents to its clients: read from the files that are in the places of its target, whoever put them there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from acmectl import keys
+from acmectl.deploy.contents import Content, passphrase
+from acmectl.errors import AcmectlError
+
+if TYPE_CHECKING:
+    from acmectl.deploy.target import Copy, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The pin of the key, and when the certificate expires; None where no file has one."""
+
+    spki: str
+    not_after: datetime | None = None
+
+
+def presented(target: Target) -> Presented | None:
+    """What the first of the target's files says that has a certificate, or else a key; None where none can be used."""
+    found = (_read(read, copy, target) for read in (_leaf, _key) for copy in target.wanted)
+    return next((one for one in found if one is not None), None)
+
+
+def _read(read: Callable[[Copy, bytes, Target], Presented | None], copy: Copy, target: Target) -> Presented | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        return read(copy, copy.path.read_bytes(), target) if copy.path.is_file() else None
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm, AcmectlError):  # TypeError: a key that is encrypted
+        return None
+
+
+def _leaf(copy: Copy, content: bytes, target: Target) -> Presented | None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
+
+    match copy.content:
+        case Content.CERT | Content.FULLCHAIN | Content.KEY_THEN_CHAIN | Content.CHAIN_THEN_KEY:
+            pem = content
+        case Content.CERT_DER:
+            pem = x509.load_der_x509_certificate(content).public_bytes(Encoding.PEM)
+        case Content.PKCS12:
+            bag = load_pkcs12(content, passphrase(target.passphrase_file)).cert
+            pem = bag.certificate.public_bytes(Encoding.PEM) if bag else b""
+        case _:
+            return None
+    leaf = keys.read_chain(pem)
+    return Presented(leaf.spki, leaf.not_after)
+
+
+def _key(copy: Copy, content: bytes, _: Target) -> Presented | None:
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    match copy.content:
+        case Content.PRIVKEY:
+            return Presented(keys.pin(keys.from_pem(content, what=f"`{copy.path}`")))
+        case Content.PRIVKEY_DER:
+            return Presented(keys.pin(load_der_private_key(content, None).public_key()))
+        case _:
+            return None

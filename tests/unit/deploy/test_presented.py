@@ -1,0 +1,83 @@
+"""What a service presents is read from its files, in whatever form it has them."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from acmectl import keys
+from acmectl.deploy.contents import Content, made_from
+from acmectl.deploy.presented import Presented, presented
+from acmectl.deploy.target import Copy, Target
+from tests.unit.storage.certificate_maker import START, make_leaf
+
+NOT_AFTER = START + timedelta(days=90)
+
+
+@pytest.fixture
+def generation(tmp_path: Path) -> Path:
+    """A generation with a key of its own."""
+    directory = tmp_path / "1"
+    directory.mkdir()
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    leaf, above = make_leaf(key), make_leaf(ec.generate_private_key(ec.SECP256R1()), ())
+    for part, content in {"privkey": pem, "cert": leaf, "chain": above, "fullchain": leaf + above}.items():
+        (directory / f"{part}.pem").write_bytes(content)
+    return directory
+
+
+@pytest.fixture
+def passphrase_file(tmp_path: Path) -> Path:
+    path = tmp_path / "passphrase"
+    path.touch(mode=0o600)
+    path.write_text("correct horse\n")
+    return path
+
+
+def pin(generation: Path) -> str:
+    key = load_pem_private_key((generation / "privkey.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return keys.pin(key)
+
+
+def target(directory: Path, *contents: Content, passphrase_file: Path | None = None) -> Target:
+    copies = tuple(Copy(content, directory / content.value, 0o600) for content in contents)
+    return Target("", copies, passphrase_file)
+
+
+@pytest.mark.parametrize("content", list(Content))
+def test_a_file_of_each_form_tells_its_key(
+    tmp_path: Path, generation: Path, passphrase_file: Path, content: Content
+) -> None:
+    one = target(tmp_path, content, passphrase_file=passphrase_file)
+    assert presented(one) is None
+    (tmp_path / content.value).write_bytes(made_from(generation, content, passphrase_file))
+    expected = Presented(pin(generation), None if content.is_key_alone else NOT_AFTER)
+    assert presented(one) == (None if content is Content.CHAIN else expected)
+    (tmp_path / content.value).write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert presented(one) is None
+
+
+def test_a_certificate_says_more_than_the_key_beside_it(tmp_path: Path, generation: Path) -> None:
+    one = target(tmp_path, Content.PRIVKEY, Content.CHAIN, Content.FULLCHAIN)
+    for content in (Content.PRIVKEY, Content.CHAIN):
+        (tmp_path / content.value).write_bytes(made_from(generation, content))
+    assert presented(one) == Presented(pin(generation))
+    (tmp_path / "fullchain").write_bytes(made_from(generation, Content.FULLCHAIN))
+    assert presented(one) == Presented(pin(generation), NOT_AFTER)
+
+
+def test_what_no_service_can_use_is_nothing(tmp_path: Path, generation: Path) -> None:
+    (tmp_path / "pkcs12").write_bytes(b"no bag")
+    assert presented(target(tmp_path, Content.PKCS12)) is None  # and no passphrase
+    os.mkfifo(tmp_path / "fullchain")  # nobody writes into it: to read it would take forever
+    (tmp_path / "privkey").mkdir()
+    assert presented(target(tmp_path, Content.FULLCHAIN, Content.PRIVKEY)) is None
+    (tmp_path / "cert").symlink_to(generation / "cert.pem")
+    assert presented(target(tmp_path, Content.CERT)) == Presented(pin(generation), NOT_AFTER)
