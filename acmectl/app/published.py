@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError
 from acmectl.model.certificates import KIND
-from acmectl.policy import posing, tlsa
+from acmectl.policy import posing, tlsa, tlsa_records
 from acmectl.policy.tlsa_lacks import Lack, lacks
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _compared(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFindi
     for spec, known in memories.items():
         keys = keys_of(certificates.keys.at_hand(spec), certificates.current(spec.label))
         keys = replace(keys, served=tlsa.still_served(known, keys))
-        for record in tlsa.stale(
+        for record in tlsa_records.stale(
             known,
             keys,
             publisher.owners,

@@ -11,7 +11,7 @@ from acmectl.errors import StorageError, UsageError
 from acmectl.follower import targets
 from acmectl.model.certificates import KeyType
 from acmectl.model.tlsa import Publication, PublishedKeys, TlsaRecord, association
-from acmectl.policy import tlsa
+from acmectl.policy import tlsa, tlsa_records
 from acmectl.policy.tlsa import Keys
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _of(
     at_hand, known = stored.at_hand(spec), stored.published.known(spec.label)
     known = recalled(certificates, memory, wish, publisher.owners, known)
     keys = keys_of(at_hand, certificates.current(spec.label))
-    unfinished = tlsa.unfinished(known, keys, now)
+    unfinished = tlsa_records.unfinished(known, keys, now)
     former = [  # also a record of others' doing, as long as a target may serve its key: whoever copies the lines must not lose it
         p.spki
         for p in known.publications

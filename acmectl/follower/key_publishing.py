@@ -15,7 +15,7 @@ from acmectl.errors import AcmectlError, StorageError
 from acmectl.follower.announcing import keys_of, left_behind, recalled, vouched_for
 from acmectl.follower.key_groups import Group, Kind, grouped
 from acmectl.model.tlsa import KeptSet, PublishedKeys, RecordSet, TlsaRecord, association
-from acmectl.policy import posing, tlsa
+from acmectl.policy import posing, tlsa, tlsa_records
 from acmectl.policy.renewal import Due
 from acmectl.storage.clock import uptime
 
@@ -163,7 +163,7 @@ class KeyPublishing:
 
     def _forget_lost(self, kind: Kind, seen: PublishedKeys, sets: Mapping[str, RecordSet]) -> PublishedKeys:
         """What is known, without what is left at former services whose name servers are gone for good."""
-        lost = tlsa.out_of_reach(seen, kind.owners, sets, self._means.clock())
+        lost = tlsa_records.out_of_reach(seen, kind.owners, sets, self._means.clock())
         for publication in lost:
             record = f"{publication.owner} {publication.record.association}"
             self._means.log(kind.label, "forgot", f"TLSA record {record}")
@@ -184,7 +184,9 @@ class KeyPublishing:
 
     def _add(self, group: Group, sets: Mapping[str, RecordSet]) -> bool:
         """Add what is missing, where this host may; whether anything was added."""
-        missing = self._without_first(group, {k.label: tlsa.to_add(k.keys, k.owners, sets) for k in group.kinds}, sets)
+        missing = self._without_first(
+            group, {k.label: tlsa_records.to_add(k.keys, k.owners, sets) for k in group.kinds}, sets
+        )
         if not group.publisher.may_update:
             for kind in group.kinds:
                 self._tell_missing(kind, missing[kind.label], sets)
@@ -193,9 +195,9 @@ class KeyPublishing:
         for kind in group.kinds:
             sent = [(o, pin) for o in kind.owners if o in changed for pin in kind.keys.needed]
             sent = [(o, pin) for o, pin in sent if pin not in kind.keys.distrusted]
-            self._save(kind, tlsa.announced(kind.known, sent, sets, shared=kind.shared))
+            self._save(kind, tlsa_records.announced(kind.known, sent, sets, shared=kind.shared))
         records = {TlsaRecord(o, association(pin)): kind for kind in group.kinds for o, pin in missing[kind.label]}
-        beside = [tlsa.to_send([kind.keys], changed.intersection(kind.owners)) for kind in group.kinds]
+        beside = [tlsa_records.to_send([kind.keys], changed.intersection(kind.owners)) for kind in group.kinds]
         refused = group.add(frozenset(records).union(*beside)) if records else {}
         refused = {record: error for record, error in refused.items() if record in records}
         for record, kind in records.items():
@@ -235,7 +237,7 @@ class KeyPublishing:
         over = {
             record: kind
             for kind in group.kinds
-            for record in tlsa.to_remove(
+            for record in tlsa_records.to_remove(
                 kind.known,
                 kind.keys,
                 kind.owners,
@@ -255,10 +257,10 @@ class KeyPublishing:
     ) -> dict[TlsaRecord, Kind]:
         """Without the records that are needed under another owner name, which a CNAME leads to the same place: these are given up."""
         now = self._means.clock()
-        needed = frozenset(wanted).union(*(tlsa.unfinished(kind.known, kind.keys, now) for kind in group.kinds))
+        needed = frozenset(wanted).union(*(tlsa_records.unfinished(kind.known, kind.keys, now) for kind in group.kinds))
         spared = group.publisher.same_places(over, needed) if over else frozenset()
         for kind in group.kinds:
-            self._save(kind, tlsa.given_up(kind.known, spared))
+            self._save(kind, tlsa_records.given_up(kind.known, spared))
         return {record: kind for record, kind in over.items() if record not in spared}
 
     def _wanted_by_others(self, kind: Kind) -> set[TlsaRecord]:

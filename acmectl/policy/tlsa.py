@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from acmectl.model.tlsa import KeptSet, Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
+from acmectl.model.tlsa import KeptSet, Publication, PublishedKeys, RecordSet, Uptime
 from acmectl.policy import kept_sets
 from acmectl.policy.kept_sets import longer_than
 
@@ -136,136 +136,6 @@ def observe(
     return replace(found, usable=_usable(found, keys, owners, sets, bare=bare, now=now))
 
 
-def to_add(keys: Keys, owners: Iterable[str], sets: Mapping[str, RecordSet]) -> tuple[tuple[str, str], ...]:
-    """The owner names and pins whose records are missing at a server.
-
-    The first records make clients strict; so there are none before services have the certificate.
-    """
-    return tuple(
-        (owner, pin)
-        for owner in owners
-        if owner in sets and (sets[owner].anywhere or (keys.in_use is not None and keys.deployed))
-        for pin in keys.needed
-        if association(pin) not in sets[owner].everywhere and pin not in keys.distrusted
-    )
-
-
-def to_send(keys: Iterable[Keys], owners: Collection[str]) -> frozenset[TlsaRecord]:
-    """All records of all kinds of keys at owner names where one is missing: a first record hides others that only seemed to be there."""
-    return frozenset(
-        TlsaRecord(owner, association(pin))
-        for kind in keys
-        for owner in owners
-        for pin in kind.needed
-        if pin not in kind.distrusted
-    )
-
-
-def announced(
-    known: PublishedKeys,
-    added: Iterable[tuple[str, str]],
-    sets: Mapping[str, RecordSet],
-    *,
-    shared: Collection[str] = (),
-) -> PublishedKeys:
-    """What is remembered before records are added. A record that a server has already is somebody else's, and stays so.
-
-    So is that of a `shared` key, which other hosts may have.
-    """
-    publications = {(p.owner, p.spki): p for p in known.publications}
-    for owner, pin in added:
-        before = publications.get((owner, pin), Publication(owner, pin))
-        is_ours = before.is_ours or before.record.association not in sets[owner].anywhere
-        publications[owner, pin] = replace(before, is_ours=is_ours and pin not in shared)
-    return replace(known, publications=tuple(publications.values()))
-
-
-def given_up(known: PublishedKeys, records: Collection[TlsaRecord]) -> PublishedKeys:
-    """What is remembered when records turn out to be needed under another name: they are not ours to remove under this one."""
-    return replace(
-        known,
-        publications=tuple(replace(p, is_ours=False) if p.record in records else p for p in known.publications),
-    )
-
-
-def unfinished(known: PublishedKeys, keys: Keys, now: datetime) -> frozenset[TlsaRecord]:
-    """The records of keys that clients may need still, wherever they are known to be."""
-    return frozenset(p.record for p in known.publications if not _is_over(p, keys, now))
-
-
-def to_remove(
-    known: PublishedKeys,
-    keys: Keys,
-    owners: Collection[str],
-    sets: Mapping[str, RecordSet],
-    *,
-    wanted_elsewhere: Collection[TlsaRecord],
-    now: datetime,
-) -> tuple[TlsaRecord, ...]:
-    """Our records of keys that serve nobody any more, whose time is over; never while a server lacks that of the key in use.
-
-    Those of a service that is not listed any more go at once when the time of all is over: of what is left of a set clients think that it
-    is all. `wanted_elsewhere` are records of other certificates.
-    """
-    over = {
-        p.record: p
-        for p in known.publications
-        if p.is_ours
-        and not (p.owner in owners and p.spki in keys.wanted)
-        and _is_over(p, keys, now)
-        and p.owner in sets
-        and p.record.association in sets[p.owner].anywhere
-        and p.record not in wanted_elsewhere
-    }
-    left = {p.owner for p in known.publications if p.record not in over}
-    return tuple(
-        record
-        for record, p in over.items()
-        if (p.owner not in left and p.owner not in owners)
-        or (p.spki not in keys.wanted and _has(sets[p.owner], keys.in_use))
-    )
-
-
-def stale(
-    known: PublishedKeys,
-    keys: Keys,
-    owners: Collection[str],
-    sets: Mapping[str, RecordSet],
-    *,
-    wanted_elsewhere: Collection[TlsaRecord] = (),
-    may_remove: bool,
-    now: datetime,
-) -> tuple[TlsaRecord, ...]:
-    """Records of former keys, and of services that are not listed any more, that nothing here needs and this host will not remove.
-
-    `may_remove` says whether it has the right to remove its own; `wanted_elsewhere` are records of other certificates.
-    """
-    return tuple(
-        p.record
-        for p in known.publications
-        if not (p.is_ours and may_remove)
-        and (p.spki not in keys.needed or p.owner not in owners)
-        and _is_over(p, keys, now)
-        and p.record not in wanted_elsewhere
-        and p.owner in sets
-        and p.record.association in sets[p.owner].anywhere
-    )
-
-
-def out_of_reach(
-    known: PublishedKeys, owners: Collection[str], sets: Mapping[str, RecordSet], now: datetime
-) -> tuple[Publication, ...]:
-    """What is known of services that are not listed any more and could not be looked at for a week after anybody needed it: the zone is gone."""
-    return tuple(
-        p
-        for p in known.publications
-        if p.owner not in owners
-        and p.owner not in sets
-        and p.retired_at is not None
-        and p.retired_at + longer_than(p.lives_for) + GIVE_UP <= now
-    )
-
-
 def ready_at(pin: str, known: PublishedKeys) -> datetime | None:
     """From when on the key can be used, if the zone stays as it is; None where it needs a record that is missing."""
     ends = [_ready_at(p, known) for p in known.publications if p.spki == pin]
@@ -321,8 +191,8 @@ def _retired(publication: Publication, keys: Keys, now: datetime) -> Publication
     return replace(publication, retired_at=min(at, now))
 
 
-def _is_over(publication: Publication, keys: Keys, now: datetime) -> bool:
-    """Once it serves nobody, a compromised key is not waited for: whoever has it could pose as this host for as long."""
+def is_over(publication: Publication, keys: Keys, now: datetime) -> bool:
+    """Whether no client needs the record any more. Once its key serves nobody, a compromised one is not waited for: whoever has it could pose as this host."""
     if publication.retired_at is None:
         return False
     return publication.spki in keys.distrusted or publication.retired_at + longer_than(publication.lives_for) <= now
@@ -334,7 +204,7 @@ def _is_pending(
     if (publication.owner, publication.spki) not in wanted:
         if publication.retired_at is None and keys.deployed:
             return True  # since when it serves nobody is to be noted, and whoever published a compromised one told
-        return publication.is_ours and _is_over(publication, keys, now) and not _is_held(publication, known, keys)
+        return publication.is_ours and is_over(publication, keys, now) and not _is_held(publication, known, keys)
     accepted = accepted_from(publication)  # the first key is usable before it is published
     return accepted is None or (publication.spki not in known.usable and accepted <= now)
 
@@ -371,7 +241,3 @@ def _usable(
 def _is_accepted(publication: Publication | None, now: datetime) -> bool:
     accepted = accepted_from(publication) if publication else None
     return accepted is not None and accepted <= now
-
-
-def _has(found: RecordSet, pin: str | None) -> bool:
-    return pin is not None and association(pin) in found.everywhere

@@ -904,7 +904,7 @@ def test_a_former_key_that_a_target_still_serves_is_printed_and_published_though
     assert mail.records()["former"] == former
     mail.change(remove=former)
     assert "whose TLSA record is missing" in mail.host.acmectl("check").err
-    for _ in range(2):  # held while clients may not accept the next key, of which nothing is known any more, and then refused by the check
+    for _ in range(2):  # first held, as nothing is known of the next key any more, and then refused by the check
         mail.host.acmectl("follower", "run")
         assert former in mail.published
         assert mail.records()["former"] == former

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from acmectl.model.tlsa import KeptSet, Publication, PublishedKeys, RecordSet, TlsaRecord, Uptime, association
-from acmectl.policy import tlsa
+from acmectl.policy import tlsa, tlsa_records
 from acmectl.policy.tlsa import Keys
 from acmectl.policy.tlsa_lacks import Lack, lacks
 
@@ -150,7 +150,7 @@ def test_a_clock_that_is_set_forward_makes_no_record_older(
     known = replace(look(ours(FORMER), seen(OLD, NEXT, FORMER), now=slow), uptime=before)
     known = look(tlsa.rebased(known, after, NOW), seen(OLD, NEXT, FORMER))
     assert (NEXT in known.usable) is is_accepted
-    retired = tlsa.to_remove(known, BOTH, [MAIL], {MAIL: seen(OLD, NEXT, FORMER)}, wanted_elsewhere=(), now=NOW)
+    retired = tlsa_records.to_remove(known, BOTH, [MAIL], {MAIL: seen(OLD, NEXT, FORMER)}, wanted_elsewhere=(), now=NOW)
     assert bool(retired) is is_accepted
     assert tlsa.rebased(NOTHING, after, NOW) == NOTHING
 
@@ -198,18 +198,18 @@ def test_the_first_key_is_usable_where_there_are_no_records_at_all() -> None:
 def test_records_are_added_beside_others_and_first_once_services_have_the_certificate(
     keys: Keys, found: RecordSet, pins: list[str]
 ) -> None:
-    assert tlsa.to_add(keys, [MAIL], {MAIL: found}) == tuple((MAIL, pin) for pin in pins)
-    assert tlsa.to_add(keys, [MAIL], {}) == ()
+    assert tlsa_records.to_add(keys, [MAIL], {MAIL: found}) == tuple((MAIL, pin) for pin in pins)
+    assert tlsa_records.to_add(keys, [MAIL], {}) == ()
 
 
 def test_what_is_added_is_ours_unless_somebody_had_it_there_before() -> None:
     known = look(NOTHING, seen(OLD, lag=frozenset({NEXT})))
-    known = tlsa.announced(
+    known = tlsa_records.announced(
         known, [(MAIL, NEXT), (WEB, NEXT)], {MAIL: seen(OLD, lag=frozenset({NEXT})), WEB: RecordSet()}
     )
     assert not of(known, NEXT).is_ours
     assert of(known, NEXT, WEB).is_ours
-    assert tlsa.announced(known, [(WEB, NEXT)], {WEB: seen(NEXT)}) == known
+    assert tlsa_records.announced(known, [(WEB, NEXT)], {WEB: seen(NEXT)}) == known
 
 
 AFTER = Keys(NEXT, FORMER, deployed=True)
@@ -228,7 +228,7 @@ def gone(
     elsewhere: tuple[TlsaRecord, ...] = (),
 ) -> tuple[TlsaRecord, ...]:
     known = look(known, found, keys=keys, now=now)
-    return tlsa.to_remove(known, keys, [MAIL], {MAIL: found}, wanted_elsewhere=elsewhere, now=now)
+    return tlsa_records.to_remove(known, keys, [MAIL], {MAIL: found}, wanted_elsewhere=elsewhere, now=now)
 
 
 def test_a_former_key_is_removed_once_it_served_nobody_for_its_time_to_live() -> None:
@@ -278,7 +278,7 @@ def test_the_records_of_a_service_that_is_not_listed_any_more_go_too() -> None:
     sets = {MAIL: seen(OLD), WEB: seen(OLD)}
     known = replace(ours(OLD), publications=(*ours(OLD).publications, replace(ours(OLD).publications[0], owner=WEB)))
     known = tlsa.observe(known, keys, [WEB], sets, ttl=HOUR, now=NOW)
-    removed = tlsa.to_remove(known, keys, [WEB], sets, wanted_elsewhere=(), now=NOW + DAY)
+    removed = tlsa_records.to_remove(known, keys, [WEB], sets, wanted_elsewhere=(), now=NOW + DAY)
     assert removed == (TlsaRecord(MAIL, association(OLD)),)
 
 
@@ -362,7 +362,7 @@ def test_a_service_may_get_back_a_key_that_every_client_still_accepts() -> None:
 
 def test_where_one_record_is_missing_all_are_sent() -> None:
     keys = replace(BOTH, served=(FORMER,), distrusted=frozenset({NEXT}))
-    sent = tlsa.to_send([keys, Keys("DDDD", None)], [MAIL])
+    sent = tlsa_records.to_send([keys, Keys("DDDD", None)], [MAIL])
     assert sent == {TlsaRecord(MAIL, association(pin)) for pin in (OLD, FORMER, "DDDD")}
 
 
@@ -375,25 +375,25 @@ def test_a_former_key_is_needed_until_every_target_has_the_next() -> None:
     removed = seen(NEXT, FORMER)
     for _ in range(2):
         known = look(known, removed, keys=behind)
-        assert (MAIL, OLD) in tlsa.to_add(behind, [MAIL], {MAIL: removed})
+        assert (MAIL, OLD) in tlsa_records.to_add(behind, [MAIL], {MAIL: removed})
         assert tlsa.needs_look(known, behind, [MAIL], NOW, due=False)
         assert lacks(behind, [MAIL], {MAIL: removed}) == ((MAIL, Lack.FORMER_MISSING),)
     assert look(known, removed, keys=AFTER).find(MAIL, OLD) is None
     compromised = replace(behind, distrusted=frozenset({OLD}))
-    assert tlsa.to_add(compromised, [MAIL], {MAIL: removed}) == ()
+    assert tlsa_records.to_add(compromised, [MAIL], {MAIL: removed}) == ()
 
 
 def test_the_record_of_a_key_that_hosts_share_is_not_ours() -> None:
-    known = tlsa.announced(NOTHING, [(MAIL, OLD), (MAIL, NEXT)], {MAIL: RecordSet()}, shared={OLD})
+    known = tlsa_records.announced(NOTHING, [(MAIL, OLD), (MAIL, NEXT)], {MAIL: RecordSet()}, shared={OLD})
     assert [p.spki for p in known.publications if p.is_ours] == [NEXT]
 
 
 def test_a_record_that_is_needed_under_another_name_is_not_ours_to_remove() -> None:
-    known = tlsa.given_up(ours(OLD, NEXT), [TlsaRecord(MAIL, association(OLD))])
+    known = tlsa_records.given_up(ours(OLD, NEXT), [TlsaRecord(MAIL, association(OLD))])
     assert [p.spki for p in known.publications if p.is_ours] == [NEXT]
-    assert tlsa.unfinished(ours(OLD), BOTH, NOW) == {TlsaRecord(MAIL, association(OLD))}
+    assert tlsa_records.unfinished(ours(OLD), BOTH, NOW) == {TlsaRecord(MAIL, association(OLD))}
     retired = replace(ours(OLD).publications[0], retired_at=NOW - DAY)
-    assert tlsa.unfinished(PublishedKeys((retired,)), BOTH, NOW) == frozenset()
+    assert tlsa_records.unfinished(PublishedKeys((retired,)), BOTH, NOW) == frozenset()
 
 
 def test_records_of_former_keys_that_are_not_ours_to_remove_are_found() -> None:
@@ -403,41 +403,41 @@ def test_records_of_former_keys_that_are_not_ours_to_remove_are_found() -> None:
     former = (TlsaRecord(MAIL, association(OLD)),)
 
     def stale(known: PublishedKeys, found: dict[str, RecordSet], now: datetime = later) -> tuple[TlsaRecord, ...]:
-        return tlsa.stale(known, AFTER, [MAIL], found, may_remove=True, now=now)
+        return tlsa_records.stale(known, AFTER, [MAIL], found, may_remove=True, now=now)
 
     assert stale(theirs, found) == former
     assert stale(known, found) == ()
     assert stale(theirs, found, NOW) == ()
     assert stale(theirs, {MAIL: seen(NEXT, FORMER)}) == ()
     assert stale(theirs, {}) == ()
-    assert tlsa.stale(known, AFTER, [MAIL], found, may_remove=False, now=later) == former
-    assert not tlsa.stale(theirs, AFTER, [MAIL], found, wanted_elsewhere=former, may_remove=True, now=later)
+    assert tlsa_records.stale(known, AFTER, [MAIL], found, may_remove=False, now=later) == former
+    assert not tlsa_records.stale(theirs, AFTER, [MAIL], found, wanted_elsewhere=former, may_remove=True, now=later)
 
 
 def test_records_of_a_service_that_is_not_listed_any_more_are_found_where_they_are_not_ours_to_remove() -> None:
     known = tlsa.observe(ours(OLD, NEXT), BOTH, [WEB], {MAIL: seen(OLD, NEXT), WEB: seen(OLD)}, ttl=HOUR, now=NOW)
     found, later = {MAIL: seen(OLD, NEXT), WEB: seen(OLD)}, NOW + DAY
     left = tuple(TlsaRecord(MAIL, association(pin)) for pin in (OLD, NEXT))
-    assert tlsa.stale(known, BOTH, [WEB], found, may_remove=False, now=later) == left
-    assert tlsa.stale(known, BOTH, [WEB], found, may_remove=True, now=later) == ()
+    assert tlsa_records.stale(known, BOTH, [WEB], found, may_remove=False, now=later) == left
+    assert tlsa_records.stale(known, BOTH, [WEB], found, may_remove=True, now=later) == ()
 
 
 def test_what_is_left_at_a_former_service_is_given_up_a_week_after_it_was_of_use_if_no_server_answers() -> None:
     known = tlsa.observe(ours(OLD), BOTH, [WEB], {MAIL: seen(OLD), WEB: seen(OLD)}, ttl=HOUR, now=NOW)
     gone = NOW + 1.1 * HOUR + 7 * DAY
-    assert [p.owner for p in tlsa.out_of_reach(known, [WEB], {}, gone)] == [MAIL]
-    assert tlsa.out_of_reach(known, [WEB], {}, gone - HOUR) == ()
-    assert tlsa.out_of_reach(known, [WEB], {MAIL: seen(OLD)}, gone) == ()
-    assert tlsa.out_of_reach(known, [WEB, MAIL], {}, gone) == ()
+    assert [p.owner for p in tlsa_records.out_of_reach(known, [WEB], {}, gone)] == [MAIL]
+    assert tlsa_records.out_of_reach(known, [WEB], {}, gone - HOUR) == ()
+    assert tlsa_records.out_of_reach(known, [WEB], {MAIL: seen(OLD)}, gone) == ()
+    assert tlsa_records.out_of_reach(known, [WEB, MAIL], {}, gone) == ()
     behind = tlsa.observe(known, replace(BOTH, deployed=False), [WEB], {}, ttl=HOUR, now=NOW)
-    assert tlsa.out_of_reach(behind, [WEB], {}, gone) == ()
+    assert tlsa_records.out_of_reach(behind, [WEB], {}, gone) == ()
 
 
 def dropped(known: PublishedKeys, found: RecordSet, now: datetime) -> tuple[PublishedKeys, list[str]]:
     """What is removed at MAIL, which is no service any more."""
     sets = {MAIL: found, WEB: seen(OLD, NEXT)}
     known = tlsa.observe(known, BOTH, [WEB], sets, ttl=HOUR, now=now)
-    over = tlsa.to_remove(known, BOTH, [WEB], sets, wanted_elsewhere=(), now=now)
+    over = tlsa_records.to_remove(known, BOTH, [WEB], sets, wanted_elsewhere=(), now=now)
     return known, [record.association for record in over]
 
 
@@ -560,13 +560,13 @@ class World:
             return
         sets = self.sets()
         self.known = tlsa.observe(self.known, keys, self.owners, sets, ttl=self.ttl, now=self.now)
-        added = tlsa.to_add(keys, self.owners, sets)
-        self.known = tlsa.announced(self.known, added, sets)
-        self.add(tlsa.to_send([keys], {owner for owner, _ in added}))
-        over = tlsa.to_remove(self.known, keys, self.owners, sets, wanted_elsewhere=(), now=self.now)
-        wanted = tlsa.to_send([keys], self.owners) | tlsa.unfinished(self.known, keys, self.now)
+        added = tlsa_records.to_add(keys, self.owners, sets)
+        self.known = tlsa_records.announced(self.known, added, sets)
+        self.add(tlsa_records.to_send([keys], {owner for owner, _ in added}))
+        over = tlsa_records.to_remove(self.known, keys, self.owners, sets, wanted_elsewhere=(), now=self.now)
+        wanted = tlsa_records.to_send([keys], self.owners) | tlsa_records.unfinished(self.known, keys, self.now)
         spared = {r for r in over if any(self.end(r) == self.end(other) for other in wanted)}
-        self.known = tlsa.given_up(self.known, spared)
+        self.known = tlsa_records.given_up(self.known, spared)
         for record in set(over) - spared:
             place, text = self.end(record)
             self.zone[place] = frozenset(pin for pin in self.zone[place] if association(pin) != text)
