@@ -86,13 +86,14 @@ def _is_another(host: Host, seen: Seen) -> bool:
 def _asked(host: Host, wish: Wish, wait: timedelta) -> tuple[Seen, dict[str, Request]]:
     """What is known before anything was looked at, and what to look at for each target."""
     certificates, label = host.state.certificates, wish.spec.label
+    installed = None
     try:
         installed = certificates.current(label)
         if installed is None:
             return Seen(wish.spec, None, error=certificates.damage(label) or "there is no certificate yet"), {}
         requests = {p.name: _request(host, wish, installed, p.target, wait) for p in wish.targets if p.target.verify}
     except AcmectlError as error:
-        return Seen(wish.spec, None, error=error.message), {}
+        return Seen(wish.spec, installed, error=error.message), {}
     left = installed.not_after - host.clock()
     ends_soon = left < installed.lifetime * host.config.follower.alarm_at
     return Seen(wish.spec, installed, ends_soon=ends_soon, has_ended=left <= timedelta()), requests

@@ -24,9 +24,16 @@ class Presented:
 
 
 def presented(target: Target) -> Presented | None:
-    """What the first of the target's files says that has a certificate, or else a key; None where none can be used."""
-    found = (_read(read, copy, target) for read in (_leaf, _key) for copy in target.wanted)
-    return next((one for one in found if one is not None), None)
+    """What the first of the target's files says that has a certificate, or else a key; None where none can be used, or both do not fit."""
+    leaf, key = (_first(read, target) for read in (_leaf, _key))
+    has_key_file = any(copy.content.is_key_alone for copy in target.wanted)
+    if leaf is not None and has_key_file and (key is None or key.spki != leaf.spki):
+        return None
+    return leaf or key
+
+
+def _first(read: Callable[[Copy, bytes, Target], Presented | None], target: Target) -> Presented | None:
+    return next((one for copy in target.wanted if (one := _read(read, copy, target)) is not None), None)
 
 
 def _read(read: Callable[[Copy, bytes, Target], Presented | None], copy: Copy, target: Target) -> Presented | None:

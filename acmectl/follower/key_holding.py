@@ -2,7 +2,8 @@
 
 A key is issued for only once clients accept it. It can still be one that a service must not get yet: the service moved here from
 another certificate, a backup of the state was restored, or somebody took the record away. What holds a target is what it presents: a certificate that is
-good, with another key. Where it presents nothing, something expired, or a key that was revoked as compromised, nothing is won by waiting.
+good, with another key of which the zone speaks. Where it presents nothing, something expired, a key that was revoked as compromised, or one
+that clients turn away from as well, nothing is won by waiting.
 """
 
 from __future__ import annotations
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from acmectl.follower.results import Wish
     from acmectl.model.certificates import Installed
     from acmectl.model.memory import Deployment
-
-_UNKNOWN = Presented("")
 
 
 class KeyHolding:
@@ -54,9 +53,10 @@ class KeyHolding:
         others = self._with_another_key(installed, [placed for placed in wish.targets if placed.name in chosen])
         if not others:
             return frozenset()
-        self._publishing.look_before_use(wish)
+        self._publishing.look_before_deploying([wish])
+        others = {n: one for n, one in others.items() if self._publishing.speaks_of(publisher.owners, one.spki)}
         known_ = self._means.certificates.keys.published.known(spec.label)  # a look tells of a file that cannot be read
-        if tlsa.is_published(installed.spki, known_):
+        if not others or tlsa.is_published(installed.spki, known_):
             return frozenset()
         self.holds = True
         self._keep_published(spec.label, publisher.owners, frozenset(one.spki for one in others.values()))
@@ -85,14 +85,14 @@ class KeyHolding:
         }
 
     def _presented(self, placed: Placed, last: Deployment | None) -> Presented | None:
-        """Of a command nobody knows more than for which certificate it was run last."""
+        """Of a command nobody knows more than for which certificate it was run last; if not even that, it is run."""
         if placed.target.copies:
             return presented(placed.target)
         if last is None or last.error is not None:
-            return _UNKNOWN
+            return None
         former = self._means.certificates.installed(last.label, last.generation)
         if former is None or former.fingerprint != last.fingerprint:
-            return _UNKNOWN
+            return None
         return Presented(former.spki, former.not_after)
 
     def _keep_published(self, label: str, owners: Collection[str], pins: frozenset[str]) -> None:
@@ -100,7 +100,7 @@ class KeyHolding:
         published = self._means.certificates.keys.published
         try:
             before = published.load(label)
-            pairs = ((owner, pin) for owner in owners for pin in pins - {_UNKNOWN.spki})
+            pairs = ((owner, pin) for owner in owners for pin in pins)
             new = tuple(Publication(*pair) for pair in pairs if before.find(*pair) is None)
             if new:
                 published.save(label, replace(before, publications=(*before.publications, *new)))

@@ -52,6 +52,7 @@ class KeyPublishing:
         self._waiting: dict[tuple[str, str], KeyNews] = {}
         self._refreshed: set[str] = set()
         self._looked: set[str] = set()
+        self._sets: dict[str, RecordSet] = {}
 
     @property
     def news(self) -> tuple[KeyNews, ...]:
@@ -95,6 +96,10 @@ class KeyPublishing:
                     self._bring_on(group)
                 except AcmectlError as error:
                     self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
+
+    def speaks_of(self, owners: Iterable[str], pin: str) -> bool:
+        """Whether a record of the key was seen at one of the owner names in this run."""
+        return any(association(pin) in self._sets[owner].anywhere for owner in owners if owner in self._sets)
 
     def tell(self, news: KeyNews) -> None:
         """Have something told with the rest."""
@@ -147,6 +152,7 @@ class KeyPublishing:
         """See what all name servers have, and remember it."""
         owners = dict.fromkeys([*group.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
         sets, failed = group.publisher.look(tuple(owners))
+        self._sets |= sets
         for owner, error in failed.items():  # what is left of a former service is nobody's trouble but that of `check`
             self._tell(group.kinds[0].label, error.message, error.hint, is_error=owner in group.owners)
         run_for, now = uptime(), self._means.clock()
@@ -163,6 +169,8 @@ class KeyPublishing:
 
     def _forget_lost(self, kind: Kind, seen: PublishedKeys, sets: Mapping[str, RecordSet]) -> PublishedKeys:
         """What is known, without what is left at former services whose name servers are gone for good."""
+        if any(owner not in sets for owner in kind.owners):  # perhaps it is our own network
+            return seen
         lost = tlsa_records.out_of_reach(seen, kind.owners, sets, self._means.clock())
         for publication in lost:
             record = f"{publication.owner} {publication.record.association}"

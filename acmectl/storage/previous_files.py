@@ -193,7 +193,7 @@ def _read(label: str, folder: Path) -> Remembered | None:
         _refuse_what_cannot_be(listed, folder)
         standing = tuple(_standing(folder / str(n), fields) for n, fields in enumerate(listed["standing"]))
         return Remembered(label, listed["target"], listed["digest"], standing, tuple(listed["begun"]))
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, RecursionError) as cause:
         raise _damaged(folder, "it does not say what stood where") from cause
     except StorageError as cause:
         raise _damaged(folder, cause.message) from cause

@@ -28,6 +28,7 @@ from cryptography.x509.oid import NameOID
 
 from acmectl import keys
 from acmectl.model.certificates import KeyType
+from acmectl.model.tlsa import association
 from acmectl.sandbox.server import Sandbox
 from tests.cli.hosts import Host, Ran, follower_of
 from tests.servers.bind import Bind, Key, Zone, running_bind
@@ -976,11 +977,13 @@ def test_only_what_clients_may_accept_is_kept_from_the_new_key(mail: Mail) -> No
     """A service without a certificate that it can use, or with one that has expired, gets the new one in any case."""
     mail.configure_without()
     mail.host.good("follower", "run")
-    mail.change(add="3 1 1 " + "00" * 32)
-    mail.configure(update=False)
     now = datetime.now(UTC)
+    good = certificate_until(now + timedelta(days=1))
+    mail.change(add=association(keys.read_chain(good).spki))
+    mail.configure(update=False)
     places = {
-        "good": certificate_until(now + timedelta(days=1)),
+        "good": good,
+        "foreign": certificate_until(now + timedelta(days=1)),
         "expired": certificate_until(now - timedelta(days=1)),
         "broken": b"no certificate",
         "same": (mail.host.directory / "tls/fullchain.pem").read_bytes(),
@@ -991,16 +994,16 @@ def test_only_what_clients_may_accept_is_kept_from_the_new_key(mail: Mail) -> No
         (mail.host.directory / name).mkdir()
         if content is not None:
             (mail.host.directory / name / "fullchain.pem").write_bytes(content)
-        targets.append(f"{{type: files, directory: {name}}}")
+        targets.append(f"{{type: files, directory: {name}, files: {{fullchain: fullchain.pem}}}}")
     targets.append('{type: command, run: [touch, "called"]}')
     mail.host.configure(mail.host.config.read_text().replace("{type: files, directory: tls}", ", ".join(targets)))
     (mail.host.state / "state.db").unlink()
     said = mail.host.good("follower", "run").err
-    assert "`files[0]`, `command[5]` must wait for its key, from which clients would turn away: not every name" in said
+    assert "`files[0]` must wait for its key, from which clients would turn away: not every name" in said
     used = (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
     deployed = {name for name in places if (mail.host.directory / name / "fullchain.pem").read_bytes() == used}
-    assert deployed == {"expired", "broken", "same", "empty"}
-    assert not (mail.host.directory / "called").exists()
+    assert deployed == {"foreign", "expired", "broken", "same", "empty"}, "clients turn away from a foreign key as well"
+    assert (mail.host.directory / "called").exists(), "nobody knows what it has"
 
 
 def test_a_backup_that_was_restored_puts_no_key_in_place_that_the_zone_does_not_speak_of(mail: Mail) -> None:

@@ -76,6 +76,19 @@ def _context(version: str, family: str | None) -> ssl.SSLContext:
     return context
 
 
+_WANTS_A_CERTIFICATE = frozenset(
+    {
+        "handshake failure",
+        "bad certificate",
+        "certificate required",
+        "certificate unknown",
+        "unknown ca",
+        "access denied",
+    }
+)
+"""The alerts by which a server says that it has shown its certificate and wants one of its client (RFC 5246 section 7.4.6)."""
+
+
 def _complete(tls: ssl.SSLObject, stream: Stream, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> str | None:
     """The handshake, flight by flight. Returns the alert that came when the server had shown its certificate, if one came.
 
@@ -91,7 +104,7 @@ def _complete(tls: ssl.SSLObject, stream: Stream, incoming: ssl.MemoryBIO, outgo
                 has_shown = bool(_chain(tls))
             incoming.write(_next(stream))
         except ssl.SSLError as cause:
-            if has_shown and (alert := _alert(cause)):
+            if has_shown and (alert := _alert(cause)) in _WANTS_A_CERTIFICATE:
                 return alert
             stream.part(outgoing.read())
             raise HandshakeRefused(_words(cause, stream)) from cause

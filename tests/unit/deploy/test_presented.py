@@ -81,3 +81,14 @@ def test_what_no_service_can_use_is_nothing(tmp_path: Path, generation: Path) ->
     assert presented(target(tmp_path, Content.FULLCHAIN, Content.PRIVKEY)) is None
     (tmp_path / "cert").symlink_to(generation / "cert.pem")
     assert presented(target(tmp_path, Content.CERT)) == Presented(pin(generation), NOT_AFTER)
+
+
+def test_a_service_whose_key_is_missing_or_another_one_presents_nothing(tmp_path: Path, generation: Path) -> None:
+    one = target(tmp_path, Content.PRIVKEY, Content.FULLCHAIN)
+    one.copies[1].write_bytes((generation / "fullchain.pem").read_bytes())
+    assert presented(one) is None
+    one.copies[0].write_bytes((generation / "privkey.pem").read_bytes())
+    assert presented(one) == Presented(pin(generation), NOT_AFTER)
+    other = ec.generate_private_key(ec.SECP256R1())
+    one.copies[0].write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    assert presented(one) is None
