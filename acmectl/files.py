@@ -3,6 +3,9 @@
 A secret is never readable by others at any moment: the temporary file beside the target is created for its owner alone, gets
 its owner and its final mode before its content. What fails leaves the old file as it was and no temporary file behind;
 only a process that is killed can leave one, and `is_leftover` knows its name.
+
+What takes a file's place is younger than it by a whole second, if need be ahead of the clock: ejabberd (its `pkix`) reads a file
+again only where the time of its last change, in seconds, is later than the one it knows, and a clock can have been set back.
 """
 
 from __future__ import annotations
@@ -161,7 +164,7 @@ def refuse_others(standing: Sequence[Standing], *, error: type[AcmectlError] = S
 
 def _stage(temporary: Path, one: Standing) -> None:
     if one.link is None:
-        _write_new(temporary, one.content or b"", one.mode, one.uid, one.gid)
+        _write_new(temporary, one.content or b"", one.mode, one.uid, one.gid, instead_of=one.path)
         return
     temporary.symlink_to(one.link)
     if (one.uid, one.gid) != (-1, -1):
@@ -195,7 +198,7 @@ def write_new(path: Path, content: bytes, *, mode: int = PRIVATE, error: type[Ac
         raise error(f"cannot write `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
 
 
-def _write_new(path: Path, content: bytes, mode: int, uid: int, gid: int) -> None:
+def _write_new(path: Path, content: bytes, mode: int, uid: int, gid: int, *, instead_of: Path | None = None) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode & PRIVATE)
     try:
         if (uid, gid) != (-1, -1):
@@ -204,6 +207,8 @@ def _write_new(path: Path, content: bytes, mode: int, uid: int, gid: int) -> Non
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
+        if instead_of is not None:
+            _make_younger(descriptor, instead_of)
         os.fsync(descriptor)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -211,6 +216,15 @@ def _write_new(path: Path, content: bytes, mode: int, uid: int, gid: int) -> Non
         raise
     finally:
         os.close(descriptor)
+
+
+def _make_younger(descriptor: int, old: Path) -> None:
+    """Give the open file a time of change later than that of `old`; where a file system cannot, it keeps its own."""
+    with contextlib.suppress(OSError, OverflowError):
+        before, ours = old.lstat(), os.fstat(descriptor)
+        later = int(before.st_mtime) + 1
+        if stat.S_ISREG(before.st_mode) and ours.st_mtime < later:
+            os.utime(descriptor, (ours.st_atime, later))
 
 
 def remove_leftovers(path: Path, *, error: type[AcmectlError] = StorageError) -> None:

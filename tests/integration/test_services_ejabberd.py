@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 from acmectl.model.certificates import KeyType
 from tests.integration.services import ECDSA, RSA, Desk, desk, rights
+from tests.servers.daemon import path
 from tests.servers.ejabberd import Ejabberd, running_ejabberd
 from tests.servers.places import broken, open_place
 from tests.servers.xmpp_client import secured_stream
@@ -95,6 +99,19 @@ def test_a_file_that_ejabberd_may_not_read_is_found_out(office: tuple[Desk, Ejab
     for port in (ejabberd.client, ejabberd.server, ejabberd.direct):
         assert f"port {port} on 127.0.0.1" in said
     follower.deploy(target(ejabberd))
+    follower.run()
+    assert seen(follower, ejabberd) == [second] * 3
+
+
+def test_a_clock_that_was_set_back_keeps_no_certificate_from_ejabberd(office: tuple[Desk, Ejabberd]) -> None:
+    """It reads a file again only where that was changed in a later second than the one it knows."""
+    follower, ejabberd = office
+    ahead = time.time() + 3600
+    follower.issue()
+    follower.run()
+    os.utime(ejabberd.directory / "tls" / "site.pem", (ahead, ahead))
+    subprocess.run(ejabberd.ejabberdctl("reload_config"), check=True, timeout=60, env={"PATH": path()})
+    second = follower.issue()
     follower.run()
     assert seen(follower, ejabberd) == [second] * 3
 

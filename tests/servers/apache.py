@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +59,9 @@ AliasMatch "^/.*" "{directory}/www/index.html"
 </VirtualHost>
 """)
     argv = _argv(directory, "-D", "FOREGROUND")
-    with running_daemon(argv, log=directory / "output", ports=[port], package="apache2", stop=signal.SIGTERM) as daemon:
+    with running_daemon(
+        argv, log=directory / "output", ports=[port], package="apache2", pid_file=directory / "pid"
+    ) as daemon:
         yield Apache(daemon, directory, port)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,5 +55,5 @@ pidfile={data}/pid
 userdb={data}/db
 """)
     argv = [*_AS_TURNSERVER, require("turnserver", "coturn"), "-c", str(directory / "turnserver.conf")]
-    with running_daemon(argv, log=directory / "output", ports=[tls], package="coturn") as daemon:
+    with running_daemon(argv, log=directory / "output", ports=[tls], package="coturn", reload=signal.SIGUSR2) as daemon:
         yield Coturn(daemon, directory, tls)

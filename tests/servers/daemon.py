@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 _START_SECONDS = 40.0
@@ -40,10 +41,13 @@ def running_daemon(
     package: str,
     environment: Mapping[str, str] | None = None,
     stop: signal.Signals = signal.SIGTERM,
+    reload: signal.Signals | None = None,
+    pid_file: Path | None = None,
 ) -> Iterator[Daemon]:
     """Start a service of the Debian package, wait until it listens on all `ports` of 127.0.0.1, and end it with `stop`.
 
-    Fails with what it said if it does not come up.
+    Most listen before they can be told anything: where it is reloaded by a signal, its handler for `reload` is awaited too, as the
+    signal would end it before; where a command looks for it in a `pid_file`, that. Fails with what it said if it does not come up.
     """
     require(str(argv[0]), package)
     with log.open("ab") as output:
@@ -58,7 +62,12 @@ def running_daemon(
         )
     daemon = Daemon(process, log)
     try:
-        _await(daemon, ports)
+        for port in ports:
+            _await(daemon, partial(is_listening, port))
+        if reload is not None:
+            _await(daemon, partial(_catches, process.pid, reload))
+        if pid_file is not None:
+            _await(daemon, lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
         yield daemon
     finally:
         _end(process, stop)
@@ -76,14 +85,21 @@ def path() -> str:
     return f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
-def _await(daemon: Daemon, ports: Sequence[int]) -> None:
+def _await(daemon: Daemon, is_ready: Callable[[], bool]) -> None:
     until = time.monotonic() + _START_SECONDS
-    waiting = list(ports)
-    while waiting:
+    while not is_ready():
         is_late = time.monotonic() > until or daemon.process.poll() is not None
         assert not is_late, f"{daemon.process.args!r} does not start:\n{daemon.said()}"
-        waiting = [port for port in waiting if not is_listening(port)]
         time.sleep(0.02)  # bounded polling for a condition
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal (proc_pid_status(5), SigCgt)."""
+    with contextlib.suppress(FileNotFoundError):  # it has ended
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
 
 
 def is_listening(port: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,11 @@ def running_dovecot(place: Path, *, ecdsa: Path, rsa: Path) -> Iterator[Dovecot]
     shutil.chown(place / "home", "dovecot", "dovecot")
     argv: list[str | Path] = ["dovecot", "-F", "-c", configuration]
     with running_daemon(
-        argv, log=place / "log", ports=ports, package="dovecot-imapd dovecot-pop3d dovecot-managesieved"
+        argv,
+        log=place / "log",
+        ports=ports,
+        package="dovecot-imapd dovecot-pop3d dovecot-managesieved",
+        reload=signal.SIGHUP,
+        pid_file=place / "run" / "master.pid",
     ) as daemon:
         yield Dovecot(daemon, place, *ports)

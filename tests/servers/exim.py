@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,5 +69,7 @@ def running_exim(place: Path, files: Sequence[Path]) -> Iterator[Exim]:
     named = {"program": program, "place": place, "files": " : ".join(map(str, files))}
     configuration.write_text(_CONFIGURATION.format(smtp=smtp, submissions=submissions, **named))
     argv: list[str | Path] = [program, "-C", configuration, "-bdf", "-q1h"]
-    with running_daemon(argv, log=place / "output", ports=ports, package="exim4-daemon-light") as daemon:
+    with running_daemon(
+        argv, log=place / "output", ports=ports, package="exim4-daemon-light", reload=signal.SIGHUP
+    ) as daemon:
         yield Exim(daemon, place, *ports)

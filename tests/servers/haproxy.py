@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,9 @@ frontend site
     http-request return status 200 content-type text/plain string here
 """)
     argv = _argv(directory, "-W")
-    with running_daemon(argv, log=directory / "output", ports=[port], package="haproxy") as daemon:
+    with running_daemon(
+        argv, log=directory / "output", ports=[port], package="haproxy", reload=signal.SIGUSR2
+    ) as daemon:
         yield Haproxy(daemon, directory, port)
 
 

@@ -46,7 +46,9 @@ def serving_nginx(directory: Path, server: str, *, listen: str = "") -> Iterator
     top = f"user root;\npid {directory}/pid;\nevents {{ }}\n"
     (directory / "nginx.conf").write_text(f"{top}http {{\naccess_log off;\n{paths}{site}\n}}\n")
     argv = _argv(directory, "-g", "daemon off;")
-    with running_daemon(argv, log=directory / "error.log", ports=[port], package="nginx-light") as daemon:
+    with running_daemon(
+        argv, log=directory / "error.log", ports=[port], package="nginx-light", pid_file=directory / "pid"
+    ) as daemon:
         yield Nginx(daemon, directory, port)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +68,9 @@ authentication = "internal_hashed"
 {"".join(f'VirtualHost "{host}"' + chr(10) for host in hosts)}
 """)
     argv = [*_AS_PROSODY, require("prosody", "prosody"), "--config", str(config), "-F"]
-    with running_daemon(argv, log=directory / "output", ports=[client, server, direct], package="prosody") as daemon:
+    with running_daemon(
+        argv, log=directory / "output", ports=[client, server, direct], package="prosody", reload=signal.SIGHUP
+    ) as daemon:
         yield Prosody(daemon, directory, client, server, direct)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,6 +46,19 @@ def test_an_old_file_is_replaced_and_no_temporary_file_is_left(tmp_path: Path) -
     (tmp_path / "a").write_bytes(b"old")
     files.write_atomically(tmp_path / "a", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"new")]
+
+
+def test_what_replaces_a_file_is_younger_even_where_the_clock_was_set_back(tmp_path: Path) -> None:
+    """ejabberd compares whole seconds."""
+    path = tmp_path / "site.pem"
+    path.write_bytes(b"old")
+    files.write_atomically(path, b"new")
+    assert abs(time.time() - path.stat().st_mtime) < 60, "the clock's, or a second more"
+    ahead = int(time.time()) + 3600
+    for seconds in range(3):
+        os.utime(path, (ahead, ahead + seconds + 0.5))
+        files.write_atomically(path, b"newer")
+        assert path.stat().st_mtime == ahead + seconds + 1
 
 
 def test_a_link_at_the_target_is_replaced_and_not_followed(tmp_path: Path) -> None:
