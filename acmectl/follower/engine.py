@@ -7,28 +7,25 @@ the others.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError
 from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
+from acmectl.follower.awaiting import Awaiting
 from acmectl.follower.handing_out import HandingOut
 from acmectl.follower.key_holding import KeyHolding
 from acmectl.follower.key_publishing import KeyNews, KeyPublishing
 from acmectl.follower.means import Means, Sessions
 from acmectl.follower.onchange import OF_ALL, Once
-from acmectl.follower.outcomes import Issued, KeyWaits, Waiting
-from acmectl.follower.results import CertificateResult, Failed, FollowerReport, Settings, Wish
-from acmectl.follower.shared_waiting import SharedWaiting
+from acmectl.follower.outcomes import Issued
+from acmectl.follower.results import CertificateResult, FollowerReport, Settings, Wish
+from acmectl.follower.serving import Serving
 from acmectl.follower.standing import CertificateStatus, Standing
 from acmectl.follower.targets import DeployResult, last_of_each
-from acmectl.model.certificates import Issuance
-from acmectl.policy import backoff, order_flow
-from acmectl.policy.renewal import Due, NotDue
 
 if TYPE_CHECKING:
     from acmectl.ca.session import Session
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
     from acmectl.follower.revoking import Revoked, Target
     from acmectl.follower.rolling_back import RolledBack
     from acmectl.keys import PrivateKey
-    from acmectl.model.certificates import CertificateSpec, Installed
+    from acmectl.model.certificates import Installed
     from acmectl.model.renewals import Reason
     from acmectl.storage.certificates import Certificates
     from acmectl.storage.clock import CAClock
@@ -90,10 +87,10 @@ class Follower:
         self._advice = Advice(self._means, self._standing)
         self._publishing = KeyPublishing(self._means, self._standing)
         self._holding = KeyHolding(self._means, self._publishing)
-        self._attempts = Attempts(self._means, self._standing, self._advice, self._publishing)
-        self._kinds = SharedWaiting(memory)
+        attempts = Attempts(self._means, self._standing, self._advice, self._publishing)
+        self._serving = Serving(self._means, self._standing, attempts, account_profile)
+        self._awaiting = Awaiting(self._means, self._serving, self._publishing)
         self._handing_out = HandingOut(self._means)
-        self._account_profile = account_profile
 
     def status(self, wish: Wish, *, forced: bool = False) -> CertificateStatus:
         """How one certificate stands, and whether a run would issue it now; asks nobody."""
@@ -222,11 +219,11 @@ class Follower:
             self._publishing.refresh(wishes)
             if not forced:
                 self._advice.refresh(wishes)
-            results = {w.spec.label: self._held(w) for w in wishes if w.spec.label in held}
+            results = {w.spec.label: self._serving.held(w) for w in wishes if w.spec.label in held}
             others = [w for w in wishes if w.spec.label not in held]
-            results |= {w.spec.label: self._serve(w, forced=forced, at_once=at_once, look=look) for w in others}
+            results |= {w.spec.label: self._serving.serve(w, forced=forced, at_once=at_once, look=look) for w in others}
             deployed = self._hand_out(wishes, results, at_once=at_once)
-            if wait is not None and self._await(others, results, wait, forced=forced):
+            if wait is not None and self._awaiting.order_again(others, results, wait, forced=forced):
                 deployed = last_of_each(deployed, self._hand_out(wishes, results, at_once=at_once))
             deployed = (*unsettled, *deployed)
             told = (
@@ -265,109 +262,3 @@ class Follower:
         """The targets that must not get a certificate yet, because clients would turn away, by its label."""
         have = [(wish, installed) for wish in wishes if (installed := in_use[wish.spec.label]) is not None]
         return {w.spec.label: self._holding.held(w, installed, again=again, only=only) for w, installed in have}
-
-    def _held(self, wish: Wish) -> CertificateResult:
-        status = self.status(wish)
-        return CertificateResult(wish.spec.label, None, None, status.installed, status.running_out)
-
-    def _serve(self, wish: Wish, *, forced: bool, at_once: bool, look: bool) -> CertificateResult:
-        result = self._serve_one(wish, forced=forced, at_once=at_once, look=look)
-        if isinstance(result.outcome, Waiting):
-            profile = self._account_profile(wish.spec.account)
-            result = replace(result, outcome=replace(result.outcome, account_profile=profile))
-        self._kinds.note(wish.spec, result.outcome)
-        return result
-
-    def _serve_one(self, wish: Wish, *, forced: bool, at_once: bool, look: bool) -> CertificateResult:
-        try:
-            status = self.status(wish, forced=forced)
-            if status.key_error is not None:
-                failed = Failed(status.key_error.message, status.key_error.hint, None)
-                return CertificateResult(wish.spec.label, failed, None, status.installed, running_out=False)
-            if isinstance(status.decision, NotDue):
-                self._keep_prepared(wish.spec)
-                self._adopt(wish.spec, status.installed)
-                return CertificateResult(wish.spec.label, status.decision, None, status.installed, running_out=False)
-            if status.next_look_at is not None and not look:
-                waiting = self._still_waiting(wish.spec, status.next_look_at)
-                due = status.decision.reason
-                return CertificateResult(wish.spec.label, waiting, due, status.installed, status.running_out)
-            if (shared := self._kinds.waits_with(wish.spec)) is not None:
-                running_out = self._standing.is_running_out(status.installed, shared.since)
-                return CertificateResult(wish.spec.label, shared, status.decision.reason, status.installed, running_out)
-            return self._issue(wish, status, status.decision, forced=forced, at_once=at_once)
-        except AcmectlError as error:
-            failed = Failed(error.message, error.hint, None)
-            return CertificateResult(wish.spec.label, failed, None, None, running_out=False)
-
-    def _keep_prepared(self, spec: CertificateSpec) -> None:
-        """See to the key for the next key change, where one is wanted."""
-        if spec.prepare_key:
-            from acmectl.follower import key_making
-
-            key_making.keep_prepared(self._means.certificates, spec)
-
-    def _adopt(self, spec: CertificateSpec, installed: Installed | None) -> None:
-        """Where it is not known what was asked for (the state database was lost), what is wanted now is compared with from now on."""
-        memory = self._means.memory
-        if installed is not None and memory.issuance(installed) is None:
-            asked = (self._means.directory_url, spec.profile, spec.names)
-            memory.save_issuance(Issuance(spec.label, installed.generation, installed.fingerprint, *asked))
-
-    def _still_waiting(self, spec: CertificateSpec, next_look_at: datetime) -> Waiting:
-        """What the CA said when it was last asked."""
-        order = self._means.memory.follower_order(spec.label)
-        assert order is not None  # noqa: S101  # the next look comes from it
-        since = order.waiting_since or order.first_seen_at
-        return Waiting(
-            tuple(sorted(order.missing)),
-            since,
-            order.account_url,
-            self._means.directory_url,
-            next_look_at=next_look_at,
-            profile=order.profile,
-        )
-
-    def _issue(
-        self, wish: Wish, status: CertificateStatus, due: Due, *, forced: bool, at_once: bool
-    ) -> CertificateResult:
-        failure, label = status.failure, wish.spec.label
-        if failure is not None and not at_once and not backoff.may_try(failure, self._means.clock()):
-            left_alone = Failed(failure.reason, None, failure.retry_at, attempted=False)
-            return CertificateResult(label, left_alone, due.reason, status.installed, status.running_out)
-        outcome = self._attempts.make(wish, failure, forced=forced)
-        if isinstance(outcome, NotDue):
-            return CertificateResult(label, outcome, None, status.installed, running_out=False)
-        if isinstance(outcome, Issued):
-            return CertificateResult(label, outcome, due.reason, outcome.installed, running_out=False)
-        since = outcome.since if isinstance(outcome, Waiting) else failure.first_at if failure else None
-        running_out = self._standing.is_running_out(status.installed, since)
-        return CertificateResult(label, outcome, due.reason, status.installed, running_out)
-
-    def _await(
-        self, wishes: Sequence[Wish], results: dict[str, CertificateResult], wait: timedelta, *, forced: bool
-    ) -> bool:
-        """Order what waits again and again, until nothing does or the time is over; whether any other certificate is in use then."""
-        before = {label: result.installed for label, result in results.items()}
-        until = self._means.clock() + wait
-        for looks in itertools.count():
-            outcomes = {w: results[w.spec.label].outcome for w in wishes}
-            waiting = [w for w, outcome in outcomes.items() if _is_worth_waiting_for(outcome, until)]
-            left = until - self._means.clock()
-            if not waiting or left <= timedelta():
-                break
-            sets = {(w.spec.names, w.spec.account, w.spec.profile) for w in waiting}
-            self._means.pause(min(order_flow.pause_while_waiting(looks, len(sets)), left).total_seconds())
-            self._publishing.refresh(waiting, again=True)
-            at_once = {w for w in waiting if getattr(outcomes[w], "attempted", True)}
-            results |= {w.spec.label: self._serve(w, forced=forced, at_once=w in at_once, look=True) for w in waiting}
-        return before != {label: result.installed for label, result in results.items()}
-
-
-def _is_worth_waiting_for(outcome: object, until: datetime) -> bool:
-    """Whether it waits for the master, the CA was away just now, or what else it waits for ends in the time of `--wait`."""
-    if isinstance(outcome, KeyWaits):
-        return outcome.until < until
-    if not isinstance(outcome, Failed):
-        return isinstance(outcome, Waiting)
-    return outcome.unreachable or (not outcome.attempted and outcome.retry_at is not None and outcome.retry_at < until)
