@@ -98,14 +98,14 @@ class Choosing:
             if error is not None:
                 self._failed[wanted, name] = error
         if results:
-            self._books.validated(results, self._now())
+            self._books.validations.judge_solvers(results, self._now())
 
     def _recall(self, wanted: Wanted) -> None:
         """What the CA did not find in earlier runs; it is no news, and comes before what this run has found out."""
         if wanted in self._recalled or not wanted.fallbacks:
             return
         self._recalled.add(wanted)
-        earlier = self._books.failed_validations(wanted, self._now())
+        earlier = self._books.validations.failed_solvers(wanted, self._now())
         recalled = {(wanted, name): SolverError(reason) for name, reason in earlier.items()}
         self._failed = {**recalled, **self._failed}
 

@@ -117,7 +117,7 @@ class Master:
         looked = self._look(wanted) if verify else ()
         plan = self.plan(wanted, forced=forced)
         if forget and plan.forget:
-            self._books.let_go(plan.forget, self.now)
+            self._books.departed.let_go(plan.forget, self.now)
         due = set(plan.due)
         results = {d.wanted.key: _undisturbed(d, self.now) for d in plan.decisions if d.wanted not in due}
         standing = {d.wanted: d.authorization for d in plan.decisions if d.action is Action.REFRESH and d.authorization}
@@ -165,7 +165,7 @@ class Master:
         return tuple(forgotten)
 
     def _known(self) -> tuple[RememberedAuthorization, ...]:
-        return (*self._memory.authorizations(), *self._books.gone(self.now))
+        return (*self._memory.authorizations(), *self._books.departed.known(self.now))
 
     def _ask_for_the_time(self, wanted: Sequence[Wanted]) -> None:
         """The directory's answer brings it. A CA that is away brings none: then this run goes by our own clock, and the next asks again."""
@@ -240,7 +240,7 @@ class Master:
                 looked += [Looked(a, Found.UNKNOWN, error.message) for a in of_account]
         self._books.seen(one.authorization for one in looked)
         ended = [one for one in looked if one.found in {Found.LOST, Found.LAPSED}]
-        self._books.lost((one.authorization for one in looked if one.found is Found.LOST), self.now)
+        self._books.failures.lost((one.authorization for one in looked if one.found is Found.LOST), self.now)
         self._books.say(((one.authorization.identifier, one.found, one.words) for one in ended), self.now)
         return tuple(looked)
 

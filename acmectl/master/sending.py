@@ -54,7 +54,7 @@ class Sending:
             if self._refused_until is None or self._now() < self._refused_until:
                 raise self._refusal
             self._refusal = None
-            self._books.unblock(self._account)
+            self._books.failures.unblock(self._account)
         if self.budget() <= 0:
             raise Unordered(
                 f"{self._new_orders} orders were sent in the last three hours, as many as the CA allows",
@@ -66,11 +66,11 @@ class Sending:
         if isinstance(reason, Unordered):
             return reason
         if isinstance(reason, CARefused) and batching.is_about_account(reason.problem):
-            blocked = self._books.block(self._account, reason, self._now())
+            blocked = self._books.failures.block(self._account, reason, self._now())
             after = reason.retry_after
             self._refusal = Unordered(reason.message, hint=reason.hint, retry_at=blocked.retry_at, retry_after=after)
             self._refused_until = None if after is None else self._now() + after
             return self._refusal
         if isinstance(reason, CAUnreachable):
-            self._books.away(self._account, reason, self._now())
+            self._books.failures.away(self._account, reason, self._now())
         return Unordered(reason.message, hint=reason.hint, is_away=isinstance(reason, CAUnreachable))

@@ -160,7 +160,7 @@ class AccountRun:
         failed = Counter(
             replacing.zone(w) for w, o in self._outcomes.items() if w.profile == profile and _could_not_be_proven(o)
         )
-        return failed | dict.fromkeys(self._books.failed_zones(self._account, profile), replacing.CANARIES)
+        return failed | dict.fromkeys(self._books.validations.failed_zones(self._account, profile), replacing.CANARIES)
 
     def _judge_zones(self, outcomes: Mapping[Wanted, Outcomed]) -> None:
         """Remember where names failed that were given up: a later run gives no others of the zone up for it."""
@@ -169,7 +169,7 @@ class AccountRun:
             self._good |= {(profile, replacing.zone(w)) for w, o in of_profile.items() if _is_fresh(o)}
             good = {zone for of, zone in self._good if of == profile}
             failed = {replacing.zone(w) for w, o in of_profile.items() if w in self._lost and _could_not_be_proven(o)}
-            self._books.judge_zones(self._account, profile, failed=failed - good, proven=good)
+            self._books.validations.judge_zones(self._account, profile, failed=failed - good, proven=good)
 
     def _parts(self, profile: str | None, names: Iterable[Wanted]) -> list[list[Wanted]]:
         """Sets of `names` for which this run got an order, the largest first; names that are in none are left out."""
@@ -344,7 +344,7 @@ class AccountRun:
         self._results |= {w: NameResult(w, Outcome.FOUND, a.expires_at) for w, a in stale.items()}  # if nothing follows
         self._books.valid(self._remembered(w, p) for w, p in proven.items())
         own = {w: e for w, e in errors.items() if not isinstance(e, Unordered | Spared)}
-        failures = self._books.failed(own, self.now)
+        failures = self._books.failures.failed(own, self.now)
         results = [
             NameResult(w, Outcome.PROVEN if p.fresh else Outcome.FOUND, p.expires_at) for w, p in proven.items()
         ] + [
