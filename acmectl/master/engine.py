@@ -5,22 +5,22 @@ Idempotent at any frequency: a run with nothing due makes no request at all.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError
 from acmectl.master import looking
 from acmectl.master.books import Books
+from acmectl.master.caveats import Caveats
 from acmectl.master.choosing import Choosing
-from acmectl.master.leftovers import Leftovers, place
+from acmectl.master.leftovers import Leftovers
 from acmectl.master.preflight import Preflight, Step, silent
 from acmectl.master.receipts import RememberedReceipts
-from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameResult, Note, Outcome, Settings
+from acmectl.master.report import Forgotten, Found, Looked, MasterReport, NameResult, Outcome, Settings
 from acmectl.master.reuse import Reuse
+from acmectl.master.sessions import Sessions
 from acmectl.master.trying import Trial, attempt
 from acmectl.model.names import Identifier
 from acmectl.model.orders import AuthorizationStatus
@@ -55,7 +55,7 @@ class Master:
         marks: Mapping[str, str] | None = None,
     ) -> None:
         """`connect` opens a session for an account by name with the CA at `directory_url`; the last two are what is published of a profile at a time."""
-        self._connect = connect
+        self._sessions = Sessions(connect, clock)
         self._factories = solvers
         self._solvers: dict[str, Solver] = {}
         self._memory = memory
@@ -64,12 +64,11 @@ class Master:
         )
         self._leftovers = Leftovers(self._solver, solvers, books=self._books, memory=memory, now=lambda: self.now)
         self._reuse = Reuse(memory, directory_url=directory_url)
+        self._caveats = Caveats(memory, self._reuse, self.knowledge)
         self._clock = clock
         self._settings = settings
         self._published_cutoff = published_cutoff
         self._max_names = max_names
-        self._requests: Counter[str] = Counter()
-        self._offset: timedelta | None = None
 
     @property
     def now(self) -> datetime:
@@ -112,7 +111,7 @@ class Master:
         """
         self._clock.review()
         if self._clock.jumped_back:
-            self._ask_for_the_time(wanted)
+            self._sessions.ask_for_the_time(dict.fromkeys(w.account for w in wanted))
         self._leftovers.remove()
         looked = self._look(wanted) if verify else ()
         plan = self.plan(wanted, forced=forced)
@@ -126,8 +125,10 @@ class Master:
             results |= {r.wanted.key: r for r in served}
         if verify:
             self._probe(wanted)
-        notes = (*self._notes(wanted), *self._abandoned())
-        return MasterReport(tuple(results[w.key] for w in wanted), self._requests, self._offset, looked, notes)
+        profiles = dict.fromkeys(w.profile for w in wanted)
+        notes = (*self._caveats.of(profiles), *self._leftovers.abandoned())
+        told, sessions = tuple(results[w.key] for w in wanted), self._sessions
+        return MasterReport(told, sessions.requests, sessions.clock_offset, looked, notes)
 
     def try_names(
         self, wanted: Sequence[Wanted], *, every: bool = False, progress: Callable[[str, Step, int], None] = silent
@@ -156,7 +157,7 @@ class Master:
             # A run that was killed may have remembered one as given up before it was: only time ends it for certain.
             active = [a for a in of_account if a.expires_at is None or a.expires_at > self.now]
             try:
-                with self._session(account) as session:
+                with self._sessions.of(account) as session:
                     given_up = looking.give_up(session, active, pool=self._settings.workers) if active else []
             except AcmectlError as error:
                 given_up = [Forgotten(a, error) for a in active]
@@ -167,38 +168,14 @@ class Master:
     def _known(self) -> tuple[RememberedAuthorization, ...]:
         return (*self._memory.authorizations(), *self._books.departed.known(self.now))
 
-    def _ask_for_the_time(self, wanted: Sequence[Wanted]) -> None:
-        """The directory's answer brings it. A CA that is away brings none: then this run goes by our own clock, and the next asks again."""
-        log.warning("the clock of this host has jumped back: asking the CA for the time")
-        for account in dict.fromkeys(w.account for w in wanted):
-            try:
-                with self._session(account) as session:
-                    session.directory  # noqa: B018 - the first answer brings the CA's time
-            except AcmectlError as error:
-                log.warning("the CA's time could not be learned: %s", error)
-            else:
-                return
-
     # -- one account
-
-    @contextlib.contextmanager
-    def _session(self, account: str) -> Iterator[Session]:
-        session = self._connect(account)
-        try:
-            yield session
-        finally:
-            self._requests.update(session.requests)
-            if session.clock_offset is not None:
-                self._offset = session.clock_offset
-            self._clock.learn(session.clock_offset)
-            session.close()
 
     def _serve(
         self, account: str, due: list[Wanted], standing: Mapping[Wanted, RememberedAuthorization]
     ) -> list[NameResult]:
         failed, standing = self._memory.failures("name"), {w: standing[w] for w in due if w in standing}
         try:
-            with self._session(account) as session:
+            with self._sessions.of(account) as session:
                 run = self._account_run(session, account)
                 return run.keep(due, [w for w in due if w.failure_key in failed], standing)
         except AcmectlError as error:
@@ -234,7 +211,7 @@ class Master:
         for account in dict.fromkeys(a.account for a in known):
             of_account = [a for a in known if a.account == account]
             try:
-                with self._session(account) as session:
+                with self._sessions.of(account) as session:
                     looked += looking.look(session, of_account, pool=self._settings.workers)
             except AcmectlError as error:
                 looked += [Looked(a, Found.UNKNOWN, error.message) for a in of_account]
@@ -258,43 +235,10 @@ class Master:
             if not backoff.may_try(blocked.get(account), self.now):
                 continue
             try:
-                with self._session(account) as session:
+                with self._sessions.of(account) as session:
                     self._account_run(session, account).probe([w for w in open_question if w.account == account])
             except AcmectlError as error:
                 log.info("whether the CA reuses authorizations could not be found out: %s", error)
-
-    def _notes(self, wanted: Sequence[Wanted]) -> tuple[Note, ...]:
-        """What a person should know of the CA: that it reuses nothing, or nothing any more."""
-        notes = []
-        for profile in dict.fromkeys(w.profile for w in wanted):
-            under = f" under the profile `{profile}`" if profile else ""
-            if self._reuse.never_happens(profile):
-                notes.append(
-                    Note(
-                        f"the CA reuses no authorization{under}: names that are valid came back pending in two orders for "
-                        "names never ordered together before; followers cannot work with it",
-                        "issue on the host that can prove the names, or choose a CA that reuses (Let's Encrypt does)",
-                    )
-                )
-            elif (lifetime := self._lifetime(profile)) and (cutoff := self._certain_cutoff(profile)) >= lifetime:
-                notes.append(
-                    Note(
-                        f"the CA reuses no authorization{under}: each lives for {_hours(lifetime)}, and is put into no order "
-                        f"in its last {_hours(cutoff)}; followers cannot work with it",
-                        "choose another profile",
-                    )
-                )
-        return tuple(notes)
-
-    def _lifetime(self, profile: str | None) -> timedelta | None:
-        """L, as the latest validation has shown it."""
-        seen = [a for a in self._memory.authorizations() if a.profile == profile and a.lifetime]
-        return max(seen, key=lambda a: a.seen_at).lifetime if seen else None
-
-    def _certain_cutoff(self, profile: str | None) -> timedelta:
-        """C where it is published, at least; an estimate from above proves nothing, and is zero here."""
-        known = self.knowledge(profile)
-        return refresh.ZERO if known.cutoff is None else known.cutoff
 
     # -- solvers
 
@@ -305,16 +249,6 @@ class Master:
                 solver.keep_receipts_in(RememberedReceipts(name, self._memory, self._books))
             self._solvers[name] = solver
         return self._solvers[name]
-
-    def _abandoned(self) -> Iterator[Note]:
-        """What an interrupted run left behind with a solver that is not configured any more: nobody removes it."""
-        for name in self._books.litter.solvers_with_leftovers():
-            if name not in self._factories:
-                places = ", ".join(dict.fromkeys(place(r) for r in self._books.litter.leftovers(name)))
-                yield Note(
-                    f"an interrupted run left behind what solver `{name}` published, and no solver has that name now: {places}",
-                    f"give solver `{name}` its configuration back for one run, which removes it",
-                )
 
 
 def _undisturbed(decision: Decision, now: datetime) -> NameResult:
@@ -334,7 +268,3 @@ def _undisturbed(decision: Decision, now: datetime) -> NameResult:
         and decision.failure.asked_until is not None
         and decision.failure.asked_until > now,
     )
-
-
-def _hours(duration: timedelta) -> str:
-    return f"{duration / timedelta(hours=1):g} h"

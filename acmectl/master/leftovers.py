@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError
+from acmectl.master.report import Note
 from acmectl.solvers.base import Response, Solver
 
 if TYPE_CHECKING:
@@ -68,6 +69,16 @@ class Leftovers:
             left = self._books.litter.leftovers(name)
             if left or self._memory.fact(_key(name)) is not None:
                 self._remove(name, left)
+
+    def abandoned(self) -> Iterator[Note]:
+        """What an interrupted run left behind with a solver that is not configured any more: nobody removes it."""
+        for name in self._books.litter.solvers_with_leftovers():
+            if name not in self._names:
+                places = ", ".join(dict.fromkeys(place(r) for r in self._books.litter.leftovers(name)))
+                yield Note(
+                    f"an interrupted run left behind what solver `{name}` published, and no solver has that name now: {places}",
+                    f"give solver `{name}` its configuration back for one run, which removes it",
+                )
 
     def _remove(self, name: str, left: Collection[Response]) -> None:
         now = self._now()
