@@ -1,15 +1,13 @@
 """`acmectl sandbox`: a throw-away CA on this host, for rehearsing a master and its followers before a real CA counts.
 
-It runs until Ctrl-C, SIGTERM or SIGHUP, and then exits with 0: ending it is no failure.
+It has as many options as a CA has quirks that are worth a rehearsal; `sandbox_serving` is what happens once they are read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,11 +23,8 @@ if TYPE_CHECKING:
 
     from acmectl.policy.ca_rules import Limits
     from acmectl.sandbox.rules import Lifetimes, Rules
-    from acmectl.sandbox.server import Sandbox, Settings
 
-_PUBLIC = 0o644
 _LOOK_UP = "resolver"
-_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 @click.command()
@@ -165,6 +160,7 @@ def sandbox(
     It is no CA for anyone: its root is made anew at each start, and trusted by nobody. Its clock can be moved, and things can go wrong
     on request: see the management URL that it prints.
     """
+    from acmectl.cli.sandbox_serving import serve
     from acmectl.sandbox.server import Settings
     from acmectl.sandbox.validation import HttpTarget
 
@@ -188,44 +184,8 @@ def sandbox(
             external_accounts=_external_account() if require_binding else {},
             on_request=_echo_request if verbose else None,
         )
-        _serve(settings)
+        serve(settings)
     return 0
-
-
-def _serve(settings: Settings) -> None:
-    """Until a signal that ends it; they are held back from the start, so that none interrupts anything half-done.
-
-    Those that are ignored, as SIGHUP under `nohup`, stay so: held back, they would come through after all.
-    """
-    from acmectl.sandbox.server import Sandbox
-
-    ending = {number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    try:
-        with Sandbox(settings) as running:
-            _write_external_accounts(settings.external_accounts, settings.output)
-            _announce(running, settings.output)
-            signal.sigwait(ending)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _announce(running: Sandbox, directory: Path) -> None:
-    """The files first, and then, once everything is ready, what to do with them."""
-    from acmectl.files import write_atomically
-
-    authority = json.dumps({"directory": running.directory_url, "ca_bundle": str(running.ca_bundle.absolute())})
-    snippet = f"authority: {authority}\n"
-    write_atomically(directory / "directory-url", f"{running.directory_url}\n".encode(), mode=_PUBLIC)
-    write_atomically(directory / "authority.yaml", snippet.encode(), mode=_PUBLIC)
-    click.echo(
-        "this is a sandbox: no certificate authority for anyone, its certificates are worth nothing\n"
-        f"directory: {running.directory_url}\n"
-        f"management: {running.management_url}\n"
-        f"root certificate: {running.ca_bundle.absolute()}\n"
-        f"for config.yaml:\n{snippet}"
-        "ready; Ctrl-C ends it"
-    )
 
 
 def _preset(name: str, profiles: tuple[tuple[str, Lifetimes], ...], reuse: int | None) -> Rules:
@@ -264,17 +224,6 @@ def _external_account() -> dict[str, bytes]:
     import secrets
 
     return {f"sandbox-{secrets.token_hex(4)}": secrets.token_bytes(32)}
-
-
-def _write_external_accounts(accounts: Mapping[str, bytes], directory: Path) -> None:
-    """Where only their owner reads them; they are never printed."""
-    import base64
-
-    from acmectl.files import write_atomically
-
-    for key_identifier, key in accounts.items():
-        write_atomically(directory / "eab-key-id", f"{key_identifier}\n".encode())
-        write_atomically(directory / "eab-hmac-key", base64.urlsafe_b64encode(key).rstrip(b"=") + b"\n")
 
 
 @contextlib.contextmanager
