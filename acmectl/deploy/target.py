@@ -93,19 +93,12 @@ class Target:
         return tuple(files.standing_at(path, error=DeployError) for path in self.copies)
 
     def restore(self, standing: Sequence[files.Standing]) -> None:
-        """Put back just that, each by one rename, and remove what was not there. Raises DeployError, as `install`.
+        """Put back just that, each by one rename, and remove what was not there. Raises DeployError, as `put`.
 
         A place that is so already is left alone: it may be one that cannot be renamed over, such as a mounted file.
         """
         changed = [one for one in standing if files.standing_at(one.path, error=DeployError) != one]
         files.put_back(changed, error=DeployError)
-
-    def install(self, generation: Path) -> None:
-        """Put the files of a generation's folder in place: all are made first, then all are written.
-
-        Installing the same twice is no failure. Raises DeployError, as `made` and `put`.
-        """
-        self.put(self.made(generation))
 
     def made(self, generation: Path) -> tuple[files.NewFile, ...]:
         """The files as they shall be; makes their directories (0755) where there are none, and writes nothing else.
@@ -130,7 +123,7 @@ class Target:
         return tuple(copy.path for copy in _possible(self.wanted, generation))
 
     def put(self, new: Sequence[files.NewFile]) -> None:
-        """Put what `made` returned in place. Raises DeployError: a directory that cannot be written, a full disk.
+        """Put what `made` returned in place; the same twice is no failure. Raises DeployError: a directory that cannot be written, a full disk.
 
         Every old file is then still in place.
         """

@@ -58,7 +58,8 @@ with state.locked():
         draft = state.certificates.begin("mail", keys.to_pem(key))
         state.certificates.complete(draft, make_chain(key))
         state.certificates.switch("mail", draft.generation)
-        registry.build("files", FilesOptions(directory=base / "deployed")).install(state.certificates.current_directory("mail"))
+        target = registry.build("files", FilesOptions(directory=base / "deployed"))
+        target.put(target.made(state.certificates.current_directory("mail")))
     state.certificates.drop(state.certificates.begin("mail", keys.to_pem(key)))
     state.certificates.prune("mail", 1)
 """

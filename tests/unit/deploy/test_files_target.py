@@ -17,6 +17,7 @@ from acmectl.deploy.target import Target
 from acmectl.errors import DeployError, Place
 from acmectl.model.certificates import CertificateSpec, KeyType
 from acmectl.options import Options, Text
+from tests.unit.deploy.generations import install
 
 PARTS = ("privkey", "cert", "chain", "fullchain")
 
@@ -44,7 +45,7 @@ def mode_of(path: Path) -> int:
 
 def test_all_parts_are_installed_with_their_modes_into_a_new_directory(tmp_path: Path, generation: Path) -> None:
     ours = tmp_path / "etc" / "ssl"
-    built(options(directory=str(ours))).install(generation)
+    install(built(options(directory=str(ours))), generation)
     assert {path.name: (path.read_bytes(), mode_of(path)) for path in ours.iterdir()} == {
         "privkey.pem": (b"new privkey", 0o600),
         "cert.pem": (b"new cert", 0o644),
@@ -57,25 +58,25 @@ def test_all_parts_are_installed_with_their_modes_into_a_new_directory(tmp_path:
 def test_only_the_named_parts_are_installed_under_their_names(tmp_path: Path, generation: Path) -> None:
     ours = tmp_path / "ssl"
     given = options(directory=str(ours), files={"privkey": "tls.key", "fullchain": "tls.crt"}, key_mode="0640")
-    built(given).install(generation)
+    install(built(given), generation)
     assert {path.name: mode_of(path) for path in ours.iterdir()} == {"tls.key": 0o640, "tls.crt": 0o644}
     assert (ours / "tls.crt").read_bytes() == b"new fullchain"
 
 
 def test_installing_again_replaces_the_copies_and_leaves_nothing_else(tmp_path: Path, generation: Path) -> None:
     target = built(options(directory=str(tmp_path / "ssl")))
-    target.install(generation)
+    install(target, generation)
     (generation / "cert.pem").write_bytes(b"newer cert")
     (tmp_path / "ssl" / ".privkey.pem.01234567.tmp").write_bytes(b"left by a killed run")
     (tmp_path / "ssl" / ".other.pem.01234567.tmp").write_bytes(b"not ours")
-    target.install(generation)
+    install(target, generation)
     assert (tmp_path / "ssl" / "cert.pem").read_bytes() == b"newer cert"
     assert sorted(path.name for path in (tmp_path / "ssl").glob(".*")) == [".other.pem.01234567.tmp"]
 
 
 def test_an_existing_directory_keeps_its_mode(tmp_path: Path, generation: Path) -> None:
     (tmp_path / "ssl").mkdir(mode=0o750)
-    built(options(directory=str(tmp_path / "ssl"))).install(generation)
+    install(built(options(directory=str(tmp_path / "ssl"))), generation)
     assert mode_of(tmp_path / "ssl") == 0o750
 
 
@@ -83,7 +84,7 @@ def test_a_link_in_the_place_of_a_copy_is_replaced_and_not_followed(tmp_path: Pa
     (tmp_path / "shadow").write_bytes(b"precious")
     (tmp_path / "ssl").mkdir()
     (tmp_path / "ssl" / "privkey.pem").symlink_to(tmp_path / "shadow")
-    built(options(directory=str(tmp_path / "ssl"))).install(generation)
+    install(built(options(directory=str(tmp_path / "ssl"))), generation)
     assert (tmp_path / "shadow").read_bytes() == b"precious"
     assert (tmp_path / "ssl" / "privkey.pem").read_bytes() == b"new privkey"
     assert not (tmp_path / "ssl" / "privkey.pem").is_symlink()
@@ -95,7 +96,7 @@ def test_one_copy_that_cannot_be_written_leaves_all_old_ones(tmp_path: Path, gen
     (ours / "privkey.pem").write_bytes(b"old key")
     (ours / "fullchain.pem").mkdir()
     with pytest.raises(DeployError, match=r"cannot write `.*/fullchain.pem`: is a directory"):
-        built(options(directory=str(ours))).install(generation)
+        install(built(options(directory=str(ours))), generation)
     assert (ours / "privkey.pem").read_bytes() == b"old key"
     assert sorted(path.name for path in ours.iterdir()) == ["fullchain.pem", "privkey.pem"]
 
@@ -103,13 +104,13 @@ def test_one_copy_that_cannot_be_written_leaves_all_old_ones(tmp_path: Path, gen
 def test_a_file_in_the_place_of_the_directory_is_an_error(tmp_path: Path, generation: Path) -> None:
     (tmp_path / "ssl").touch()
     with pytest.raises(DeployError, match="a file of that name is in the way"):
-        built(options(directory=str(tmp_path / "ssl"))).install(generation)
+        install(built(options(directory=str(tmp_path / "ssl"))), generation)
 
 
 def test_a_generation_without_its_files_is_an_error_and_nothing_is_made(tmp_path: Path, generation: Path) -> None:
     (generation / "chain.pem").unlink()
     with pytest.raises(DeployError, match=r"cannot read the chain to deploy `.*/7/chain.pem`"):
-        built(options(directory=str(tmp_path / "ssl"))).install(generation)
+        install(built(options(directory=str(tmp_path / "ssl"))), generation)
     assert not (tmp_path / "ssl").exists()
 
 
@@ -117,7 +118,7 @@ def test_a_generation_without_its_files_is_an_error_and_nothing_is_made(tmp_path
 def test_an_unknown_owner_or_group_is_named_and_nothing_is_made(tmp_path: Path, generation: Path, option: str) -> None:
     given = options(directory=str(tmp_path / "ssl"), **{option: "no-such-one"})
     with pytest.raises(DeployError) as raised:
-        built(given).install(generation)
+        install(built(given), generation)
     kind = {"owner": "user", "group": "group"}[option]
     assert raised.value.message == f"there is no {kind} `no-such-one` on this host"
     assert raised.value.hint == f"correct the `{option}` of the target"
@@ -127,7 +128,7 @@ def test_an_unknown_owner_or_group_is_named_and_nothing_is_made(tmp_path: Path, 
 def test_our_own_user_and_group_are_found_by_name_and_by_number(tmp_path: Path, generation: Path) -> None:
     user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(os.getegid())
     for owner, of in ((user.pw_name, group.gr_name), (str(user.pw_uid), str(group.gr_gid))):
-        built(options(directory=str(tmp_path / "ssl"), owner=owner, group=of)).install(generation)
+        install(built(options(directory=str(tmp_path / "ssl"), owner=owner, group=of)), generation)
         status = (tmp_path / "ssl" / "privkey.pem").stat()
         assert (status.st_uid, status.st_gid) == (user.pw_uid, group.gr_gid)
 
@@ -135,12 +136,12 @@ def test_our_own_user_and_group_are_found_by_name_and_by_number(tmp_path: Path, 
 def test_another_owner_gets_the_copies_or_the_hint_says_who_could_give_them(tmp_path: Path, generation: Path) -> None:
     target = built(options(directory=str(tmp_path / "ssl"), owner="54321", group="54321"))
     if os.geteuid() == 0:
-        target.install(generation)
+        install(target, generation)
         owners = {(path.stat().st_uid, path.stat().st_gid) for path in (tmp_path / "ssl").iterdir()}
         assert owners == {(54321, 54321)}
         return
     with pytest.raises(DeployError) as raised:
-        target.install(generation)
+        install(target, generation)
     assert "run as the user who owns it" in str(raised.value.hint)
     assert list((tmp_path / "ssl").iterdir()) == []
 
@@ -148,7 +149,7 @@ def test_another_owner_gets_the_copies_or_the_hint_says_who_could_give_them(tmp_
 def test_the_reload_belongs_to_the_target_and_is_not_run_by_installing(tmp_path: Path, generation: Path) -> None:
     given = options(directory=str(tmp_path / "ssl"), reload=["touch", str(tmp_path / "reloaded")], reload_timeout="5s")
     target = built(given)
-    target.install(generation)
+    install(target, generation)
     assert target.reload_command == ("touch", str(tmp_path / "reloaded"))
     assert target.reload_timeout == timedelta(seconds=5)
     assert not (tmp_path / "reloaded").exists()
@@ -224,7 +225,7 @@ def test_a_further_kind_of_a_certificate_lies_beside_the_first_under_names_of_it
     first = CertificateSpec("xmpp", frozenset(), "default", None)
     further = CertificateSpec("xmpp+rsa-2048", frozenset(), "default", None, KeyType.RSA_2048)
     for spec in (first, further):
-        registry.build("files", given, spec, several=True).install(generation)
+        install(registry.build("files", given, spec, several=True), generation)
     assert {path.name: mode_of(path) for path in (tmp_path / "ssl").iterdir()} == {
         "tls.key": 0o640,
         "chain": 0o644,
@@ -239,7 +240,7 @@ def test_the_key_of_a_csr_is_not_copied_and_a_key_that_lies_there_is_left_alone(
     (generation / "privkey.pem").rename(generation / "csr.pem")
     (tmp_path / "ssl").mkdir()
     (tmp_path / "ssl" / "privkey.pem").write_bytes(b"the admin's")
-    built(options(directory=str(tmp_path / "ssl"))).install(generation)
+    install(built(options(directory=str(tmp_path / "ssl"))), generation)
     assert (tmp_path / "ssl" / "privkey.pem").read_bytes() == b"the admin's"
     assert (tmp_path / "ssl" / "fullchain.pem").read_bytes() == b"new fullchain"
     assert not (tmp_path / "ssl" / "csr.pem").exists()
@@ -249,4 +250,4 @@ def test_a_target_for_the_key_alone_cannot_have_that_of_a_csr(tmp_path: Path, ge
     (generation / "privkey.pem").rename(generation / "csr.pem")
     target = built(options(directory=str(tmp_path / "ssl"), files={"privkey": "tls.key"}))
     with pytest.raises(DeployError, match="whose key is not on this host"):
-        target.install(generation)
+        install(target, generation)

@@ -29,7 +29,7 @@ options = model.model_validate({
 })
 target = registry.build("files", options)
 before = target.standing()
-target.install(base / "new")
+target.put(target.made(base / "new"))
 target.restore(before)
 """
 _CALL = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\) += (-?\d+)")

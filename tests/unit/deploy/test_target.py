@@ -15,7 +15,7 @@ from acmectl.deploy import registry
 from acmectl.deploy.files import FilesOptions
 from acmectl.deploy.target import Target
 from acmectl.errors import DeployError
-from tests.unit.deploy.generations import GID, OTHER_GID, UID, made_generation
+from tests.unit.deploy.generations import GID, OTHER_GID, UID, install, made_generation
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o777], ids=oct)
@@ -46,7 +46,7 @@ def test_each_file_has_its_own_rights_under_any_umask_and_in_a_directory_with_se
     ours.mkdir()
     os.chown(ours, -1, OTHER_GID)
     ours.chmod(0o2777)
-    target(
+    given = target(
         ours,
         owner=str(UID),
         group=str(GID),
@@ -57,7 +57,8 @@ def test_each_file_has_its_own_rights_under_any_umask_and_in_a_directory_with_se
             "cert": {"name": "tls.crt", "group": str(OTHER_GID)},
             "fullchain": {"name": "chain.pem", "mode": "0440", "owner": str(os.geteuid())},
         },
-    ).install(generation)
+    )
+    install(given, generation)
     assert {path.name: rights(path) for path in ours.iterdir()} == {
         "all.pem": (0o640, UID, GID),
         "tls.key": (0o400, UID, GID),
@@ -73,14 +74,14 @@ def test_without_a_group_a_directory_with_setgid_does_not_give_keys_to_its_own(
     ours.mkdir()
     os.chown(ours, -1, OTHER_GID)
     ours.chmod(0o2770)
-    target(ours, key_mode="0640").install(generation)
+    install(target(ours, key_mode="0640"), generation)
     assert {rights(path)[1:] for path in ours.iterdir()} == {(os.geteuid(), os.getegid())}, umask
 
 
 def test_a_new_directory_can_be_entered_under_any_umask_and_written_by_nobody(
     tmp_path: Path, generation: Path, umask: int
 ) -> None:
-    target(tmp_path / "etc" / "ssl", files={"cert": "deeper/tls.crt"}).install(generation)
+    install(target(tmp_path / "etc" / "ssl", files={"cert": "deeper/tls.crt"}), generation)
     made = [tmp_path / name for name in ("etc", "etc/ssl", "etc/ssl/deeper")]
     assert [rights(path)[0] for path in made] == [0o755] * 3, umask
 
@@ -88,7 +89,7 @@ def test_a_new_directory_can_be_entered_under_any_umask_and_written_by_nobody(
 def test_absolute_names_lie_where_they_say(tmp_path: Path, generation: Path) -> None:
     names = {"privkey": str(tmp_path / "private" / "tls.key"), "fullchain": "tls.crt"}
     one = target(tmp_path / "certs", files=names)
-    one.install(generation)
+    install(one, generation)
     assert one.copies == (tmp_path / "private" / "tls.key", tmp_path / "certs" / "tls.crt")
     assert [path.read_text() for path in one.copies] == ["new privkey\n", "new fullchain\n"]
 
@@ -129,7 +130,7 @@ def test_what_was_there_before_comes_back_exactly(
     one = target(ours, files={content: "tls.pem", "cert": "tls.crt"})
     there = {path.name: (path.read_text() if path.exists() else "", rights(path)) for path in ours.iterdir()}
     standing = one.standing()
-    one.install(generation)
+    install(one, generation)
     assert "new fullchain" in (ours / "tls.pem").read_text()
     assert not (ours / "tls.pem").is_symlink()
     one.restore(standing)
@@ -144,7 +145,7 @@ def test_restoring_where_the_directory_was_not_there_leaves_no_file(tmp_path: Pa
     one = target(tmp_path / "ssl")
     standing = one.standing()
     one.restore(standing)
-    one.install(generation)
+    install(one, generation)
     one.restore(standing)
     assert list((tmp_path / "ssl").iterdir()) == []
 
@@ -165,7 +166,7 @@ def test_nothing_of_what_stood_there_is_shown(tmp_path: Path) -> None:
 def test_the_stamp_changes_with_every_copy(tmp_path: Path, generation: Path) -> None:
     one = target(tmp_path / "ssl", files={"privkey": "a", "fullchain": "b"})
     stamps = [one.stamp()]
-    one.install(generation)
+    install(one, generation)
     stamps.append(one.stamp())
     a, b = (tmp_path / "ssl" / name for name in ("a", "b"))
     a.chmod(0o666)
@@ -187,11 +188,11 @@ def test_the_stamp_changes_with_every_copy(tmp_path: Path, generation: Path) -> 
 
 def test_a_file_that_is_only_touched_or_copied_back_has_the_same_stamp(tmp_path: Path, generation: Path) -> None:
     one = target(tmp_path / "ssl", files={"privkey": "a", "fullchain": "b"})
-    one.install(generation)
+    install(one, generation)
     before = one.stamp()
     os.utime(tmp_path / "ssl" / "a", ns=(1, 1))
     one.restore(one.standing())
-    one.install(generation)
+    install(one, generation)
     assert one.stamp() == before
     assert one.changed_since(before) == ()
 
@@ -199,7 +200,7 @@ def test_a_file_that_is_only_touched_or_copied_back_has_the_same_stamp(tmp_path:
 def test_a_key_that_is_not_on_this_host_cannot_be_joined_with_the_chain(tmp_path: Path, generation: Path) -> None:
     (generation / "privkey.pem").rename(generation / "csr.pem")
     with pytest.raises(DeployError) as raised:
-        target(tmp_path / "ssl", files={"privkey+fullchain": "tls.pem"}).install(generation)
+        install(target(tmp_path / "ssl", files={"privkey+fullchain": "tls.pem"}), generation)
     assert "tls.pem` would hold the private key" in raised.value.message
     assert raised.value.hint == "name a file for the chain alone: `files: {fullchain: NAME}`"
     assert not (tmp_path / "ssl").exists()
@@ -207,7 +208,7 @@ def test_a_key_that_is_not_on_this_host_cannot_be_joined_with_the_chain(tmp_path
 
 def test_a_target_that_is_a_command_installs_nothing(generation: Path) -> None:
     one = registry.command(("/usr/local/bin/tell",))
-    one.install(generation)
+    install(one, generation)
     one.restore(one.standing())
     assert (one.copies, one.standing(), one.stamp()) == ((), (), "")
     assert one.run == ("/usr/local/bin/tell",)
@@ -223,7 +224,7 @@ def test_a_failing_installation_leaves_what_was_there_and_no_temporary_file(tmp_
     one = target(ours)
     standing = one.standing()
     with pytest.raises(DeployError, match="cannot read the fullchain to deploy"):
-        one.install(generation)
+        install(one, generation)
     assert one.standing() == standing
     assert [path.name for path in ours.iterdir()] == ["privkey.pem"]
     assert not [path for path in ours.iterdir() if files.is_leftover(path.name)]

@@ -13,6 +13,7 @@ from acmectl.deploy import registry
 from acmectl.follower.deploying import Placed
 from acmectl.follower.settling import settle_all
 from acmectl.model.memory import DeployStep
+from tests.unit.deploy.generations import install
 from tests.unit.follower.places import NOW, Place, errors
 
 
@@ -434,7 +435,7 @@ class TestKilled:
         target = place.target("tls", check=("false",))
         place.deploy(place.target("tls"))
         place.killed(target, "privkey.pem", serial=3)
-        target.target.install(place.generation(2))
+        install(target.target, place.generation(2))
         (failed,) = place.deploy(target, serial=3)
         assert failed.step is DeployStep.CHECK
         assert place.content("tls") == ["2"]
@@ -553,7 +554,7 @@ class TestKilled:
 def test_a_file_that_is_as_it_was_is_not_written_when_others_go_back(place: Place) -> None:
     """It may be one that cannot be renamed over, such as a mounted file."""
     target = place.target("tls").target
-    target.install(place.generation(1))
+    install(target, place.generation(1))
     before, chain = target.standing(), (place.root / "tls" / "chain.pem").stat().st_ino
     (place.root / "tls" / "cert.pem").unlink()
     target.restore(before)

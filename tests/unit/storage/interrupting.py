@@ -160,7 +160,8 @@ def deploy(directory: Path, number: int) -> None:
         (generation / f"{part}.pem").write_bytes(content)
     names = {"privkey": "privkey.pem", "fullchain": "fullchain.pem"}
     options = FilesOptions.model_validate({"directory": directory / "copies", "files": names})
-    registry.build("files", options).install(generation)
+    target = registry.build("files", options)
+    target.put(target.made(generation))
 
 
 def deploy_first(directory: Path) -> None:
