@@ -7,6 +7,7 @@ be checked on another host, or before the service is installed.
 from __future__ import annotations
 
 import os.path
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from acmectl.errors import ConfigurationProblem, DeployError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from acmectl.app.host import Host
     from acmectl.config import Command, Section
@@ -70,15 +72,25 @@ def _owners(section: Section, options: Options) -> Iterator[ConfigurationProblem
 
 
 def _no_room(section: Section, target: Target) -> Iterator[ConfigurationProblem]:
-    """Files where directories should be, each once, and directories where files should be."""
+    """Files where directories should be, each once, and what cannot be replaced where files should be: a link can, wherever it leads."""
     upwards = (next(filter(os.path.lexists, path.parents)) for path in target.copies)
     for blocked in dict.fromkeys(place for place in upwards if not os.path.isdir(place)):  # noqa: PTH112  # never raises
         hint = "move it away, or name another `directory`"
         yield section.problem(f"`{blocked}` is no directory, and files are to go there", key="directory", hint=hint)
     for path in target.copies:
-        if os.path.isdir(path):  # noqa: PTH112  # as above
+        if what := _irreplaceable(path):
             hint = "move it away, or name the file otherwise in `files`"
-            yield section.problem(f"`{path}` is a directory, and a file is to go there", key="files", hint=hint)
+            yield section.problem(f"`{path}` is {what}, and a file is to go there", key="files", hint=hint)
+
+
+def _irreplaceable(path: Path) -> str | None:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:  # nothing, or not to be seen by who asks
+        return None
+    if stat.S_ISDIR(mode):
+        return "a directory"
+    return None if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else "no regular file"
 
 
 def _of_commands(path: str, commands: Sequence[Command]) -> Iterator[ConfigurationProblem]:

@@ -5,16 +5,19 @@ The files that were deployed are the services' by then, who may still read them:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from acmectl.errors import StorageError
+from acmectl.errors import KeyMaterialError, StorageError
 from acmectl.model.memory import Event
 
 if TYPE_CHECKING:
     from acmectl.app.host import Host
     from acmectl.model.certificates import Installed
     from acmectl.model.tlsa import TlsaRecord
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +63,29 @@ def _left(host: Host, label: str, files: tuple[str, ...], *, is_configured: bool
     if is_configured:
         return Left(label, files, is_configured=True)
     certificates = host.state.certificates
-    generations = certificates.generations(label)
     return Left(
         label=label,
         files=files,
         is_configured=False,
-        installed=certificates.current(label),
-        generations=generations,
-        archived=tuple(revoked.generation for revoked in host.state.revocations.archived(label)),
-        next_pin=_next_pin(host, label),
-        records=_records(host, label),
+        installed=_readable(lambda: certificates.current(label), None),
+        generations=_readable(lambda: certificates.generations(label), ()),
+        archived=_readable(lambda: tuple(r.generation for r in host.state.revocations.archived(label)), ()),
+        next_pin=_readable(lambda: certificates.keys.next_pin(label), None),
+        records=_readable(lambda: _records(host, label), ()),
     )
 
 
+def _readable(read: Callable[[], T], otherwise: T) -> T:
+    """What of it can be read: where it is damaged, there is all the more reason to remove it."""
+    try:
+        return read()
+    except (StorageError, KeyMaterialError):
+        return otherwise
+
+
 def _records(host: Host, label: str) -> tuple[TlsaRecord, ...]:
-    try:
-        known = host.state.certificates.keys.published.load(label)
-    except StorageError:  # damaged: all the more reason to remove it
-        return ()
+    known = host.state.certificates.keys.published.load(label)
     return tuple(sorted(p.record for p in known.publications if p.is_ours or p.seen_at is not None))
-
-
-def _next_pin(host: Host, label: str) -> str | None:
-    try:
-        return host.state.certificates.keys.next_pin(label)
-    except StorageError:  # damaged: all the more reason to remove it
-        return None
 
 
 def remove(host: Host, label: str) -> None:

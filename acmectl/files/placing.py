@@ -125,7 +125,8 @@ def put_back(standing: Sequence[Standing], *, error: type[AcmectlError] = Storag
 def refuse_others(standing: Sequence[Standing], *, error: type[AcmectlError] = StorageError) -> None:
     """Raise `error` where a file stands that `put_back` could not give its owner and group again.
 
-    Only root gives files away. It is tried with an empty one beside it, as the system alone knows what it permits.
+    Only root gives files away, and to a group whoever is in it, or has it of the directory (setgid). It is tried with an empty one beside
+    it, as the system alone knows what it permits.
     """
     ours = (os.geteuid(), os.getegid())
     for one in standing:
@@ -140,8 +141,14 @@ def refuse_others(standing: Sequence[Standing], *, error: type[AcmectlError] = S
                 raise error(f"cannot write `{one.path}`: {reason(cause)}", hint=hint_for(cause)) from cause
             raise error(
                 f"`{one.path}` belongs to {one.uid}:{one.gid}, and could not be put back like that: {reason(cause)}",
-                hint=f"run as root, or give it to the user of acmectl: `chown {ours[0]}:{ours[1]} {one.path}`",
+                hint=_how_to_be_its_owner(one, *ours),
             ) from cause
+
+
+def _how_to_be_its_owner(one: Standing, uid: int, gid: int) -> str:
+    if one.uid != uid:
+        return f"run as root, or give it to the user of acmectl: `chown {uid}:{gid} {one.path}`"
+    return f"run as root, put the user of acmectl into the group {one.gid}, or change that: `chgrp {gid} {one.path}`"
 
 
 def _stage(temporary: Path, one: Standing) -> None:

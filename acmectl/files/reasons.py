@@ -18,6 +18,8 @@ def hint_for(cause: OSError) -> str | None:
         errno.EDQUOT: "the quota is used up: free some space and run the same command again",
         errno.EFBIG: "the limit for the size of a file is reached (`ulimit -f`): raise it and run the same command again",
         errno.EROFS: "the file system is mounted read-only",
+        errno.ELOOP: "a symbolic link on that way leads to itself: remove it",
+        errno.ENOTDIR: "a file on that way stands in the place of a directory: move it elsewhere",
         errno.EACCES: "run as the user who owns it (mostly root), or choose another directory",
         errno.EPERM: "run as the user who owns it (mostly root), or choose another directory",
     }.get(cause.errno or 0)

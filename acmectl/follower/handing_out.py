@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acmectl.errors import StorageError
 from acmectl.follower import former, onchange
 from acmectl.follower.deploying import Deployer
 from acmectl.follower.onchange import OnChange
 from acmectl.follower.settling import settle_all
 from acmectl.follower.targets import DeployResult, Work, known, ordered
+from acmectl.model.memory import DeployStep
 
 if TYPE_CHECKING:
     from acmectl.follower.means import Means
@@ -30,7 +33,7 @@ class HandingOut:
         """Before a run does anything: undo what killed runs left half done, in the places of whatever target; what could not be undone."""
         means = self._means
         OnChange(means.memory, means.clock).begin(self._in_use, means.settings.onchange)
-        failed = settle_all(self._means.previous_files)
+        failed = (*settle_all(means.previous_files), *self._strays())
         for result in failed:
             self._log(result)
         return failed
@@ -109,8 +112,16 @@ class HandingOut:
     def _in_use(self) -> Iterator[Installed]:
         certificates = self._means.certificates
         for label in certificates.labels():
-            if certificates.damage(label) is None and (installed := certificates.current(label)) is not None:
+            installed = None
+            with contextlib.suppress(StorageError):  # told of the certificate, if it is configured
+                installed = certificates.current(label)
+            if installed is not None:
                 yield installed
+
+    def _strays(self) -> Iterator[DeployResult]:
+        for path in self._means.certificates.strays():
+            message = f"`{path}` is no folder, as each certificate has one"
+            yield DeployResult("", "", message, None, DeployStep.INSTALL, "move it elsewhere")
 
     def _lineage(self, label: str) -> Callable[[], Path]:
         return partial(self._means.certificates.lineages.made, label)

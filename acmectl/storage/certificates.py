@@ -60,14 +60,20 @@ class Certificates:
         return self.keys.placed(label)
 
     def labels(self) -> tuple[str, ...]:
-        """The labels that have a folder here, sorted; some may have drafts only."""
-        return tuple(name for name in folders.entries(self._directory) if not name.startswith("."))
+        """The labels that have a folder here, sorted; some may have drafts only, and some are `strays`."""
+        return tuple(name for name in folders.entries(self._directory) if folders.is_name(name))
+
+    def strays(self) -> tuple[Path, ...]:
+        """What lies here under the name of a certificate and is no folder: a file, or a link that leads to none. Raises StorageError."""
+        places = [self._directory / label for label in self.labels()]
+        with folders.translated(f"read `{self._directory}`"):
+            return tuple(place for place in places if folders.is_blocked(place))
 
     def generations(self, label: str) -> tuple[int, ...]:
         """The complete generations, in use or not, ascending."""
-        folder = self._folder(label)
-        with folders.translated(f"read `{folder}`"):
-            return tuple(number for number in self._numbers(label) if folders.exists(folder / str(number) / FULLCHAIN))
+        found = ((number, self.generation_directory(label, number)) for number in self._numbers(label))
+        with folders.translated(f"read `{self._folder(label)}`"):
+            return tuple(number for number, place in found if place.is_dir() and folders.exists(place / FULLCHAIN))
 
     def current_directory(self, label: str) -> Path:
         """Where services find the certificate in use: the path of the link `current`, which may not exist yet."""
@@ -225,6 +231,9 @@ class Certificates:
 
     def _numbers(self, label: str) -> tuple[int, ...]:
         """All generations, complete or not."""
+        with folders.translated(f"read `{self._folder(label)}`"):
+            if folders.is_blocked(self._folder(label)):
+                return ()
         names = folders.entries(self._folder(label))
         return tuple(sorted(int(name) for name in names if name.isdecimal() and name.isascii()))
 
@@ -240,6 +249,8 @@ class Certificates:
         if number is not None:
             return self._inspect(label, number, deep=deep)
         with folders.translated(f"read `{link}`"):
+            if folders.is_blocked(link.parent):
+                return Damage(f"`{link.parent}` is no folder")
             exists = folders.exists(link)
         return Damage(f"`{link}` is no link to a generation") if exists else None
 

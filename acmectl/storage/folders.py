@@ -53,6 +53,11 @@ def exists(path: Path) -> bool:
     return True
 
 
+def is_blocked(path: Path) -> bool:
+    """Whether there is something at `path` that is no folder: a file, or a link that leads to none. Raises OSError."""
+    return exists(path) and not path.is_dir()
+
+
 def entries(folder: Path) -> tuple[str, ...]:
     """The names in a folder, sorted; none if it does not exist. Raises StorageError where we may not look."""
     with translated(f"read `{folder}`"):
@@ -87,11 +92,11 @@ def put(folder: Path, target: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder: gone by one rename, then its content. Raises StorageError."""
+    """Remove a folder: gone by one rename, then its content; also what is none, in its place. Raises StorageError."""
     with translated(f"remove `{folder}`"):
         doomed = files.temporary_name(folder)
         folder.rename(doomed)
-        shutil.rmtree(doomed)
+        _take_away(doomed)
         files.sync_directory(folder.parent)
 
 
@@ -99,9 +104,12 @@ def sweep(folder: Path) -> None:
     """Remove what killed runs left in `folder`; call it only under the lock. Raises StorageError."""
     with translated(f"tidy `{folder}`"):
         for entry in list(os.scandir(folder)):
-            if not files.is_leftover(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                Path(entry.path).unlink()
+            if files.is_leftover(entry.name):
+                _take_away(Path(entry.path))
+
+
+def _take_away(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

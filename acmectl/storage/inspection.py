@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,9 @@ class Damage:
 
 def stamp_of(directory: Path) -> str | Damage:
     """Sizes and times of the files of a generation, which change with their content; or what is missing."""
+    with folders.translated(f"read `{directory}`"):
+        if folders.is_blocked(directory):
+            return Damage(f"`{directory}` is no folder")
     stamps = []
     for name in _parts(directory):
         try:
@@ -33,6 +37,8 @@ def stamp_of(directory: Path) -> str | Damage:
         except FileNotFoundError:
             return Damage(f"`{directory / name}` is missing")
         except OSError as cause:
+            if cause.errno == errno.ELOOP:
+                return Damage(f"`{directory / name}` is a link that leads to itself")
             raise StorageError(
                 f"cannot read `{directory}`: {files.reason(cause)}", hint=files.hint_for(cause)
             ) from cause

@@ -74,10 +74,8 @@ class PreviousFiles:
         """Whether anything is remembered of a target, be it damaged; nothing is where somebody's file is in the way. Raises StorageError."""
         folder = self._folder(label, target)
         with folders.translated(f"read `{folder}`"):
-            try:
-                return folders.exists(folder)
-            except NotADirectoryError:
-                return False
+            in_the_way = folders.is_blocked(self._directory) or folders.is_blocked(folder.parent)
+            return not in_the_way and folders.exists(folder)
 
     def places(self) -> frozenset[Path]:
         """The places of all that is remembered; those of what is damaged are not known. Raises StorageError."""

@@ -113,17 +113,28 @@ _CHANGED_COPIES: Step = (
     "ALTER TABLE deployments ADD COLUMN changes INTEGER NOT NULL DEFAULT 0",
 )
 
-# Commands were known by their places in their lists, and remembered one moment for all targets. Of one that is run once for all, and had
-# worked, no more needs to be known than that it was configured, which the next run notes.
+_DEPLOYED = """strftime('%Y-%m-%dT%H:%M:%S', d.deployed_at / 1000000, 'unixepoch') || printf('.%06d+00:00', d.deployed_at % 1000000)"""
+
+# Commands were known by their places in their lists (those that had become shorter left the last ones behind), and remembered the latest moment
+# of all targets: those of a certificate beside its fingerprint, those that are run once for all in an object, `{LABEL: "FINGERPRINT MOMENT"}`.
+# What was done later, by a run that was killed before its commands, is owed to them still.
 _COMMANDS_BY_WORDS: Step = (
-    "DELETE FROM deployments WHERE label = '' AND error IS NULL",
-    """UPDATE deployments SET copies = CASE WHEN error IS NOT NULL THEN '' ELSE label || ' ' || fingerprint || ifnull((
-            SELECT group_concat(char(10) || d.label || ' ' || d.target || strftime(' %Y-%m-%dT%H:%M:%S', d.deployed_at / 1000000, 'unixepoch')
-                || printf('.%06d+00:00', d.deployed_at % 1000000), '') FROM deployments AS d
-            WHERE d.label = deployments.label AND d.target NOT LIKE 'onchange[%' AND d.deployed_at IS NOT NULL), '') END
-        WHERE target LIKE 'onchange[%'""",
-    "UPDATE OR REPLACE deployments SET target = 'onchange ' || digest WHERE target LIKE 'onchange[%'",
+    """DELETE FROM deployments WHERE target LIKE 'onchange[%' AND EXISTS (
+        SELECT 1 FROM deployments AS d WHERE d.label = deployments.label AND d.digest = deployments.digest AND d.target LIKE 'onchange[%'
+            AND CAST(substr(d.target, 10) AS INTEGER) < CAST(substr(deployments.target, 10) AS INTEGER))""",
+    """UPDATE deployments SET copies = json_object(label, fingerprint || ' ' || copies)
+        WHERE label <> '' AND target LIKE 'onchange[%'""",
+    f"""UPDATE deployments SET copies = CASE WHEN error IS NOT NULL OR NOT json_valid(copies) THEN '' ELSE ifnull((
+            SELECT group_concat(o.key || ' ' || substr(o.value, 1, instr(o.value, ' ') - 1) || ifnull((
+                SELECT group_concat(char(10) || d.label || ' ' || d.target || ' ' || {_DEPLOYED}, '') FROM deployments AS d
+                WHERE d.label = o.key AND d.target NOT LIKE 'onchange[%' AND d.deployed_at IS NOT NULL
+                    AND replace({_DEPLOYED}, '.000000', '') <= substr(o.value, instr(o.value, ' ') + 1)), ''), char(10))
+            FROM json_each(deployments.copies) AS o), '') END
+        WHERE target LIKE 'onchange[%'""",  # noqa: S608  # our own words
+    "UPDATE deployments SET target = 'onchange ' || digest WHERE target LIKE 'onchange[%'",
 )
+
+_CHAINS_TOO: Step = ("DELETE FROM certificates",)  # parsing compares the files of a chain since
 
 STEPS: tuple[Step, ...] = (
     _FIRST,
@@ -136,6 +147,7 @@ STEPS: tuple[Step, ...] = (
     _DEPLOYMENT_STEPS,
     _CHANGED_COPIES,
     _COMMANDS_BY_WORDS,
+    _CHAINS_TOO,
 )
 
 

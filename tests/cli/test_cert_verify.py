@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import ssl
@@ -126,6 +127,22 @@ def test_a_certificate_that_is_renewed_meanwhile_is_the_one_that_is_looked_for(c
 
     assert shown.endswith("serves it until TIME (DAYS left), TLS 1.2 and TLS 1.3\n-> 0\n")
     assert server.connections == 4
+
+
+def test_a_certificate_that_cannot_be_looked_for_is_an_error_and_not_taken_for_a_renewed_one(
+    ca: Sandbox, issued: Host
+) -> None:
+    with serving(context(in_use(issued))) as server:
+        configure(issued, ca, at(server.port))
+        said(issued)  # what the certificate says is remembered
+        chain = in_use(issued).fullchain
+        times = chain.stat().st_atime_ns, chain.stat().st_mtime_ns
+        chain.write_bytes(chain.read_bytes().replace(b"M", b"!"))  # nobody sees it by size and time
+        os.utime(chain, ns=times)
+        shown = said(issued)
+
+    assert shown == "! error: xmpp: the certificate chain holds no certificate in PEM form, or is damaged\n-> 1\n"
+    assert server.connections == 2, "nothing is looked at for it"
 
 
 def test_a_certificate_that_nobody_can_be_asked_for_is_said(ca: Sandbox, issued: Host) -> None:

@@ -105,6 +105,47 @@ def test_files_that_the_service_has_not_accepted_do_not_stay_when_its_check_is_i
     assert not (issued.state / "deployed").exists()
 
 
+@pytest.mark.parametrize(
+    ("place", "says"),
+    [
+        ("deployed/old", "nothing that acmectl keeps there"),
+        ("deployed/mail", "nothing that acmectl keeps there"),
+        ("certificates/old", "no folder, as each certificate has one"),
+        ("certificates/mail", "no folder, as each certificate has one"),
+        ("certificates/mail/1", None),
+        ("certificates/former/1", None),
+        ("certificates/former/revoked", None),
+    ],
+)
+def test_a_link_to_itself_in_the_state_directory_stops_nothing_but_its_own(
+    ca: Sandbox, authorized: Host, follower: Host, place: str, says: str | None
+) -> None:
+    assert authorized
+    two = "".join(
+        f"  {label}: {{names: [{label}.acme.test], deploy: [{{type: files, directory: tls-{label}}}]}}\n"
+        for label in ("mail", "xmpp")
+    )
+    follower.configure(follower_of(ca, two))
+    follower.good("follower", "run")
+    broken = follower.state / place
+    shutil.rmtree(broken, ignore_errors=True)
+    broken.parent.mkdir(parents=True, exist_ok=True)
+    broken.symlink_to(broken.name)
+    follower.configure(follower_of(ca, two + "onchange: [[touch, once]]\n"))
+    for command in (["follower", "run"], ["cert", "deploy", "xmpp"]):
+        for label in ("mail", "xmpp"):
+            shutil.rmtree(follower.directory / f"tls-{label}", ignore_errors=True)
+        ran = follower.acmectl(*command)
+        assert (follower.directory / "tls-xmpp/fullchain.pem").exists(), ran
+        if says is not None:
+            assert (
+                f"error: this host: `{broken}` is {says}; the next run tries again\nhint: move it elsewhere" in ran.err
+            )
+    listed = follower.acmectl("status")
+    assert "certificate xmpp: xmpp.acme.test\n  valid until" in listed.out
+    assert not listed.err
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of two users")
 def test_a_file_of_another_user_that_could_not_be_put_back_is_not_replaced(
     ca: Sandbox, issued: Host, open_path: Path

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from acmectl.sandbox.server import Sandbox
 from tests.cli.hosts import Host, follower_of
@@ -156,6 +160,36 @@ def test_programs_users_and_groups_that_are_not_on_this_host_are_told_where_they
     )
     warnings = json.loads(host.good("check", "--json").out)["warnings"]
     assert [(one["line"], one["path"]) for one in warnings][-1] == (line["no-such-end"], "onchange[0]")
+
+
+IN_THE_PLACE_OF_A_FILE: dict[str, tuple[Callable[[Path], object], str | None]] = {
+    "file": (Path.touch, None),
+    "link to a directory": (lambda path: path.symlink_to("folder"), None),
+    "link to a file": (lambda path: path.symlink_to("folder/file"), None),
+    "dangling link": (lambda path: path.symlink_to("nowhere"), None),
+    "link to itself": (lambda path: path.symlink_to(path.name), None),
+    "directory": (Path.mkdir, "a directory"),
+    "pipe": (os.mkfifo, "no regular file"),
+}
+
+
+@pytest.mark.parametrize(("put", "called"), IN_THE_PLACE_OF_A_FILE.values(), ids=IN_THE_PLACE_OF_A_FILE)
+def test_what_check_says_of_the_place_of_a_file_is_what_a_run_does(
+    ca: Sandbox, issued: Host, put: Callable[[Path], object], called: str | None
+) -> None:
+    deploy = "[{type: files, directory: tls, files: {fullchain: place}}]"
+    issued.configure(follower_of(ca, f"  xmpp: {{names: [xmpp.acme.test, mail.acme.test], deploy: {deploy}}}\n"))
+    folder, place = issued.directory / "tls/folder", issued.directory / "tls/place"
+    folder.mkdir(parents=True)
+    (folder / "file").write_text("somebody's")
+    put(place)
+    warned = issued.good("check").err
+    ran = issued.acmectl("run")
+
+    assert (f"`{place}` is {called}, and a file is to go there" in warned, bool(warned)) == (called is not None,) * 2
+    assert (ran.status == 1, place.is_file() and not place.is_symlink()) == (called is not None, called is None), ran
+    assert [path.name for path in folder.iterdir()] == ["file"]
+    assert (folder / "file").read_text() == "somebody's"
 
 
 def test_what_is_in_the_way_of_files_is_told_before_a_certificate_is_due(ca: Sandbox, tmp_path: Path) -> None:

@@ -464,6 +464,33 @@ def test_what_cannot_be_remembered_of_published_keys_holds_up_no_other_certifica
     assert "other: issued" in ran.out
 
 
+def test_a_certificate_that_cannot_be_written_and_whose_target_is_held_back_stops_no_other(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    served = certificate_until(datetime.now(UTC) + timedelta(days=1))
+    mail.change(add=association(keys.read_chain(served).spki))
+    held, blocked = (mail.host.directory / name / "fullchain.pem" for name in ("held", "blocked"))
+    held.parent.mkdir()
+    held.write_bytes(served)
+    blocked.mkdir(parents=True)
+    places = ("held", "blocked")
+    targets = ", ".join(f"{{type: files, directory: {name}, files: {{fullchain: fullchain.pem}}}}" for name in places)
+    mail.configure(update=False)
+    text = mail.host.config.read_text().replace("{type: files, directory: tls}", targets)
+    other = mail.host.directory / "other" / "fullchain.pem"
+    deploy = "[{type: files, directory: other}]"
+    mail.host.configure(text + f"  other: {{names: [xmpp.acme.test], deploy: {deploy}}}\n")
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    known.write_text(json.dumps({**json.loads(known.read_text()), "usable": [], "looked_at": None}))
+    for command in (["follower", "run"], ["cert", "deploy", "mail"]):
+        ran = mail.host.acmectl("-v", *command, prefix=(*READ_ONLY, str(known.parent)))
+        assert ran.status == 1
+        assert f"cannot write `{known}`: read-only file system" in ran.err
+        assert f"cannot write `{blocked}`: is a directory" in ran.err
+        assert held.read_bytes() == served
+    assert other.exists()
+
+
 def test_status_says_how_far_each_key_is(mail: Mail) -> None:
     mail.configure()
     mail.host.good("follower", "run")

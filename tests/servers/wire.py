@@ -42,7 +42,14 @@ class TLS:
     """Shake hands."""
 
 
-Step = bytes | Heard | Drip | Silence | TLS
+@dataclass(frozen=True, slots=True)
+class BreakOff:
+    """Shake hands as far as the client's answer to the certificate, in TLS 1.2, and send this alert (RFC 5246 section 7.2)."""
+
+    alert: int
+
+
+Step = bytes | Heard | Drip | Silence | TLS | BreakOff
 
 
 class Server:
@@ -102,6 +109,8 @@ class Server:
                     pass
             case TLS():
                 self._shake_hands(connection)
+            case BreakOff(alert):
+                self._break_off(connection, alert)
 
     def _drip(self, connection: socket.socket, text: bytes, seconds: float) -> None:
         for byte in text:
@@ -117,6 +126,21 @@ class Server:
             while chunk := tls.recv(4096):
                 farewell += chunk
             self.farewells.append(farewell)
+
+    def _break_off(self, connection: socket.socket, alert: int) -> None:
+        context = self.context_for_each()
+        assert context
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        while not outgoing.pending:
+            incoming.write(connection.recv(4096))
+            with contextlib.suppress(ssl.SSLError):  # it wants the next flight, or refuses the version
+                tls.do_handshake()
+        connection.sendall(outgoing.read())
+        if connection.recv(4096):
+            connection.sendall(bytes([0x15, 3, 3, 0, 2, 2, alert]))  # fatal
+            while connection.recv(4096):
+                pass
 
 
 def _hear(connection: socket.socket, text: bytes) -> None:

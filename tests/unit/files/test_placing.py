@@ -128,6 +128,41 @@ def test_files_of_others_are_refused_where_they_could_not_be_given_back(open_pla
     assert sorted(path.name for path in place.iterdir()) == ["link", "ours", "theirs"]
 
 
+def test_a_file_of_ours_with_a_group_that_it_could_be_given_again_is_not_refused(open_place: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root has files of groups that it is not in")
+    place, other, groups = open_place, 65534, os.getgroups()
+    (place / "shared").mkdir()
+    for name, group in (("member", 54321), ("stranger", 54322), ("shared/inherited", 54322)):
+        (place / name).write_bytes(b"old")
+        (place / name).chmod(0o640)
+        os.chown(place / name, other, group)
+    for directory, group in ((place, other), (place / "shared", 54322)):
+        os.chown(directory, other, group)
+    (place / "shared").chmod(0o2755)
+    member, stranger, inherited = (
+        files.standing_at(place / name) for name in ("member", "stranger", "shared/inherited")
+    )
+    os.setgroups([54321])
+    os.setegid(other)
+    os.seteuid(other)
+    try:
+        files.refuse_others([member, inherited])
+        for one in (member, inherited):
+            files.write_atomically(one.path, b"new")
+        files.put_back([member, inherited])
+        with pytest.raises(StorageError, match=r"`.*/stranger` belongs to 65534:54322, and could not") as refused:
+            files.refuse_others([stranger])
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+    assert [files.standing_at(one.path) for one in (member, inherited)] == [member, inherited]
+    assert refused.value.hint == (
+        f"run as root, put the user of acmectl into the group 54322, or change that: `chgrp {other} {stranger.path}`"
+    )
+
+
 def test_where_one_cannot_be_put_back_nothing_is_changed(tmp_path: Path) -> None:
     standing = [files.Standing(tmp_path / "a", b"old", mode=0o600), files.Standing(tmp_path / "gone" / "b", b"old")]
     (tmp_path / "a").write_bytes(b"new")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,52 @@ def test_labels_are_those_of_all_certificates(certificates: Certificates) -> Non
     assert certificates.labels() == ("mail", "xmpp")
     assert certificates.generations("xmpp") == (1,)
     assert certificates.generations("unknown") == ()
+
+
+PUT = [Path.touch, lambda path: path.symlink_to(path.name), lambda path: path.symlink_to("nowhere")]
+NAMES = ["file", "link to itself", "dangling link"]
+
+
+@pytest.mark.parametrize("put", PUT, ids=NAMES)
+def test_what_is_no_folder_is_named_and_in_nobodys_way(
+    certificates: Certificates, state: StateDirectory, put: Callable[[Path], None]
+) -> None:
+    issue(certificates)
+    stray = state.path / "certificates" / "old"
+    put(stray)
+    (stray.parent / "x y").touch()
+    (stray.parent / "elsewhere").symlink_to("mail")
+    assert certificates.strays() == (stray,)
+    assert certificates.labels() == ("elsewhere", "mail", "old")
+    assert (certificates.current("old"), certificates.generations("old")) == (None, ())
+    assert certificates.damage("old") == f"`{stray}` is no folder"
+    with pytest.raises(StorageError, match="in the way"):
+        begin(certificates, "old")
+    certificates.remove("old")
+    assert certificates.strays() == ()
+
+
+@pytest.mark.parametrize("put", PUT, ids=NAMES)
+def test_a_generation_that_is_no_folder_is_damage_and_pruned(
+    certificates: Certificates, put: Callable[[Path], None]
+) -> None:
+    issue(certificates)
+    directory = certificates.generation_directory("mail", 1)
+    shutil.rmtree(directory)
+    put(directory)
+    assert (certificates.damage("mail"), certificates.generations("mail")) == (f"`{directory}` is no folder", ())
+    assert issue(certificates) == 2
+    assert (certificates.prune("mail", 1), certificates.generations("mail")) == ((1,), (2,))
+    assert not os.path.lexists(directory)
+
+
+def test_a_file_that_is_a_link_to_itself_is_damage(certificates: Certificates) -> None:
+    issue(certificates)
+    path = certificates.current_directory("mail") / "fullchain.pem"
+    path.unlink()
+    path.symlink_to(path.name)
+    damage = certificates.damage("mail")
+    assert damage == f"`{certificates.generation_directory('mail', 1)}/fullchain.pem` is a link that leads to itself"
 
 
 @pytest.mark.parametrize("label", ["", "..", "../x", "a/b", ".hidden", "a\0"])

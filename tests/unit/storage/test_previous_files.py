@@ -149,11 +149,14 @@ def test_a_memory_that_says_what_cannot_be_is_damaged(previous: PreviousFiles, t
     assert damaged.message.endswith("is damaged: it does not say what stood where")
 
 
+@pytest.mark.parametrize("put", [Path.touch, lambda path: path.symlink_to(path.name)], ids=["file", "link to itself"])
 @pytest.mark.parametrize("name", ["deployed", "deployed/mail+rsa-2048"])
-def test_a_file_in_the_way_remembers_nothing_and_is_named(previous: PreviousFiles, tmp_path: Path, name: str) -> None:
+def test_what_is_no_folder_remembers_nothing_and_is_named(
+    previous: PreviousFiles, tmp_path: Path, name: str, put: Callable[[Path], None]
+) -> None:
     path = tmp_path / "state" / name
     path.parent.mkdir(parents=True)
-    path.write_text("")
+    put(path)
     assert previous.labels() == ()
     assert previous.strays() == (path,)
     assert previous.places() == frozenset()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -92,34 +92,110 @@ def test_what_an_older_version_had_deployed_is_installed(connection: sqlite3.Con
     assert found.fetchall() == [("f", 5, "[]"), (None, None, "[]")]
 
 
-def test_commands_that_an_older_version_had_run_are_owed_no_run_and_those_that_failed_are(
-    connection: sqlite3.Connection,
-) -> None:
+AT = datetime(2026, 11, 22, 12, 0, 0, 42, tzinfo=UTC)
+EVEN = datetime(2026, 11, 22, 12, 0, 0, 0, tzinfo=UTC)
+LATER = AT + timedelta(minutes=5)
+
+
+def commands_after_the_upgrade(
+    connection: sqlite3.Connection, *rows: tuple[str, str, str, str, str, datetime | None, str | None]
+) -> list[tuple[str, str, set[str]]]:
+    """What becomes of commands that were known by their places: label, name, and what they were run for.
+
+    A row is a label, a target, its digest, a fingerprint, copies, when it was deployed, and an error.
+    """
     schema.upgrade(connection, schema.STEPS[:9])
-    at = datetime(2026, 11, 22, 12, 0, 0, 42, tzinfo=UTC)
-    rows = [
-        ("mail", "files[0]", "d", "f1", "-", encode(at), None),
-        ("mail", "files[1]", "d", "f1", "-", None, "no"),
-        ("mail", "onchange[0]", "worked", "f1", at.isoformat(), encode(at), None),
-        ("mail", "onchange[1]", "failed", "f1", "", None, "no"),
-        ("web", "onchange[0]", "worked", "f2", "", encode(at), None),
-        ("", "onchange[0]", "worked", "h", "{}", encode(at), None),
-        ("", "onchange[1]", "failed", "h", '{"mail": "f1 "}', None, "no"),
-        ("", "onchange[2]", "failed", "h", '{"mail": "f1 "}', None, "no"),
-    ]
     connection.executemany(
         "INSERT INTO deployments (label, target, digest, fingerprint, copies, deployed_at, error, attempts)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-        rows,
+        [tuple(map(encode, row)) for row in rows],
     )
     schema.upgrade(connection)
-    commands = "SELECT label, target, copies FROM deployments WHERE target LIKE 'onchange%' ORDER BY label, target"
-    assert connection.execute(commands).fetchall() == [
-        ("", "onchange failed", ""),
-        ("mail", "onchange failed", ""),
-        ("mail", "onchange worked", f"mail f1\nmail files[0] {at.isoformat(timespec='microseconds')}"),
-        ("web", "onchange worked", "web f2"),
+    query = "SELECT label, target, copies FROM deployments WHERE target LIKE 'onchange%' ORDER BY label, target"
+    return [(label, target, set(copies.splitlines())) for label, target, copies in connection.execute(query)]
+
+
+def done(label: str, target: str, at: datetime) -> str:
+    return f"{label} {target} {at.isoformat(timespec='microseconds')}"
+
+
+def test_commands_that_an_older_version_had_run_are_owed_no_run_and_those_that_failed_are(
+    connection: sqlite3.Connection,
+) -> None:
+    assert commands_after_the_upgrade(
+        connection,
+        ("mail", "files[0]", "d", "f1", "-", AT, None),
+        ("mail", "files[1]", "d", "f1", "-", None, "no"),
+        ("mail", "files[2]", "d", "f1", "-", EVEN, None),
+        ("mail", "onchange[0]", "worked", "f1", AT.isoformat(), AT, None),
+        ("mail", "onchange[1]", "failed", "f1", "", None, "no"),
+        ("web", "onchange[0]", "worked", "f2", "", AT, None),
+        ("db", "files[0]", "d", "f3", "-", EVEN, None),
+        (
+            "",
+            "onchange[0]",
+            "worked",
+            "h",
+            f'{{"mail": "f1 {AT.isoformat()}", "db": "f3 {EVEN.isoformat()}"}}',
+            AT,
+            None,
+        ),
+        ("", "onchange[1]", "failed", "h", '{"mail": "f1 "}', None, "no"),
+    ) == [
+        ("", "onchange failed", set()),
+        (
+            "",
+            "onchange worked",
+            {
+                "mail f1",
+                done("mail", "files[0]", AT),
+                done("mail", "files[2]", EVEN),
+                "db f3",
+                done("db", "files[0]", EVEN),
+            },
+        ),
+        ("mail", "onchange failed", set()),
+        ("mail", "onchange worked", {"mail f1", done("mail", "files[0]", AT), done("mail", "files[2]", EVEN)}),
+        ("web", "onchange worked", {"web f2"}),
     ]
+
+
+def test_commands_are_owed_what_a_run_of_an_older_version_did_that_was_killed_before_them(
+    connection: sqlite3.Connection,
+) -> None:
+    assert commands_after_the_upgrade(
+        connection,
+        ("mail", "files[0]", "d", "f2", "-", AT, None),
+        ("mail", "files[1]", "d", "f2", "-", LATER, None),
+        ("mail", "onchange[0]", "own", "f1", AT.isoformat(), AT, None),
+        ("", "onchange[0]", "once", "h", f'{{"mail": "f1 {AT.isoformat()}", "gone": "f9 "}}', AT, None),
+        ("", "onchange[1]", "new", "", "{}", None, None),
+    ) == [
+        ("", "onchange new", set()),
+        ("", "onchange once", {"mail f1", done("mail", "files[0]", AT), "gone f9"}),
+        ("mail", "onchange own", {"mail f1", done("mail", "files[0]", AT)}),
+    ]
+
+
+def test_of_a_command_that_was_remembered_at_two_places_the_first_counts(connection: sqlite3.Connection) -> None:
+    """The last places stayed behind when a list became shorter."""
+    assert commands_after_the_upgrade(
+        connection,
+        ("", "onchange[2]", "same", "h", '{"mail": "f2 "}', AT, None),
+        ("", "onchange[10]", "same", "h", '{"mail": "f1 "}', AT, None),
+        ("mail", "onchange[3]", "same", "f2", "", AT, None),
+    ) == [("", "onchange same", {"mail f2"}), ("mail", "onchange same", {"mail f2"})]
+
+
+def test_what_an_older_version_parsed_is_parsed_again(connection: sqlite3.Connection) -> None:
+    """It did not look at the chain."""
+    schema.upgrade(connection, schema.STEPS[:10])
+    connection.execute(
+        "INSERT INTO certificates (label, generation, names, serial, fingerprint, issuer, not_before, not_after)"
+        " VALUES ('mail', 1, '[]', '', '', '', 0, 0)"
+    )
+    schema.upgrade(connection)
+    assert connection.execute("SELECT count(*) FROM certificates").fetchone() == (0,)
 
 
 def test_an_empty_file_left_by_a_killed_run_becomes_a_database(tmp_path: Path) -> None:

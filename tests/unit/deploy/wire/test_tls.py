@@ -11,7 +11,7 @@ import pytest
 from acmectl.deploy.wire.looking import Sighting
 from acmectl.deploy.wire.options import Endpoint
 from tests.servers.chains import Generation
-from tests.servers.wire import TLS, Drip, Heard, Silence, Step, context, serving
+from tests.servers.wire import TLS, BreakOff, Drip, Heard, Silence, Step, context, serving
 
 Look = Callable[..., Sighting]
 V2, V3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -176,6 +176,38 @@ def test_a_server_that_wants_a_certificate_of_its_clients_is_seen(
 
     assert (seen.fault, seen.versions) == (None, versions)
     assert seen.notes[-1] == WANTS_ONE
+
+
+ALERTS_FOR_A_CERTIFICATE = {
+    40: "handshake failure",
+    42: "bad certificate",
+    46: "certificate unknown",
+    48: "unknown ca",
+    49: "access denied",
+    116: "certificate required",
+}
+OTHER_ALERTS = {10: "unexpected message", 51: "decrypt error", 71: "insufficient security", 80: "internal error"}
+
+
+@pytest.mark.parametrize(("alert", "called"), ALERTS_FOR_A_CERTIFICATE.items())
+def test_each_alert_by_which_a_server_of_tls_1_2_wants_a_certificate_is_a_note(
+    look: Look, first: Generation, alert: int, called: str
+) -> None:
+    with serving(context(first, versions=(V2, V2)), script=[BreakOff(alert)]) as server:
+        seen = look(Endpoint(port=server.port), first)
+
+    assert (seen.fault, seen.versions) == (None, ("TLS 1.2",))
+    assert seen.notes[-1] == WANTS_ONE.replace("handshake failure", called)
+
+
+@pytest.mark.parametrize(("alert", "called"), OTHER_ALERTS.items())
+def test_another_alert_after_the_certificate_is_a_refusal(
+    look: Look, first: Generation, alert: int, called: str
+) -> None:
+    with serving(context(first, versions=(V2, V2)), script=[BreakOff(alert)]) as server:
+        seen = look(Endpoint(port=server.port), first)
+
+    assert words(seen).endswith(f"; refused the TLS handshake: {called} (TLS 1.2)")
 
 
 def test_an_earlier_certificate_of_a_server_that_wants_one_of_its_clients_is_named(
