@@ -17,6 +17,7 @@ from acmectl.follower.key_groups import Group, Kind, grouped
 from acmectl.model.tlsa import KeptSet, PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa, tlsa_records
 from acmectl.policy.renewal import Due
+from acmectl.policy.tlsa_keeping import Looked
 from acmectl.storage.clock import uptime
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class KeyPublishing:
         self._waiting: dict[tuple[str, str], KeyNews] = {}
         self._refreshed: set[str] = set()
         self._looked: set[str] = set()
-        self._sets: dict[str, RecordSet] = {}
+        self._last: dict[str, Looked] = {}
 
     @property
     def news(self) -> tuple[KeyNews, ...]:
@@ -97,9 +98,9 @@ class KeyPublishing:
                 except AcmectlError as error:
                     self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
 
-    def speaks_of(self, owners: Iterable[str], pin: str) -> bool:
-        """Whether a record of the key was seen at one of the owner names in this run."""
-        return any(association(pin) in self._sets[owner].anywhere for owner in owners if owner in self._sets)
+    def looked(self, label: str) -> Looked:
+        """What the last look of this run at the records of one certificate came to, whether it could be remembered or not."""
+        return self._last.get(label, Looked())
 
     def tell(self, news: KeyNews) -> None:
         """Have something told with the rest."""
@@ -152,7 +153,6 @@ class KeyPublishing:
         """See what all name servers have, and remember it."""
         owners = dict.fromkeys([*group.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
         sets, failed = group.publisher.look(tuple(owners))
-        self._sets |= sets
         for owner, error in failed.items():  # what is left of a former service is nobody's trouble but that of `check`
             self._tell(group.kinds[0].label, error.message, error.hint, is_error=owner in group.owners)
         run_for, now = uptime(), self._means.clock()
@@ -162,6 +162,7 @@ class KeyPublishing:
             ttl = kind.publisher.ttl
             seen = tlsa.observe(known, kind.keys, kind.owners, sets, ttl=ttl, now=now, earlier=earlier)
             seen = self._forget_lost(kind, replace(seen, uptime=run_for), sets)
+            self._last[kind.label] = Looked(seen, sets)
             self._log_news(kind, seen)
             self._save(kind, seen)
             self._looked.add(kind.label)

@@ -684,6 +684,20 @@ def test_a_first_certificate_that_only_waits_until_clients_accept_its_key_is_as_
     assert "  waiting until every client accepts its key: " in mail.host.good("status").out
 
 
+def test_a_first_certificate_waits_also_where_one_of_its_services_has_no_records_at_all(mail: Mail) -> None:
+    mail.change(add=OF_A_CA, ttl=600)
+    mail.configure()
+    mail.host.configure(
+        mail.host.config.read_text().replace("[mail.acme.test:25]", "[mail.acme.test:25, mail.acme.test:465]")
+    )
+    ran = mail.host.good("follower", "run")
+    assert (ran.out, ran.err) == ("", "")
+    assert "must not be used yet: every client accepts it from " in mail.host.good("-v", "follower", "run").out
+    assert "  waiting until every client accepts its key: " in mail.host.good("status").out
+    mail.lose_servers()
+    assert mail.host.acmectl("follower", "run").status == 1
+
+
 def test_a_key_goes_into_use_only_if_its_record_is_there_when_it_does(mail: Mail) -> None:
     mail.configure(certificate=", reuse_key: no")
     mail.host.good("follower", "run")
@@ -936,6 +950,9 @@ def test_a_service_that_moves_to_another_certificate_keeps_what_it_has_until_cli
     assert (deployed.status, told in deployed.err) == (1, True)
     assert served.read_bytes() == before
     assert len(mail.published) == 4
+    mail.lose_servers()
+    unseen = mail.host.acmectl("follower", "run")
+    assert (unseen.status, served.read_bytes()) == (1, before), "nobody knows whether clients accept another key by now"
     mail.host.configure(text.replace("ttl: 600s", "ttl: 1s"))
     known = mail.host.state / "certificates/other/published-keys.json"
     known.write_text(known.read_text().replace("600.0", "1.0"))  # as if ten minutes had passed
