@@ -152,6 +152,8 @@ class Publisher:
             one = said[name]
             if isinstance(one, DNSError):
                 errors[owner] = one
+            elif aliases := [str(server) for server, answered in one.items() if answered.is_alias]:
+                errors[owner] = _unknown_alias(owner, aliases)
             else:
                 seen[owner] = one
         return seen, errors
@@ -201,7 +203,7 @@ class Publisher:
 
         update = self._options.update
         zone = parse_name(update.zone) if update and update.zone else None
-        return locate(parse_name(owner), self._resolver(), zone=zone)
+        return locate(parse_name(owner), self._resolver(), zone=zone, by_wildcards=True)
 
     def _servers_of(self, zones: set[str]) -> tuple[Mapping[str, tuple[Nameserver, ...]], Mapping[str, AcmectlError]]:
         from acmectl.dns.zones import Nameserver
@@ -250,6 +252,14 @@ def _told(error: AcmectlError) -> AcmectlError:
     )
     told.__cause__ = error
     return told
+
+
+def _unknown_alias(owner: str, servers: Iterable[str]) -> DeployError:
+    """Clients follow that CNAME, and find records that were not looked at."""
+    return DeployError(
+        f"cannot see TLSA of `{owner}`: it has a CNAME at {', '.join(servers)}, which the resolver does not know",
+        hint="is it new? a later run looks again; or set `resolvers` of `tlsa` to some that know it",
+    )
 
 
 def _together(answered: Mapping[Nameserver, Answered]) -> RecordSet:
