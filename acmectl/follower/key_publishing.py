@@ -19,6 +19,7 @@ from acmectl.policy import posing, tlsa, tlsa_records
 from acmectl.policy.renewal import Due
 from acmectl.policy.tlsa_keeping import Looked
 from acmectl.storage.clock import uptime
+from acmectl.workers import each
 
 if TYPE_CHECKING:
     from acmectl.deploy.tlsa.publisher import Publisher
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Pins = Sequence[tuple[str, str]]  # owner names, each with the pin of a key
 
 log = logging.getLogger(__name__)
+
+_WORKERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class KeyPublishing:
         self._refreshed: set[str] = set()
         self._looked: set[str] = set()
         self._last: dict[str, Looked] = {}
+        self._places: Mapping[str, str] | None = None
 
     @property
     def news(self) -> tuple[KeyNews, ...]:
@@ -66,7 +70,7 @@ class KeyPublishing:
         Raises StorageError where what is seen cannot be remembered.
         """
         if wish.spec.pinned and (again or wish.spec.label not in self._looked):
-            for group in self._groups([wish]):
+            for group in self._groups(self._kinds([wish])):
                 self._bring_on(group)
 
     def look_before_deploying(self, wishes: Iterable[Wish]) -> None:
@@ -79,7 +83,7 @@ class KeyPublishing:
 
     def look(self, wishes: Sequence[Wish]) -> None:
         """Find out which keys clients accept, and change nothing. Raises StorageError where that cannot be remembered."""
-        for group in self._groups(wishes):
+        for group in self._groups(self._kinds(wishes)):
             self._look(group)
 
     def refresh(self, wishes: Sequence[Wish], *, again: bool = False) -> None:
@@ -91,8 +95,11 @@ class KeyPublishing:
         self._refreshed |= {wish.spec.label for wish in wanted}
         if again:
             self._looked -= {wish.spec.label for wish in wanted}
-        for group in self._groups(wanted):
-            if any(self._needs_look(kind) for kind in group.kinds):
+            self._places = None
+        kinds = self._kinds(wanted)
+        due = [kind for kind in kinds if self._needs_look(kind)]
+        for group in self._groups(kinds) if due else ():
+            if not set(due).isdisjoint(group.kinds):
                 try:
                     self._bring_on(group)
                 except AcmectlError as error:
@@ -106,7 +113,7 @@ class KeyPublishing:
         """Have something told with the rest."""
         self._news[news] = None
 
-    def _groups(self, wishes: Iterable[Wish]) -> tuple[Group, ...]:
+    def _kinds(self, wishes: Iterable[Wish]) -> Sequence[Kind]:
         kinds: list[Kind] = []
         for wish in wishes:
             publisher = self._means.publishers.get(wish.spec.configured_label)
@@ -119,7 +126,15 @@ class KeyPublishing:
                 kinds.append(self._kind(wish, publisher))
             except AcmectlError as error:
                 self._tell(wish.spec.label, error.message, error.hint, is_error=True)
-        return grouped(kinds)
+        return kinds
+
+    def _groups(self, kinds: Sequence[Kind]) -> tuple[Group, ...]:
+        """Asks once in a run where the records of all certificates lie, also of those that are not among these."""
+        if kinds and self._places is None:
+            publishers = self._means.publishers
+            found, _ = each(publishers, lambda label: publishers[label].places(), workers=_WORKERS)
+            self._places = {owner: place for places in found.values() for owner, place in places.items()}
+        return grouped(kinds, self._places or {})
 
     def _kind(self, wish: Wish, publisher: Publisher) -> Kind:
         """Raises StorageError, KeyMaterialError."""
