@@ -27,11 +27,15 @@ _TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The data of a record set in presentation format, its time to live, and whether signatures came with it; no data if there is none."""
+    """The data of a record set in presentation format, its time to live, and whether signatures came with it; no data if there is none.
+
+    `is_alias` says that a CNAME stands there instead, of which whoever asked for just this name knows nothing.
+    """
 
     data: frozenset[str]
     ttl: timedelta
     is_signed: bool
+    is_alias: bool = False
 
 
 def answers(
@@ -109,7 +113,8 @@ def _read(answer: Message, owner: Name, kind: dns.rdatatype.RdataType, *, author
     found = [rrset for rrset in answer.answer if rrset.rdtype == kind and rrset.name == owner]
     signed = any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in (*answer.answer, *answer.authority))
     data = frozenset(_text(rdata) for rrset in found for rdata in rrset)
-    return Answered(data, timedelta(seconds=max((rrset.ttl for rrset in found), default=0)), signed)
+    is_alias = any(rrset.rdtype == dns.rdatatype.CNAME and rrset.name == owner for rrset in answer.answer)
+    return Answered(data, timedelta(seconds=max((rrset.ttl for rrset in found), default=0)), signed, is_alias)
 
 
 def _text(rdata: Rdata) -> str:

@@ -42,11 +42,12 @@ class Nameserver:
         return str(self.endpoint) if self.name == self.endpoint.host else f"{self.name} ({self.endpoint})"
 
 
-def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None) -> Location:
+def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None, by_wildcards: bool = False) -> Location:
     """Follow the CNAMEs of `asked`, and find the zone of their end unless it is given.
 
     A CNAME that a wildcard makes (`*.example.org CNAME hoster`) is not followed: it delegates nothing, and a record at `asked` itself
-    overrides it (RFC 4592 section 3.3.1). Only where `zone` is another one is it meant, and followed.
+    overrides it (RFC 4592 section 3.3.1). Only where `zone` is another one is it meant, and followed; or with `by_wildcards`, for
+    records that a client reads which follows it in any case.
     DNSError names the chain and what is wrong with it: a loop, too many, a server that fails, no zone.
     """
     chain = [asked]
@@ -54,7 +55,9 @@ def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None) -> Loca
         while True:
             answer = resolver.ask(chain[-1], dns.rdatatype.CNAME)
             target = _target(answer, chain[-1])
-            if target is None or (chain == [asked] and not _is_delegated(asked, target, resolver, zone)):
+            if target is None:
+                break
+            if chain == [asked] and not by_wildcards and not _is_delegated(asked, target, resolver, zone):
                 break
             _extend(chain, target)
         found = zone or (None if target else _soa_owner(answer, chain[-1])) or _walk(chain[-1], resolver)

@@ -1,5 +1,7 @@
 """Which certificates have their TLSA records changed together: those with services in common, however many others are in between.
 
+Services whose records lie in one place, as CNAMEs lead there, count as one.
+
 The first records of a service make clients strict: whose key they leave out is turned away, were it for a moment. So those of all its
 certificates come in one change, which takes the same means for all of them.
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from acmectl.model.certificates import title_of
@@ -81,10 +83,12 @@ class Group:
     """All kinds of certificates that have services in common, directly or by others in between; at least one.
 
     `present` are all kinds of one call by label, also those of other groups; one that cannot be read is not among them.
+    `places` are where the records of owner names lie, for those that are known to lie elsewhere than at the name itself.
     """
 
     kinds: tuple[Kind, ...]
     present: Mapping[str, Kind]
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def publisher(self) -> Publisher:
@@ -104,7 +108,9 @@ class Group:
         by_ttl = {kind.publisher.ttl: kind.publisher for kind in self.kinds}
         listed: dict[timedelta, list[TlsaRecord]] = defaultdict(list)
         for record in records:
-            listed[max(kind.publisher.ttl for kind in self.kinds if record.owner in kind.owners)].append(record)
+            place = _places([record.owner], self.places)
+            near = (kind for kind in self.kinds if not place.isdisjoint(_places(kind.owners, self.places)))
+            listed[max(kind.publisher.ttl for kind in near)].append(record)
         refused: dict[TlsaRecord, AcmectlError] = {}
         for ttl, some in listed.items():
             refused |= by_ttl[ttl].add(some)
@@ -117,7 +123,8 @@ class Group:
 
         `publishers` are those of all certificates by configured label, `kinds` the labels of all kinds of each.
         """
-        configured = [label for label, publisher in publishers.items() if owner in publisher.owners]
+        place = _places([owner], self.places)
+        configured = [o for o, p in publishers.items() if not place.isdisjoint(_places(p.owners, self.places))]
         labels = [kind for label in configured for kind in kinds.get(label, (label,))]
         found = {label: self.present.get(label) for label in labels}
         lacking = tuple(o for o, kind in found.items() if kind is None or kind not in self.kinds or kind.is_behind)
@@ -125,13 +132,22 @@ class Group:
         return Waits(owner, lacking, apart) if lacking else None
 
 
-def grouped(kinds: Iterable[Kind]) -> tuple[Group, ...]:
-    """The kinds in as many groups as have nothing to do with each other."""
+def grouped(kinds: Iterable[Kind], places: Mapping[str, str]) -> tuple[Group, ...]:
+    """The kinds in as many groups as have nothing to do with each other; `places` as in `Group`."""
     listed = tuple(kinds)
     groups: list[tuple[Kind, ...]] = []
     for kind in listed:
-        near = [group for group in groups if any(kind.publisher.goes_with(other.publisher) for other in group)]
+        near = [group for group in groups if any(_belong_together(kind, other, places) for other in group)]
         groups = [group for group in groups if group not in near]
         groups.append((*itertools.chain.from_iterable(near), kind))
     present = {kind.label: kind for kind in listed}
-    return tuple(Group(group, present) for group in groups)
+    return tuple(Group(group, present, places) for group in groups)
+
+
+def _belong_together(one: Kind, other: Kind, places: Mapping[str, str]) -> bool:
+    shared = not _places(one.owners, places).isdisjoint(_places(other.owners, places))
+    return shared and one.publisher.has_means_of(other.publisher)
+
+
+def _places(owners: Iterable[str], places: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(places.get(owner, owner) for owner in owners)

@@ -2,8 +2,8 @@
 
 A key is issued for only once clients accept it. It can still be one that a service must not get yet: the service moved here from
 another certificate, a backup of the state was restored, or somebody took the record away. What holds a target is what it presents: a certificate that is
-good, with another key of which the zone speaks. Where it presents nothing, something expired, a key that was revoked as compromised, or one
-that clients turn away from as well, nothing is won by waiting.
+good, with another key that clients may accept. Where it presents nothing, something expired, a key that was revoked as compromised, or one
+that clients turn away from as well, nothing is won by waiting. While nobody can see what the zone speaks of, services keep what they have.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from acmectl.follower.key_publishing import KeyNews
 from acmectl.follower.targets import Placed, behind, known
 from acmectl.model.tlsa import Publication
 from acmectl.policy import tlsa
+from acmectl.policy.tlsa_keeping import is_worth_keeping
 
 if TYPE_CHECKING:
     from acmectl.follower.key_publishing import KeyPublishing
@@ -54,13 +55,19 @@ class KeyHolding:
         if not others:
             return frozenset()
         self._publishing.look_before_deploying([wish])
-        others = {n: one for n, one in others.items() if self._publishing.speaks_of(publisher.owners, one.spki)}
-        known_ = self._means.certificates.keys.published.known(spec.label)  # a look tells of a file that cannot be read
-        if not others or tlsa.is_published(installed.spki, known_):
+        looked, now = self._publishing.looked(spec.label), self._means.clock()
+        others = {
+            name: one
+            for name, one in others.items()
+            if is_worth_keeping(one.spki, installed.spki, looked, publisher.owners, now)
+        }
+        if not others:
             return frozenset()
         self.holds = True
-        self._keep_published(spec.label, publisher.owners, frozenset(one.spki for one in others.values()))
-        self._tell(wish, others, tlsa.wait_for(installed.spki, known_), by_hand=not publisher.may_update)
+        spoken_of = frozenset(one.spki for one in others.values() if looked.speaks_of(one.spki, publisher.owners))
+        self._keep_published(spec.label, publisher.owners, spoken_of)
+        waits_for = tlsa.wait_for(installed.spki, looked.known, follows=False)
+        self._tell(wish, others, waits_for, by_hand=not publisher.may_update)
         return frozenset(others)
 
     def _tell(self, wish: Wish, names: Collection[str], waits_for: str, *, by_hand: bool) -> None:

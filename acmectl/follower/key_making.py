@@ -49,11 +49,12 @@ def _check_accepted(certificates: Certificates, spec: CertificateSpec, at_hand: 
     if pin is None:
         return
     known = certificates.keys.published.known(spec.label)
+    follows = at_hand.serving is not None
     whose = f" ({at_hand.imposed.origin})" if at_hand.imposed else ""
     raise KeyNotAccepted(
-        f"the key of `{spec.title}`{whose} must not be used yet: {tlsa.wait_for(pin, known)}",
+        f"the key of `{spec.title}`{whose} must not be used yet: {tlsa.wait_for(pin, known, follows=follows)}",
         hint=f"`acmectl cert tlsa {spec.configured_label}` prints what the zone needs; then runs wait until it is accepted",
-        until=tlsa.ready_at(pin, known),
+        until=tlsa.ready_at(pin, known, follows=follows),
     )
 
 
@@ -63,7 +64,8 @@ def remark(certificates: Certificates, spec: CertificateSpec, spki: str) -> str 
     following = at_hand.following
     if at_hand.usable is None or following is None or at_hand.is_accepted(following):
         return None
-    waits_for = tlsa.wait_for(following, certificates.keys.published.known(spec.label))
+    known, follows = certificates.keys.published.known(spec.label), at_hand.serving is not None
+    waits_for = tlsa.wait_for(following, known, follows=follows)
     if spki == following:
         return (
             f"its new key is used before every client accepts it, because the one before was compromised: {waits_for}"

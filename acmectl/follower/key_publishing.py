@@ -17,7 +17,9 @@ from acmectl.follower.key_groups import Group, Kind, grouped
 from acmectl.model.tlsa import KeptSet, PublishedKeys, RecordSet, TlsaRecord, association
 from acmectl.policy import posing, tlsa, tlsa_records
 from acmectl.policy.renewal import Due
+from acmectl.policy.tlsa_keeping import Looked
 from acmectl.storage.clock import uptime
+from acmectl.workers import each
 
 if TYPE_CHECKING:
     from acmectl.deploy.tlsa.publisher import Publisher
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     Pins = Sequence[tuple[str, str]]  # owner names, each with the pin of a key
 
 log = logging.getLogger(__name__)
+
+_WORKERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class KeyPublishing:
         self._waiting: dict[tuple[str, str], KeyNews] = {}
         self._refreshed: set[str] = set()
         self._looked: set[str] = set()
-        self._sets: dict[str, RecordSet] = {}
+        self._last: dict[str, Looked] = {}
+        self._places: Mapping[str, str] | None = None
 
     @property
     def news(self) -> tuple[KeyNews, ...]:
@@ -65,7 +70,7 @@ class KeyPublishing:
         Raises StorageError where what is seen cannot be remembered.
         """
         if wish.spec.pinned and (again or wish.spec.label not in self._looked):
-            for group in self._groups([wish]):
+            for group in self._groups(self._kinds([wish])):
                 self._bring_on(group)
 
     def look_before_deploying(self, wishes: Iterable[Wish]) -> None:
@@ -78,7 +83,7 @@ class KeyPublishing:
 
     def look(self, wishes: Sequence[Wish]) -> None:
         """Find out which keys clients accept, and change nothing. Raises StorageError where that cannot be remembered."""
-        for group in self._groups(wishes):
+        for group in self._groups(self._kinds(wishes)):
             self._look(group)
 
     def refresh(self, wishes: Sequence[Wish], *, again: bool = False) -> None:
@@ -90,22 +95,25 @@ class KeyPublishing:
         self._refreshed |= {wish.spec.label for wish in wanted}
         if again:
             self._looked -= {wish.spec.label for wish in wanted}
-        for group in self._groups(wanted):
-            if any(self._needs_look(kind) for kind in group.kinds):
+            self._places = None
+        kinds = self._kinds(wanted)
+        due = [kind for kind in kinds if self._needs_look(kind)]
+        for group in self._groups(kinds) if due else ():
+            if not set(due).isdisjoint(group.kinds):
                 try:
                     self._bring_on(group)
                 except AcmectlError as error:
                     self._tell(group.kinds[0].label, error.message, error.hint, is_error=True)
 
-    def speaks_of(self, owners: Iterable[str], pin: str) -> bool:
-        """Whether a record of the key was seen at one of the owner names in this run."""
-        return any(association(pin) in self._sets[owner].anywhere for owner in owners if owner in self._sets)
+    def looked(self, label: str) -> Looked:
+        """What the last look of this run at the records of one certificate came to, whether it could be remembered or not."""
+        return self._last.get(label, Looked())
 
     def tell(self, news: KeyNews) -> None:
         """Have something told with the rest."""
         self._news[news] = None
 
-    def _groups(self, wishes: Iterable[Wish]) -> tuple[Group, ...]:
+    def _kinds(self, wishes: Iterable[Wish]) -> Sequence[Kind]:
         kinds: list[Kind] = []
         for wish in wishes:
             publisher = self._means.publishers.get(wish.spec.configured_label)
@@ -118,7 +126,15 @@ class KeyPublishing:
                 kinds.append(self._kind(wish, publisher))
             except AcmectlError as error:
                 self._tell(wish.spec.label, error.message, error.hint, is_error=True)
-        return grouped(kinds)
+        return kinds
+
+    def _groups(self, kinds: Sequence[Kind]) -> tuple[Group, ...]:
+        """Asks once in a run where the records of all certificates lie, also of those that are not among these."""
+        if kinds and self._places is None:
+            publishers = self._means.publishers
+            found, _ = each(publishers, lambda label: publishers[label].places(), workers=_WORKERS)
+            self._places = {owner: place for places in found.values() for owner, place in places.items()}
+        return grouped(kinds, self._places or {})
 
     def _kind(self, wish: Wish, publisher: Publisher) -> Kind:
         """Raises StorageError, KeyMaterialError."""
@@ -152,7 +168,6 @@ class KeyPublishing:
         """See what all name servers have, and remember it."""
         owners = dict.fromkeys([*group.owners, *(p.owner for k in group.kinds for p in k.known.publications)])
         sets, failed = group.publisher.look(tuple(owners))
-        self._sets |= sets
         for owner, error in failed.items():  # what is left of a former service is nobody's trouble but that of `check`
             self._tell(group.kinds[0].label, error.message, error.hint, is_error=owner in group.owners)
         run_for, now = uptime(), self._means.clock()
@@ -162,6 +177,7 @@ class KeyPublishing:
             ttl = kind.publisher.ttl
             seen = tlsa.observe(known, kind.keys, kind.owners, sets, ttl=ttl, now=now, earlier=earlier)
             seen = self._forget_lost(kind, replace(seen, uptime=run_for), sets)
+            self._last[kind.label] = Looked(seen, sets)
             self._log_news(kind, seen)
             self._save(kind, seen)
             self._looked.add(kind.label)

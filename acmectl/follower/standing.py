@@ -108,10 +108,11 @@ class Standing:
             return None
         keys = self._means.certificates.keys
         try:
-            pin = key_choice.waits(keys.at_hand(spec))
+            at_hand = keys.at_hand(spec)
         except (KeyMaterialError, StorageError):  # told where it is used
             return None
-        return tlsa.ready_at(pin, keys.published.known(spec.label)) if pin is not None else None
+        pin, known = key_choice.waits(at_hand), keys.published.known(spec.label)
+        return tlsa.ready_at(pin, known, follows=at_hand.serving is not None) if pin is not None else None
 
     def _published_error(self, spec: CertificateSpec) -> AcmectlError | None:
         if spec.pinned:
@@ -226,4 +227,6 @@ def _waits_for(at_hand: KeysAtHand, known: PublishedKeys) -> str | None:
     following = at_hand.following
     if at_hand.usable is None or (following is not None and at_hand.is_accepted(following)):
         return None
-    return tlsa.wait_for(following, known) if following else "the next key is not made yet"
+    if following is None:
+        return "the next key is not made yet"
+    return tlsa.wait_for(following, known, follows=at_hand.serving is not None)

@@ -8,7 +8,7 @@ removed as late. What is not known is taken to be unknown to clients too: the wo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -136,16 +136,24 @@ def observe(
     return replace(found, usable=_usable(found, keys, owners, sets, bare=bare, now=now))
 
 
-def ready_at(pin: str, known: PublishedKeys) -> datetime | None:
-    """From when on the key can be used, if the zone stays as it is; None where it needs a record that is missing."""
-    ends = [_ready_at(p, known) for p in known.publications if p.spki == pin]
-    return max((end for end in ends if end is not None), default=None) if None not in ends else None
+def ready_at(pin: str, known: PublishedKeys, *, follows: bool) -> datetime | None:
+    """From when on the key can be used, if the zone stays as it is; None where it needs a record that is missing, or was not all seen.
+
+    `follows` says that it comes after one in use: then it needs its record also where there is none yet.
+    """
+    ends = [_ready_at(p, known) for p in _awaited(pin, known, follows=follows)]
+    end = max((end for end in ends if end is not None), default=None)
+    if end is None or None in ends:
+        return None
+    return (
+        end if known.looked_at is None or known.looked_at < end else None
+    )  # else the last look did not see everything
 
 
-def wait_for(pin: str, known: PublishedKeys) -> str:
-    """What the use of a key waits for, in words."""
+def wait_for(pin: str, known: PublishedKeys, *, follows: bool) -> str:
+    """What the use of a key waits for, in words; `follows` as in `ready_at`."""
     moments: list[datetime] = []
-    for publication in (p for p in known.publications if p.spki == pin):
+    for publication in _awaited(pin, known, follows=follows):
         accepted = accepted_from(publication)
         if accepted is None:
             return _missing_at(publication, known)
@@ -153,6 +161,13 @@ def wait_for(pin: str, known: PublishedKeys) -> str:
     if not moments:
         return "no TLSA record of it was seen yet"
     return f"every client accepts it from {max(moments):%Y-%m-%d %H:%M:%S} UTC on, if all name servers still have it"
+
+
+def _awaited(pin: str, known: PublishedKeys, *, follows: bool) -> Sequence[Publication]:
+    """What is known of its records, but for those that it does not need, as there are none at their owner names."""
+    found = [p for p in known.publications if p.spki == pin]
+    strict = {one.owner for one in known.sets}
+    return [p for p in found if follows or p.owner in strict] or found
 
 
 def _missing_at(publication: Publication, known: PublishedKeys) -> str:
@@ -233,11 +248,10 @@ def _usable(
     if not all(owner in sets for owner in owners):
         return frozenset()
     free = {pin: () if keys.in_use is not None and pin == keys.following else bare for pin in pins}
-    return frozenset(
-        pin for pin in pins if all(o in free[pin] or _is_accepted(known.find(o, pin), now) for o in owners)
-    )
+    return frozenset(pin for pin in pins if all(o in free[pin] or is_accepted(known.find(o, pin), now) for o in owners))
 
 
-def _is_accepted(publication: Publication | None, now: datetime) -> bool:
+def is_accepted(publication: Publication | None, now: datetime) -> bool:
+    """Whether every client accepts the key at an owner name that has records, by what is known of its own there."""
     accepted = accepted_from(publication) if publication else None
     return accepted is not None and accepted <= now

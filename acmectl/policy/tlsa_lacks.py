@@ -29,12 +29,12 @@ def _lack(keys: Keys, found: RecordSet) -> Lack | None:
     if not found.anywhere:
         return Lack.UNPUBLISHED
     if association(keys.in_use) not in found.everywhere:
-        return Lack.TURNED_AWAY if _is_strict(found) else Lack.UNPUBLISHED
-    if _is_strict(found) and any(association(pin) not in found.everywhere for pin in keys.needed if pin in keys.served):
+        return Lack.TURNED_AWAY if is_strict(found) else Lack.UNPUBLISHED
+    if is_strict(found) and any(association(pin) not in found.everywhere for pin in keys.needed if pin in keys.served):
         return Lack.FORMER_MISSING
     return None if keys.following is None or association(keys.following) in found.everywhere else Lack.NEXT_MISSING
 
 
-def _is_strict(found: RecordSet) -> bool:
+def is_strict(found: RecordSet) -> bool:
     """Whether clients that get all records must turn away from any other key than those: no record is about a CA or a whole certificate."""
     return all(text.startswith("3 1 1 ") for text in found.anywhere)

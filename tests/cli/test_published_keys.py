@@ -134,12 +134,25 @@ class Mail:
 
     def change(self, *, add: str = "", remove: str = "", ttl: int = 1, owner: str = OWNER) -> None:
         """What another person does to the zone."""
-        key = self.bind.keys["acmectl"]
-        update = dns.update.UpdateMessage("acme.test", keyring=dns.tsigkeyring.from_text({key.name: key.secret}))
+        update = self._update()
         if add:
             update.add(owner + ".", ttl, "TLSA", add)
         if remove:
             update.delete(owner + ".", "TLSA", remove)
+        self._send(update)
+
+    def lead_to_one_place(self, *ports: int) -> None:
+        """Have the records of services lie at `_dane.mail.acme.test`."""
+        update = self._update()
+        for port in ports:
+            update.add(f"_{port}._tcp.mail.acme.test.", 1, "CNAME", "_dane.mail.acme.test.")
+        self._send(update)
+
+    def _update(self) -> dns.update.UpdateMessage:
+        key = self.bind.keys["acmectl"]
+        return dns.update.UpdateMessage("acme.test", keyring=dns.tsigkeyring.from_text({key.name: key.secret}))
+
+    def _send(self, update: dns.update.UpdateMessage) -> None:
         assert dns.query.tcp(update, self.bind.address, port=self.bind.port, timeout=10).rcode() == 0
 
     def records(self) -> dict[str, str]:
@@ -585,6 +598,19 @@ def test_certificates_that_share_services_by_way_of_another_one_are_published_to
     assert mail.serial == before + 1
 
 
+def test_certificates_whose_services_have_their_records_in_one_place_are_published_together(mail: Mail) -> None:
+    mail.configure_chain({"a": [], "b": []})
+    mail.host.good("follower", "run")
+    mail.lead_to_one_place(25, 465)
+    before = mail.serial
+    mail.configure_chain({"a": [25], "b": [465]}, b=("ttl: 1s", "ttl: 7s"))
+    assert f"the first TLSA records of `{OWNER}` wait for `b`" in mail.host.good("-v", "follower", "run", "a").out
+    assert mail.serial == before
+    mail.host.good("follower", "run")
+    assert mail.serial == before + 1
+    assert list(mail.published_at("_dane.mail.acme.test").values()) == [7] * 4
+
+
 def test_certificates_whose_records_live_for_different_times_are_published_together(mail: Mail) -> None:
     mail.configure_two(published=False)
     mail.host.good("follower", "run")
@@ -709,6 +735,20 @@ def test_a_first_certificate_that_only_waits_until_clients_accept_its_key_is_as_
     assert (ran.out, ran.err) == ("", "")
     assert f"{told}every client accepts it from " in mail.host.good("-v", "follower", "run").out
     assert "  waiting until every client accepts its key: " in mail.host.good("status").out
+
+
+def test_a_first_certificate_waits_also_where_one_of_its_services_has_no_records_at_all(mail: Mail) -> None:
+    mail.change(add=OF_A_CA, ttl=600)
+    mail.configure()
+    mail.host.configure(
+        mail.host.config.read_text().replace("[mail.acme.test:25]", "[mail.acme.test:25, mail.acme.test:465]")
+    )
+    ran = mail.host.good("follower", "run")
+    assert (ran.out, ran.err) == ("", "")
+    assert "must not be used yet: every client accepts it from " in mail.host.good("-v", "follower", "run").out
+    assert "  waiting until every client accepts its key: " in mail.host.good("status").out
+    mail.lose_servers()
+    assert mail.host.acmectl("follower", "run").status == 1
 
 
 def test_a_key_goes_into_use_only_if_its_record_is_there_when_it_does(mail: Mail) -> None:
@@ -871,11 +911,7 @@ def test_a_first_record_does_not_hide_what_a_wildcard_says(mail: Mail) -> None:
 
 
 def test_a_service_that_goes_leaves_what_another_has_in_the_same_place(mail: Mail) -> None:
-    key = mail.bind.keys["acmectl"]
-    update = dns.update.UpdateMessage("acme.test", keyring=dns.tsigkeyring.from_text({key.name: key.secret}))
-    for port in (25, 465):
-        update.add(f"_{port}._tcp.mail.acme.test.", 1, "CNAME", "_dane.mail.acme.test.")
-    assert dns.query.tcp(update, mail.bind.address, port=mail.bind.port, timeout=10).rcode() == 0
+    mail.lead_to_one_place(25, 465)
     mail.configure()
     both = mail.host.config.read_text().replace("[mail.acme.test:25]", "[mail.acme.test:25, mail.acme.test:465]")
     mail.host.configure(both)
@@ -963,6 +999,9 @@ def test_a_service_that_moves_to_another_certificate_keeps_what_it_has_until_cli
     assert (deployed.status, told in deployed.err) == (1, True)
     assert served.read_bytes() == before
     assert len(mail.published) == 4
+    mail.lose_servers()
+    unseen = mail.host.acmectl("follower", "run")
+    assert (unseen.status, served.read_bytes()) == (1, before), "nobody knows whether clients accept another key by now"
     mail.host.configure(text.replace("ttl: 600s", "ttl: 1s"))
     known = mail.host.state / "certificates/other/published-keys.json"
     known.write_text(known.read_text().replace("600.0", "1.0"))  # as if ten minutes had passed

@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from acmectl.deploy.tlsa.options import TlsaOptions
 from acmectl.deploy.tlsa.publisher import Publisher
 from acmectl.model.tlsa import TlsaRecord
 from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
 
 OWNER = "_25._tcp.mail.tlsa.test"
+SUBMISSIONS = "_465._tcp.mail.tlsa.test"
 OURS, OTHERS, OF_A_CA = f"3 1 1 {'0a' * 32}", f"3 1 1 {'0b' * 32}", f"2 0 1 {'0c' * 32}"
 LONG = f"3 1 2 {'0d' * 64}"
 KEY = Key("acmectl")
@@ -50,6 +53,35 @@ def test_a_cname_leads_to_where_the_records_are(tmp_path: Path) -> None:
         ours = publisher(bind)
         assert ours.add([TlsaRecord(OWNER, OURS)]) == {}
         assert ours.look([OWNER])[0][OWNER].everywhere == {OURS}
+
+
+def test_a_cname_that_a_wildcard_makes_leads_to_where_the_records_are_for_all_its_services(tmp_path: Path) -> None:
+    """Clients follow it. A record at the name itself would hide from them what is there."""
+    there = ["*._tcp.mail IN CNAME _dane.mail", f"_dane.mail 3600 IN TLSA {OTHERS}"]
+    with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
+        ours, shared = publisher(bind), "_dane.mail.tlsa.test"
+        assert ours.look([OWNER])[0][OWNER].everywhere == {OTHERS}
+        assert ours.add([TlsaRecord(OWNER, OURS)]) == {}
+        one, other = ours.look([OWNER, shared])[0].values()
+        assert one.everywhere == other.everywhere == {OURS, OTHERS}
+        assert ours.same_places([TlsaRecord(OWNER, OURS)], [TlsaRecord(SUBMISSIONS, OURS)])
+        assert ours.remove([TlsaRecord(OWNER, OURS)]) == {}
+        assert ours.look([OWNER])[0][OWNER].everywhere == {OTHERS}
+
+
+def test_a_cname_that_only_the_servers_of_the_zone_know_is_told(tmp_path: Path) -> None:
+    """Whoever took the name for one without records would use a key that clients turn away from."""
+    there = ["_25._tcp.mail IN CNAME _dane.mail", f"_dane.mail 3600 IN TLSA {OTHERS}"]
+    with (
+        running_bind(tmp_path, zones=[Zone("tlsa.test")], keys=[KEY], resolve=True) as resolver,
+        running_bind(tmp_path, zones=[Zone("tlsa.test", there)]) as server,
+    ):
+        sets, failed = publisher(resolver, servers=(server.endpoint,)).look([OWNER])
+        assert sets == {}
+        assert (
+            f"cannot see TLSA of `{OWNER}`: it has a CNAME at {server.endpoint}, which the resolver does not know"
+            in str(failed[OWNER])
+        )
 
 
 def test_a_server_that_lags_is_seen_and_one_that_is_silent_told(tmp_path: Path) -> None:
@@ -111,8 +143,11 @@ def test_nothing_is_added_where_a_wildcard_answers_which_it_would_hide(tmp_path:
         assert ours.look([OWNER])[0][OWNER].everywhere == {OURS, OF_A_CA}
 
 
-def test_a_name_with_records_of_its_own_is_added_to_whatever_a_wildcard_beside_it_says(tmp_path: Path) -> None:
-    there = [f"*._tcp.mail 3600 IN TLSA {OF_A_CA}", f"_25._tcp.mail 3600 IN TLSA {OURS}"]
+@pytest.mark.parametrize("wildcard", [f"3600 IN TLSA {OF_A_CA}", "IN CNAME _dane.mail"])
+def test_a_name_with_records_of_its_own_is_added_to_whatever_a_wildcard_beside_it_says(
+    tmp_path: Path, wildcard: str
+) -> None:
+    there = [f"*._tcp.mail {wildcard}", f"_25._tcp.mail 3600 IN TLSA {OURS}", f"_dane.mail 3600 IN TLSA {OF_A_CA}"]
     with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
         assert publisher(bind).add([TlsaRecord(OWNER, OTHERS)]) == {}
 

@@ -64,10 +64,15 @@ class Publisher:
         """Whether this host has the right to change the records."""
         return self._options.update is not None
 
-    def goes_with(self, other: Publisher) -> bool:
-        """Whether both publish for one service by the same means, so that one update can hold the records of both."""
+    def has_means_of(self, other: Publisher) -> bool:
+        """Whether both look and publish by the same means, so that one update can hold the records of both."""
         own, others = (p._options.model_copy(update={"records": (), "ttl": timedelta()}) for p in (self, other))
-        return own == others and not set(self.owners).isdisjoint(other.owners)
+        return own == others
+
+    def places(self) -> Mapping[str, str]:
+        """Where the records of each owner name lie: at the end of its CNAMEs. Without the names of which that cannot be known."""
+        located, _ = self._locate(self.owners)
+        return {owner: _end(found) for owner, found in located.items()}
 
     def look(self, owners: Collection[str]) -> tuple[Mapping[str, RecordSet], Mapping[str, AcmectlError]]:
         """The TLSA records at each owner name at all servers of its zone, and why that cannot be known."""
@@ -96,8 +101,8 @@ class Publisher:
         located, _ = self._locate({r.owner for record, others in alike.items() if others for r in (record, *others)})
 
         def are_one(one: TlsaRecord, other: TlsaRecord) -> bool:
-            ends = [located.get(owner) for owner in (one.owner, other.owner)]
-            return one == other or None in ends or _end(ends[0]) == _end(ends[1])
+            ends = {_end(found) if (found := located.get(r.owner)) else None for r in (one, other)}
+            return one == other or None in ends or len(ends) == 1
 
         return frozenset(record for record, others in alike.items() if any(are_one(record, w) for w in others))
 
@@ -152,6 +157,8 @@ class Publisher:
             one = said[name]
             if isinstance(one, DNSError):
                 errors[owner] = one
+            elif aliases := [str(server) for server, answered in one.items() if answered.is_alias]:
+                errors[owner] = _unknown_alias(owner, aliases)
             else:
                 seen[owner] = one
         return seen, errors
@@ -175,17 +182,17 @@ class Publisher:
             missing = DeployError("this host has no right to change TLSA records", hint="give `tlsa` an `update`")
             return dict.fromkeys(listed, missing)
         located, failed = self._locate({record.owner for record in listed})
-        of_zone: dict[str, dict[Record, TlsaRecord]] = defaultdict(dict)
+        of_zone: dict[str, dict[Record, list[TlsaRecord]]] = defaultdict(lambda: defaultdict(list))
         for record in listed:
             if (location := located.get(record.owner)) is not None:
-                of_zone[_key(location)][_record(record, location)] = record
+                of_zone[_key(location)][_record(record, location)].append(record)
         done, broken = each(
             of_zone, lambda zone: send(tuple(of_zone[zone]), self._primary(zone, options)), workers=_WORKERS
         )
         refused: dict[TlsaRecord, AcmectlError] = {r: failed[r.owner] for r in listed if r.owner in failed}
         for zone, known in of_zone.items():
             reasons = dict.fromkeys(known, broken[zone]) if zone in broken else done[zone]
-            refused |= {known[record]: _told(error) for record, error in reasons.items()}
+            refused |= {one: _told(error) for record, error in reasons.items() for one in known[record]}
         return refused
 
     def _locate(self, owners: Collection[str]) -> tuple[Mapping[str, Location], Mapping[str, AcmectlError]]:
@@ -201,7 +208,7 @@ class Publisher:
 
         update = self._options.update
         zone = parse_name(update.zone) if update and update.zone else None
-        return locate(parse_name(owner), self._resolver(), zone=zone)
+        return locate(parse_name(owner), self._resolver(), zone=zone, by_wildcards=True)
 
     def _servers_of(self, zones: set[str]) -> tuple[Mapping[str, tuple[Nameserver, ...]], Mapping[str, AcmectlError]]:
         from acmectl.dns.zones import Nameserver
@@ -252,6 +259,14 @@ def _told(error: AcmectlError) -> AcmectlError:
     return told
 
 
+def _unknown_alias(owner: str, servers: Iterable[str]) -> DeployError:
+    """Clients follow that CNAME, and find records that were not looked at."""
+    return DeployError(
+        f"cannot see TLSA of `{owner}`: it has a CNAME at {', '.join(servers)}, which the resolver does not know",
+        hint="is it new? a later run looks again; or set `resolvers` of `tlsa` to some that know it",
+    )
+
+
 def _together(answered: Mapping[Nameserver, Answered]) -> RecordSet:
     sets = [one.data for one in answered.values()]
     return RecordSet(
@@ -266,9 +281,9 @@ def _key(location: Location) -> str:
     return location.zone.canonicalize().to_text()
 
 
-def _end(location: Location | None) -> str | None:
-    """Where records lie, in lower case."""
-    return location.owner.canonicalize().to_text() if location else None
+def _end(location: Location) -> str:
+    """Where records lie, in the form of an owner name."""
+    return location.owner.canonicalize().to_text(omit_final_dot=True)
 
 
 def _record(record: TlsaRecord, location: Location) -> Record:

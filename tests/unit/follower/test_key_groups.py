@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from acmectl.policy.tlsa import Keys
 
 DEPLOYED = Keys("AAAA", "BBBB", deployed=True)
 OWNER = "_25._tcp.mail.example.org"
+NOWHERE_ELSE: Mapping[str, str] = MappingProxyType({})
 
 
 def kind(label: str, *ports: int, keys: Keys = DEPLOYED, **options: Any) -> Kind:
@@ -26,8 +29,8 @@ def kind(label: str, *ports: int, keys: Keys = DEPLOYED, **options: Any) -> Kind
     return Kind(Wish(spec, ()), publisher, keys, PublishedKeys(), is_due=False, shared=frozenset())
 
 
-def labels(*kinds: Kind) -> set[frozenset[str]]:
-    return {frozenset(one.label for one in group.kinds) for group in grouped(kinds)}
+def labels(*kinds: Kind, places: Mapping[str, str] = NOWHERE_ELSE) -> set[frozenset[str]]:
+    return {frozenset(one.label for one in group.kinds) for group in grouped(kinds, places)}
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(5))))
@@ -42,9 +45,17 @@ def test_a_time_to_live_keeps_nobody_apart_and_other_means_do() -> None:
     assert labels() == set()
 
 
+def test_services_whose_records_lie_in_one_place_bring_certificates_together() -> None:
+    places = {OWNER: "_dane.example.org", "_465._tcp.mail.example.org": "_dane.example.org"}
+    assert labels(kind("a", 25), kind("b", 465), kind("c", 443), places=places) == {frozenset("ab"), frozenset("c")}
+    publishers = {"a": kind("a", 25).publisher, "b": kind("b", 465).publisher, "c": kind("c", 443).publisher}
+    (group,) = grouped([kind("a", 25)], places)
+    assert group.waits(OWNER, publishers, {}) == Waits(OWNER, ("b",), apart=False)
+
+
 def waits(*kinds: Kind, configured: str) -> Waits | None:
     publishers = {label: kind(label, 25).publisher for label in configured} | {"elsewhere": kind("z", 465).publisher}
-    return grouped(kinds)[0].waits(OWNER, publishers, {"a": ["a", "a+rsa-2048"]} if "2" in configured else {})
+    return grouped(kinds, {})[0].waits(OWNER, publishers, {"a": ["a", "a+rsa-2048"]} if "2" in configured else {})
 
 
 def test_first_records_wait_for_all_certificates_of_the_service() -> None:

@@ -89,11 +89,11 @@ def test_a_zone_that_was_emptied_is_bare_once_no_resolver_has_what_was_there() -
     for pin in (OLD, NEXT, FORMER):
         assert not tlsa.is_published(pin, known)
     told = f"resolvers may keep the TLSA records that `{MAIL}` had until 2026-11-22 14:06:00 UTC"
-    assert tlsa.wait_for(NEXT, known) == told
-    assert tlsa.ready_at(NEXT, known) == NOW + 2.1 * HOUR
+    assert tlsa.wait_for(NEXT, known, follows=True) == told
+    assert tlsa.ready_at(NEXT, known, follows=True) == NOW + 2.1 * HOUR
     assert not look(known, RecordSet(), keys=Keys(None, NEXT), now=NOW + 2 * HOUR).usable
     known = look(known, RecordSet(), now=NOW + 2.1 * HOUR)
-    assert tlsa.ready_at(NEXT, known) is None
+    assert tlsa.ready_at(NEXT, known, follows=True) is None
     assert tlsa.is_published(FORMER, known)
     assert look(known, RecordSet(), keys=Keys(None, NEXT), now=NOW + 3 * HOUR).usable == {NEXT}
 
@@ -335,14 +335,42 @@ def test_name_servers_are_asked_when_something_may_be_found_out_or_done(
 
 
 def test_what_a_key_waits_for_is_told() -> None:
-    assert tlsa.wait_for(NEXT, NOTHING) == "no TLSA record of it was seen yet"
-    assert tlsa.ready_at(NEXT, NOTHING) is None
+    assert tlsa.wait_for(NEXT, NOTHING, follows=True) == "no TLSA record of it was seen yet"
+    assert tlsa.ready_at(NEXT, NOTHING, follows=True) is None
     known = look(NOTHING, seen(OLD))
-    assert tlsa.ready_at(NEXT, known) is None
-    assert tlsa.ready_at(OLD, known) == NOW + 1.1 * HOUR
-    assert tlsa.wait_for(NEXT, known) == f"not every name server has its TLSA record at `{MAIL}`"
-    told = tlsa.wait_for(NEXT, look(known, seen(OLD, NEXT)))
+    assert tlsa.ready_at(NEXT, known, follows=True) is None
+    assert tlsa.ready_at(OLD, known, follows=True) == NOW + 1.1 * HOUR
+    assert tlsa.wait_for(NEXT, known, follows=True) == f"not every name server has its TLSA record at `{MAIL}`"
+    told = tlsa.wait_for(NEXT, look(known, seen(OLD, NEXT)), follows=True)
     assert told == "every client accepts it from 2026-11-22 13:06:00 UTC on, if all name servers still have it"
+
+
+def test_a_first_key_waits_for_no_record_where_there_are_none() -> None:
+    first, others = Keys(None, NEXT), frozenset({OF_A_CA})
+
+    def looked(at_mail: RecordSet, at_web: RecordSet | None, now: datetime = NOW) -> PublishedKeys:
+        sets = {MAIL: at_mail} | ({} if at_web is None else {WEB: at_web})
+        return tlsa.observe(NOTHING, first, [MAIL, WEB], sets, ttl=HOUR, now=now)
+
+    lacking, published = seen(others=others), seen(NEXT, others=others)
+    known = looked(published, RecordSet())
+    assert tlsa.ready_at(NEXT, known, follows=False) == NOW + 1.1 * HOUR
+    assert tlsa.wait_for(NEXT, known, follows=False).startswith("every client accepts it from 2026-11-22 13:06:00 UTC")
+    assert tlsa.ready_at(NEXT, known, follows=True) is None
+    assert tlsa.wait_for(NEXT, known, follows=True) == f"not every name server has its TLSA record at `{WEB}`"
+    assert tlsa.ready_at(NEXT, looked(lacking, RecordSet()), follows=False) is None
+    assert tlsa.ready_at(NEXT, looked(published, lacking), follows=False) is None
+    later = tlsa.observe(known, first, [MAIL, WEB], {MAIL: published, WEB: RecordSet()}, ttl=HOUR, now=NOW + 2 * HOUR)
+    assert later.usable == {NEXT}
+
+
+def test_a_moment_that_is_over_says_nothing_where_a_server_could_not_be_asked() -> None:
+    first, owners = Keys(None, NEXT), [MAIL, WEB]
+    known = tlsa.observe(NOTHING, first, owners, {MAIL: seen(NEXT)}, ttl=HOUR, now=NOW)
+    assert tlsa.ready_at(NEXT, known, follows=False) == NOW + 1.1 * HOUR
+    known = tlsa.observe(known, first, owners, {MAIL: seen(NEXT)}, ttl=HOUR, now=NOW + 2 * HOUR)
+    assert not known.usable
+    assert tlsa.ready_at(NEXT, known, follows=False) is None
 
 
 def test_a_service_may_get_back_a_key_that_every_client_still_accepts() -> None:
