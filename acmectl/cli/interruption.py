@@ -3,7 +3,7 @@
 The handler of a signal runs between any two steps of Python code of the main thread. Raised in the midst of `logging` or an import, the exception leaves a lock
 taken that was taken in the step before, and whoever wants it then, such as a worker that logs while it cleans up, waits for ever
 (CPython issue 74174). There it is put off, a moment at a time. Raised while Python frees an object it is lost: Python reports it and goes on. Then it is
-raised again.
+raised again. Of several signals the first decides the exit status, whatever the next do, and however soon they come.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ _MOMENT = 0.01  # seconds
 _LONGEST = 1.0  # seconds; longer than that they only wait, as `logging` does for a terminal that is stopped
 
 
+_begun: list[int] = []
+"""The signals that have interrupted this run."""
+
+
 class Interrupted(KeyboardInterrupt):
-    """What a signal raises."""
+    """What a signal raises; `number` is that of the first one, also where a second Ctrl-C raises it again."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -45,10 +49,13 @@ def listen() -> None:
 
 
 def _leave_off() -> None:
-    """At the end all is done, and Python takes the handlers away soon: an alarm would kill us then, whatever the exit status was to be."""
+    """At the end all is done, and Python takes the handlers away soon: an alarm would kill us then, whatever the exit status was to be.
+
+    So would a second signal: after a first one it is ignored, as no program is started any more that could inherit that.
+    """
     for number in (signal.SIGINT, *_ENDING):
-        if signal.getsignal(number) is _interrupt:
-            signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) in {_interrupt, _go_on}:
+            signal.signal(number, signal.SIG_IGN if _begun else signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
@@ -59,13 +66,25 @@ def silence(stream: int) -> None:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
+    if _is_interrupting(frame):
+        return
+    _begun.append(signum)
     for number in _ENDING:
         if signal.getsignal(number) is _interrupt:
             signal.signal(number, _go_on)
     for stream in (1, 2):
         if _is_hung_up(stream):
             silence(stream)
-    _raise(signum, frame, until=time.monotonic() + _LONGEST)
+    _raise(_begun[0], frame, until=time.monotonic() + _LONGEST)
+
+
+def _is_interrupting(frame: FrameType | None) -> bool:
+    """Whether an earlier signal is about to raise: this one came in between two steps of its handler."""
+    while frame:
+        if frame.f_code is _interrupt.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _go_on(signum: int, frame: FrameType | None) -> None:

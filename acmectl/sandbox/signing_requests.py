@@ -6,16 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from acmectl.keys import unreadable
 from acmectl.model.names import Identifier
 from acmectl.sandbox.jws import public_key, public_numbers
 from acmectl.sandbox.objects import Jwk
 from acmectl.sandbox.problems import Refused, refuse
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+_BAD: tuple[type[Exception], ...] = (*unreadable(), InvalidSignature, TypeError)
 _CURVES = frozenset({"secp256r1", "secp384r1"})
 _RSA_SIZES = frozenset({2048, 3072, 4096})  # Let's Encrypt takes these and no others
 
@@ -34,7 +36,7 @@ def read_request(der: bytes, names: Iterable[Identifier], account_key: Jwk) -> R
         is_signed = csr.is_signature_valid
         key = csr.public_key()
         asked = _names(csr)
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature, TypeError) as cause:
+    except _BAD as cause:
         raise _bad("Error parsing certificate request") from cause
     if not is_signed:
         raise _bad("invalid signature on CSR")
@@ -81,5 +83,5 @@ def certificate_key(der: bytes) -> PublicKey:
     """The public key of a certificate that shall be revoked; raises `malformed`."""
     try:
         return _sound(x509.load_der_x509_certificate(der).public_key())
-    except (ValueError, UnsupportedAlgorithm) as cause:
+    except unreadable() as cause:
         raise refuse("malformed", "unable to parse the certificate") from cause

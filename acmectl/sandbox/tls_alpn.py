@@ -15,11 +15,14 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from acmectl.errors import Problem
+from acmectl.keys import unreadable
 
 if TYPE_CHECKING:
     from acmectl.sandbox.validation import Attempt
 
 _PROTOCOL = "acme-tls/1"
+_UNREADABLE: tuple[type[Exception], ...] = (*unreadable(), x509.ExtensionNotFound)
+_NOT_BY_ITSELF: tuple[type[Exception], ...] = (*unreadable(), TypeError, InvalidSignature)
 _EXTENSION = x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31")
 
 
@@ -66,11 +69,11 @@ def _fault(der: bytes, attempt: Attempt) -> str | None:
         certificate = x509.load_der_x509_certificate(der)
         extensions = certificate.extensions
         alternatives = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as cause:
+    except _UNREADABLE as cause:
         return f"Received certificate that cannot be read: {cause}"
     try:
         certificate.verify_directly_issued_by(certificate)
-    except (ValueError, TypeError, InvalidSignature):
+    except _NOT_BY_ITSELF:
         return "Received certificate which is not self-signed."
     kind = x509.IPAddress if attempt.identifier.is_address else x509.DNSName
     found = [(type(name), str(name.value).lower()) for name in alternatives]

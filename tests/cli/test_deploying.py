@@ -16,6 +16,7 @@ from acmectl import app
 from acmectl.follower import FollowerReport, Issued
 from acmectl.sandbox.server import Sandbox
 from tests.cli.hosts import AS_NOBODY, Host, follower_of, master_of
+from tests.servers.wire import serving
 
 
 def with_reload(ca: Sandbox, reload: str) -> str:
@@ -57,6 +58,20 @@ def test_a_reload_that_fails_loses_nothing_and_is_made_good_later(
     assert (follower.directory / "reloaded").exists()
     assert (follower.state / "certificates" / "xmpp" / "current" / "fullchain.pem").read_bytes() == current
     assert follower.acmectl("status").status == 0
+
+
+def test_what_to_do_is_said_once_for_services_that_fail_alike(ca: Sandbox, issued: Host) -> None:
+    with serving(script=[]) as one, serving(script=[]) as other:
+        verify = [f"verify: [{{port: {server.port}}}], patience: 1s" for server in (one, other)]
+        targets = [*verify, "reload: ['false']", "reload: ['true']"]
+        deploy = ", ".join(f"{{type: files, directory: tls-{i}, {more}}}" for i, more in enumerate(targets))
+        issued.configure(follower_of(ca, f"  xmpp: {{names: [xmpp.acme.test, mail.acme.test], deploy: [{deploy}]}}\n"))
+        ran = issued.acmectl("-v", "follower", "run")
+    said = [line.split(":")[0] for line in ran.err.splitlines() if line.startswith(("error", "hint"))]
+    assert said == ["error", "error", "hint", "error", "hint"], ran
+    assert ran.err.count("is the service running, and is this where it listens?") == 1
+    assert "`acmectl follower run xmpp` tries again at once" in ran.err.splitlines()[-1]
+    assert "xmpp: deployed to files[3]" in ran.out
 
 
 def test_a_directory_that_cannot_be_made(ca: Sandbox, issued: Host) -> None:

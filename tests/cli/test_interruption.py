@@ -88,6 +88,44 @@ except KeyboardInterrupt:
         print("left at once")
 """
 
+AFTER_ANOTHER = """
+try:
+    signal.raise_signal(number)
+except KeyboardInterrupt:
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt as ending:
+        print("left at once", ending.number == number)
+"""
+
+IN_THE_HANDLER = """
+def interrupt_again(frame, event, _):
+    if frame.f_code.co_name == "_interrupt":
+        sys.settrace(None)
+        signal.raise_signal(other)
+other = getattr(signal, sys.argv[2])
+sys.settrace(interrupt_again)
+try:
+    signal.raise_signal(number)
+    workers.pause(20)
+    print("waited to the end")
+except KeyboardInterrupt as ending:
+    print(ending.number == number)
+"""
+
+AFTER_THE_END = """
+import atexit, signal, sys
+first, second = (getattr(signal, name) for name in sys.argv[1:])
+atexit.register(signal.raise_signal, second)
+from acmectl.cli import interruption
+interruption.listen()
+try:
+    signal.raise_signal(first)
+except KeyboardInterrupt as ending:
+    sys.exit(128 + ending.number)
+"""
+PAIRS = [("SIGINT", "SIGTERM"), ("SIGTERM", "SIGINT"), ("SIGTERM", "SIGHUP")]
+
 PROGRAM = """
 try:
     signal.raise_signal(number)
@@ -111,8 +149,8 @@ Broken()
 """
 
 
-def run(program: str, name: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", BEGIN + program, name]
+def run(program: str, *names: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", BEGIN + program, *names]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
 
@@ -137,6 +175,22 @@ def test_what_only_waits_is_not_waited_for() -> None:
 )
 def test_only_a_second_ctrl_c_ends_cleaning_up(name: str, said: str) -> None:
     assert run(TWICE, name).stdout == f"{said}\n"
+
+
+def test_a_ctrl_c_after_another_signal_ends_cleaning_up_with_the_status_of_the_first() -> None:
+    assert run(AFTER_ANOTHER, "SIGTERM").stdout == "left at once True\n"
+
+
+@pytest.mark.parametrize("names", PAIRS)
+def test_of_signals_that_come_at_once_the_first_counts(names: tuple[str, str]) -> None:
+    done = run(IN_THE_HANDLER, *names)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+@pytest.mark.parametrize("names", PAIRS)
+def test_a_signal_at_the_very_end_of_a_run_that_was_interrupted_changes_no_exit_status(names: tuple[str, str]) -> None:
+    command = [sys.executable, "-c", AFTER_THE_END, *names]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 128 + getattr(signal, names[0])
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,9 +21,17 @@ if TYPE_CHECKING:
 
 
 def deployments(results: Iterable[DeployResult], *, talks: bool) -> None:
-    """What became of each target; a failure is said in any case."""
-    for result in results:
-        _deployment(result, talks=talks)
+    """What became of each target; a failure is said in any case, and what to do once for failures that are alike."""
+    for advice, alike in groupby(results, key=_advice):
+        for result in alike:
+            _deployment(result, talks=talks)
+        hint(advice)
+
+
+def _advice(deployment: DeployResult) -> str | None:
+    if not deployment.error:
+        return None
+    return deployment.hint or (at_once([deployment.label]) if deployment.label else None)
 
 
 def _deployment(deployment: DeployResult, *, talks: bool) -> None:
@@ -31,7 +40,6 @@ def _deployment(deployment: DeployResult, *, talks: bool) -> None:
         what = f"certificate `{title}`" if title else "this host"
         state = f": {target} failed" if is_command(target) else f" is not deployed to {target}" if target else ""
         say("error", f"{what}{state}: {deployment.error}{_next_attempt(deployment)}", RED)
-        hint(deployment.hint or (at_once([deployment.label]) if title else None))
     elif talks:
         done = "ran" if is_command(target) else "deployed to"
         why = " again: its files were changed or removed by somebody since" if deployment.changed else ""

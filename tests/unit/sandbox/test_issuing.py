@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -11,9 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from acmectl.model.names import Identifier
 from acmectl.model.orders import OrderStatus
 from acmectl.sandbox.objects import Certificate, Order
 from acmectl.sandbox.problems import Refused
+from acmectl.sandbox.signing_requests import certificate_key, read_request
 from tests.servers.sandbox_client import ari_id, csr
 from tests.unit.sandbox.conftest import MakeDesk
 from tests.unit.sandbox.desk import Desk
@@ -104,6 +107,16 @@ def test_a_csr_that_does_not_fit_the_order_is_refused(desk: Desk, fault: str, ma
         desk.authority.issuing.finalize(desk.us, order.id, make())
     assert caught.value.problem.type == "badCSR"
     assert desk.status(order) is OrderStatus.READY
+
+
+def test_whichever_byte_of_a_csr_is_another_one_it_is_refused_in_words(desk: Desk) -> None:
+    good, taken = csr(["a.example.com"]), []
+    spoilt = {good[:at] + bytes([byte]) + good[at + 1 :] for at in range(len(good)) for byte in (5, 0xA3, good[at] ^ 1)}
+    for der in spoilt - {good}:
+        with suppress(Refused):  # where it counts unused bits of the signature, of which one is zero, it is as good
+            read_request(der, [Identifier("a.example.com")], desk.us.jwk)
+            taken.append(der)
+    assert len(taken) <= 1
 
 
 def test_the_accounts_own_key_cannot_become_a_certificates_key(desk: Desk) -> None:
@@ -214,6 +227,18 @@ def test_a_certificate_is_revoked_once_by_who_may(desk: Desk) -> None:
     assert caught.value.problem.type == "alreadyRevoked"
     with pytest.raises(Refused, match="unrecognized issuer"):
         revoke(b"another", 0, account=desk.us, by_own_key=False)
+
+
+@pytest.mark.parametrize("version", [2, 5])
+def test_the_key_of_a_certificate_that_shall_be_revoked_is_read_or_refused_in_words(desk: Desk, version: int) -> None:
+    good = _certificate(desk, desk.finalize(desk.proven("a.example.com"))).der
+    der = good.replace(bytes([0xA0, 3, 2, 1, 2]), bytes([0xA0, 3, 2, 1, version]), 1)
+    if der == good:
+        assert certificate_key(der)
+        return
+    with pytest.raises(Refused) as caught:
+        certificate_key(der)
+    assert caught.value.problem.type == "malformed"
 
 
 def test_anothers_certificate_cannot_be_downloaded(desk: Desk) -> None:

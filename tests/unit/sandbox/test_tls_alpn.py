@@ -36,7 +36,9 @@ def proof(
     *,
     critical: bool = True,
     foreign: bool = False,
+    spoil: tuple[bytes, bytes] = (b"", b""),
 ) -> ssl.SSLContext:
+    """What a server has that proves control; of `spoil` the first bytes are replaced by the second, in the certificate's DER form."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "proof")])
     now = datetime.now(UTC)
@@ -55,7 +57,8 @@ def proof(
     certificate = builder.sign(ec.generate_private_key(ec.SECP256R1()) if foreign else key, hashes.SHA256())
     file = directory / "proof.pem"
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    file.write_bytes(certificate.public_bytes(Encoding.PEM) + private)
+    der = certificate.public_bytes(Encoding.DER).replace(*spoil, 1)
+    file.write_bytes(ssl.DER_cert_to_PEM_cert(der).encode() + private)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     context.set_alpn_protocols(["acme-tls/1"])
@@ -129,6 +132,19 @@ def test_whatever_is_less_is_refused_with_the_reason(
         "Incorrect validation certificate for tls-alpn-01 challenge. Requested a.example.com"
     )
     assert problem.detail.endswith(fault)
+
+
+VERSION_3, VERSION_6 = (bytes([0xA0, 3, 2, 1, number]) for number in (2, 5))
+DNS_NAME, X400_ADDRESS = (bytes([tag, 13]) + b"a.example.com" for tag in (0x82, 0xA3))
+
+
+@pytest.mark.parametrize("spoil", [(VERSION_3, VERSION_6), (DNS_NAME, X400_ADDRESS)])
+def test_a_certificate_that_cannot_be_read_is_refused(tmp_path: Path, spoil: tuple[bytes, bytes]) -> None:
+    with answering(proof(tmp_path, NAME, DIGEST, spoil=spoil)) as port:
+        problem = judged(port)
+    assert problem
+    assert (problem.type, problem.status) == ("unauthorized", 403)
+    assert "Received certificate that cannot be read: " in problem.detail
 
 
 def test_an_address_that_stands_there_as_a_name_is_no_proof(tmp_path: Path) -> None:
