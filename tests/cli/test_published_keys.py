@@ -164,6 +164,21 @@ class Mail:
         records: list[dict[str, str]] = json.loads(self.host.good("cert", "tlsa", "mail", "--json").out)["records"]
         return records
 
+    def fail_to_deploy_another_key(self) -> tuple[Path, str]:
+        """Have the target refuse a second certificate, with another key: the file without which it does, and the record of the key that it has."""
+        accepts = self.host.directory / "accepts"
+        accepts.touch()
+        self.configure()
+        checked = f'directory: tls, check: [test, -e, "{accepts}"]}}'
+        self.host.configure(self.host.config.read_text().replace("directory: tls}", checked))
+        self.host.good("follower", "run")
+        former = self.records()["in use"]
+        self.await_accepted()
+        accepts.unlink()
+        assert self.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
+        assert self.generation == 2
+        return accepts, former
+
     @property
     def generation(self) -> int:
         return int((self.host.state / "certificates/mail/current").readlink().name)
@@ -906,17 +921,7 @@ def test_a_service_that_goes_leaves_what_another_has_in_the_same_place(mail: Mai
 
 
 def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_removes_it(mail: Mail) -> None:
-    accepts = mail.host.directory / "accepts"
-    accepts.touch()
-    mail.configure()
-    text = mail.host.config.read_text().replace("directory: tls}", f'directory: tls, check: [test, -e, "{accepts}"]}}')
-    mail.host.configure(text)
-    mail.host.good("follower", "run")
-    former = mail.records()["in use"]
-    mail.await_accepted()
-    accepts.unlink()
-    assert mail.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
-    assert mail.generation == 2
+    _, former = mail.fail_to_deploy_another_key()
     mail.change(remove=former)
     checked = mail.host.acmectl("check")
     assert checked.status == 1
@@ -928,16 +933,7 @@ def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_
 def test_a_former_key_that_a_target_still_serves_is_printed_and_published_though_what_was_known_of_it_is_lost(
     mail: Mail,
 ) -> None:
-    accepts = mail.host.directory / "accepts"
-    accepts.touch()
-    mail.configure()
-    text = mail.host.config.read_text().replace("directory: tls}", f'directory: tls, check: [test, -e, "{accepts}"]}}')
-    mail.host.configure(text)
-    mail.host.good("follower", "run")
-    former = mail.records()["in use"]
-    mail.await_accepted()
-    accepts.unlink()
-    assert mail.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
+    accepts, former = mail.fail_to_deploy_another_key()
     known = mail.host.state / "certificates/mail/published-keys.json"
     known.write_text("{")
     printed = mail.host.good("cert", "tlsa", "mail")
