@@ -164,6 +164,21 @@ class Mail:
         records: list[dict[str, str]] = json.loads(self.host.good("cert", "tlsa", "mail", "--json").out)["records"]
         return records
 
+    def fail_to_deploy_another_key(self) -> tuple[Path, str]:
+        """Have the target refuse a second certificate, with another key: the file without which it does, and the record of the key that it has."""
+        accepts = self.host.directory / "accepts"
+        accepts.touch()
+        self.configure()
+        checked = f'directory: tls, check: [test, -e, "{accepts}"]}}'
+        self.host.configure(self.host.config.read_text().replace("directory: tls}", checked))
+        self.host.good("follower", "run")
+        former = self.records()["in use"]
+        self.await_accepted()
+        accepts.unlink()
+        assert self.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
+        assert self.generation == 2
+        return accepts, former
+
     @property
     def generation(self) -> int:
         return int((self.host.state / "certificates/mail/current").readlink().name)
@@ -375,6 +390,7 @@ def test_check_names_what_a_former_service_still_has_where_this_host_may_not_rem
     end = time.monotonic() + _SECONDS
     while told not in mail.host.good("check").err:
         assert time.monotonic() < end
+    assert "once no host has that service with that key, or list the service again" in mail.host.good("check").err
     mail.change(owner=SUBMISSIONS, remove=record)
     assert SUBMISSIONS not in mail.host.good("check").err
 
@@ -932,17 +948,7 @@ def test_a_service_that_goes_leaves_what_another_has_in_the_same_place(mail: Mai
 
 
 def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_removes_it(mail: Mail) -> None:
-    accepts = mail.host.directory / "accepts"
-    accepts.touch()
-    mail.configure()
-    text = mail.host.config.read_text().replace("directory: tls}", f'directory: tls, check: [test, -e, "{accepts}"]}}')
-    mail.host.configure(text)
-    mail.host.good("follower", "run")
-    former = mail.records()["in use"]
-    mail.await_accepted()
-    accepts.unlink()
-    assert mail.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
-    assert mail.generation == 2
+    _, former = mail.fail_to_deploy_another_key()
     mail.change(remove=former)
     checked = mail.host.acmectl("check")
     assert checked.status == 1
@@ -954,16 +960,7 @@ def test_a_former_key_that_a_target_still_serves_is_published_again_if_somebody_
 def test_a_former_key_that_a_target_still_serves_is_printed_and_published_though_what_was_known_of_it_is_lost(
     mail: Mail,
 ) -> None:
-    accepts = mail.host.directory / "accepts"
-    accepts.touch()
-    mail.configure()
-    text = mail.host.config.read_text().replace("directory: tls}", f'directory: tls, check: [test, -e, "{accepts}"]}}')
-    mail.host.configure(text)
-    mail.host.good("follower", "run")
-    former = mail.records()["in use"]
-    mail.await_accepted()
-    accepts.unlink()
-    assert mail.host.acmectl("cert", "renew", "mail", "--new-key").status == 1
+    accepts, former = mail.fail_to_deploy_another_key()
     known = mail.host.state / "certificates/mail/published-keys.json"
     known.write_text("{")
     printed = mail.host.good("cert", "tlsa", "mail")
@@ -997,6 +994,12 @@ def test_a_service_that_moves_to_another_certificate_keeps_what_it_has_until_cli
     assert told in ran.err
     deployed = mail.host.acmectl("cert", "deploy", "other")
     assert (deployed.status, told in deployed.err) == (1, True)
+    shown = mail.host.acmectl("status").out
+    held = "not deployed to files[1]: it keeps what it has, as clients would turn away from the new key: every client accepts it from "
+    assert held in shown
+    assert "  TLSA, former key, which services or resolvers may still need: published\n" in shown
+    standing = json.loads(mail.host.acmectl("status", "--json").out)["certificates"]
+    assert [list(one["targets_held"]) for one in standing if one["label"] == "other"] == [["files[1]"]]
     assert served.read_bytes() == before
     assert len(mail.published) == 4
     mail.lose_servers()

@@ -143,6 +143,33 @@ def test_nothing_is_added_where_a_wildcard_answers_which_it_would_hide(tmp_path:
         assert ours.look([OWNER])[0][OWNER].everywhere == {OURS, OF_A_CA}
 
 
+@pytest.mark.parametrize(("kind", "address"), [("A", "192.0.2.1"), ("AAAA", "2001:db8::1")])
+def test_nothing_is_added_below_a_host_that_would_lose_its_wildcard_addresses_by_it(
+    tmp_path: Path, kind: str, address: str
+) -> None:
+    """A name below it makes it exist, and for names that exist no wildcard answers (RFC 4592 section 2.2.2)."""
+    there = [f"* 3600 IN {kind} {address}"]
+    with running_bind(tmp_path, zones=[Zone("tlsa.test", there)], keys=[KEY], resolve=True) as bind:
+        (refused,) = publisher(bind).add([TlsaRecord(OWNER, OURS)]).values()
+        assert refused.message == (
+            "`mail.tlsa.test` has its addresses from a wildcard, and would lose them with a record below it"
+        )
+        assert refused.hint == "give `mail.tlsa.test` address records of its own first"
+        for host in ("tlsa.test", "www.mail.tlsa.test"):
+            assert publisher(bind).add([TlsaRecord(f"_25._tcp.{host}", OURS)]).keys() == (
+                set() if host == "tlsa.test" else {TlsaRecord(f"_25._tcp.{host}", OURS)}
+            )
+
+
+@pytest.mark.parametrize("beside", [["mail A 192.0.2.1"], ["mail A 192.0.2.1", "*.mail A 192.0.2.2"], ["mail MX 0 ."]])
+def test_a_host_with_records_of_its_own_loses_nothing_to_a_wildcard_beside_it(
+    tmp_path: Path, beside: list[str]
+) -> None:
+    zone = Zone("tlsa.test", ["* A 192.0.2.1", *beside])
+    with running_bind(tmp_path, zones=[zone], keys=[KEY], resolve=True) as bind:
+        assert publisher(bind).add([TlsaRecord(OWNER, OURS)]) == {}
+
+
 @pytest.mark.parametrize("wildcard", [f"3600 IN TLSA {OF_A_CA}", "IN CNAME _dane.mail"])
 def test_a_name_with_records_of_its_own_is_added_to_whatever_a_wildcard_beside_it_says(
     tmp_path: Path, wildcard: str

@@ -62,7 +62,8 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_link_to_itself_is_no_configuration(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.symlink_to(file)
-    assert only_problem(load(file)) == f"{file}: cannot be read: too many levels of symbolic links"
+    what_to_do = "a symbolic link on that way leads to itself: remove it"
+    assert only_problem(load(file)) == f"{file}: cannot be read: too many levels of symbolic links ({what_to_do})"
 
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])

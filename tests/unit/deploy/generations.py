@@ -5,11 +5,35 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from acmectl.deploy.target import Target
+from tests.unit.storage.certificate_maker import make_leaf
 
 _ROOT = os.geteuid() == 0
 UID, GID, OTHER_GID = (54321, 54322, 54323) if _ROOT else (os.geteuid(), os.getegid(), os.getegid())
 """Somebody else, where we are root and may give files away."""
+
+
+ISSUER = make_leaf(ec.generate_private_key(ec.SECP256R1()), ("issuer.example",), serial=0xDEF)
+
+
+def certified_generation(directory: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Path:
+    """A generation's folder with this key, and a certificate for it."""
+    directory.mkdir()
+    leaf, pem = make_leaf(key), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for part, content in {"privkey": pem, "cert": leaf, "chain": ISSUER, "fullchain": leaf + ISSUER}.items():
+        (directory / f"{part}.pem").write_bytes(content)
+    return directory
+
+
+def written_passphrase(directory: Path) -> Path:
+    """A file whose first line is a passphrase."""
+    path = directory / "passphrase"
+    path.touch(mode=0o600)
+    path.write_text("correct horse\nanother line\n")
+    return path
 
 
 def made_generation(directory: Path, word: str) -> Path:

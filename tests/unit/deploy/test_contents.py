@@ -18,10 +18,9 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from acmectl.deploy.contents import Content, made_from
 from acmectl.errors import DeployError, KeyMaterialError
-from tests.unit.storage.certificate_maker import make_leaf
+from tests.unit.deploy.generations import certified_generation, written_passphrase
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
-ISSUER = make_leaf(ec.generate_private_key(ec.SECP256R1()), ("issuer.example",), serial=0xDEF)
 
 
 @pytest.fixture(scope="module", params=["ecdsa", "rsa"])
@@ -31,22 +30,12 @@ def key(request: pytest.FixtureRequest) -> ec.EllipticCurvePrivateKey | rsa.RSAP
 
 @pytest.fixture
 def generation(tmp_path: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> Path:
-    directory = tmp_path / "7"
-    directory.mkdir()
-    leaf = make_leaf(key)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    contents = {"privkey": pem, "cert": leaf, "chain": ISSUER, "fullchain": leaf + ISSUER}
-    for part, content in contents.items():
-        (directory / f"{part}.pem").write_bytes(content)
-    return directory
+    return certified_generation(tmp_path / "7", key)
 
 
 @pytest.fixture
 def passphrase_file(tmp_path: Path) -> Path:
-    path = tmp_path / "passphrase"
-    path.touch(mode=0o600)
-    path.write_text("correct horse\nanother line\n")
-    return path
+    return written_passphrase(tmp_path)
 
 
 def openssl(*arguments: str, given: bytes) -> str:

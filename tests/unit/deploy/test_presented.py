@@ -14,7 +14,8 @@ from acmectl import keys
 from acmectl.deploy.contents import Content, made_from
 from acmectl.deploy.presented import Presented, presented
 from acmectl.deploy.target import Copy, Target
-from tests.unit.storage.certificate_maker import START, make_leaf
+from tests.unit.deploy.generations import certified_generation, written_passphrase
+from tests.unit.storage.certificate_maker import START
 
 NOT_AFTER = START + timedelta(days=90)
 
@@ -22,22 +23,12 @@ NOT_AFTER = START + timedelta(days=90)
 @pytest.fixture
 def generation(tmp_path: Path) -> Path:
     """A generation with a key of its own."""
-    directory = tmp_path / "1"
-    directory.mkdir()
-    key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    leaf, above = make_leaf(key), make_leaf(ec.generate_private_key(ec.SECP256R1()), ())
-    for part, content in {"privkey": pem, "cert": leaf, "chain": above, "fullchain": leaf + above}.items():
-        (directory / f"{part}.pem").write_bytes(content)
-    return directory
+    return certified_generation(tmp_path / "1", ec.generate_private_key(ec.SECP256R1()))
 
 
 @pytest.fixture
 def passphrase_file(tmp_path: Path) -> Path:
-    path = tmp_path / "passphrase"
-    path.touch(mode=0o600)
-    path.write_text("correct horse\n")
-    return path
+    return written_passphrase(tmp_path)
 
 
 def pin(generation: Path) -> str:
