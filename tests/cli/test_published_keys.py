@@ -497,7 +497,7 @@ def test_a_certificate_that_cannot_be_written_and_whose_target_is_held_back_stop
     mail.configure()
     mail.host.good("follower", "run")
     served = certificate_until(datetime.now(UTC) + timedelta(days=1))
-    mail.change(add=association(keys.read_chain(served).spki))
+    mail.change(add=association(keys.read_chain(served).spki), remove=mail.records()["in use"])
     held, blocked = (mail.host.directory / name / "fullchain.pem" for name in ("held", "blocked"))
     held.parent.mkdir()
     held.write_bytes(served)
@@ -510,12 +510,13 @@ def test_a_certificate_that_cannot_be_written_and_whose_target_is_held_back_stop
     deploy = "[{type: files, directory: other}]"
     mail.host.configure(text + f"  other: {{names: [xmpp.acme.test], deploy: {deploy}}}\n")
     known = mail.host.state / "certificates/mail/published-keys.json"
-    known.write_text(json.dumps({**json.loads(known.read_text()), "usable": [], "looked_at": None}))
+    known.write_text(json.dumps({**json.loads(known.read_text()), "looked_at": None}))
     for command in (["follower", "run"], ["cert", "deploy", "mail"]):
         ran = mail.host.acmectl("-v", *command, prefix=(*READ_ONLY, str(known.parent)))
         assert ran.status == 1
         assert f"cannot write `{known}`: read-only file system" in ran.err
         assert f"cannot write `{blocked}`: is a directory" in ran.err
+        assert "must wait for its key" in ran.err
         assert held.read_bytes() == served
     assert other.exists()
 
