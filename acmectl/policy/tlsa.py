@@ -18,6 +18,7 @@ from acmectl.policy.kept_sets import longer_than
 
 LOOK_AGAIN = timedelta(hours=12)  # at records that should be as they are: somebody may have changed the zone
 GIVE_UP = timedelta(days=7)  # what is left at a former service whose name servers do not answer
+_UNSEEN = "not all name servers were seen at the last look"
 _STEP = timedelta(minutes=1)  # of a clock that is set; less is its drift
 
 
@@ -145,9 +146,7 @@ def ready_at(pin: str, known: PublishedKeys, *, follows: bool) -> datetime | Non
     end = max((end for end in ends if end is not None), default=None)
     if end is None or None in ends:
         return None
-    return (
-        end if known.looked_at is None or known.looked_at < end else None
-    )  # else the last look did not see everything
+    return None if _is_past(end, known) else end
 
 
 def wait_for(pin: str, known: PublishedKeys, *, follows: bool) -> str:
@@ -160,7 +159,10 @@ def wait_for(pin: str, known: PublishedKeys, *, follows: bool) -> str:
         moments.append(accepted)
     if not moments:
         return "no TLSA record of it was seen yet"
-    return f"every client accepts it from {max(moments):%Y-%m-%d %H:%M:%S} UTC on, if all name servers still have it"
+    end = max(moments)
+    if _is_past(end, known):
+        return _UNSEEN
+    return f"every client accepts it from {end:%Y-%m-%d %H:%M:%S} UTC on, if all name servers still have it"
 
 
 def _awaited(pin: str, known: PublishedKeys, *, follows: bool) -> Sequence[Publication]:
@@ -174,7 +176,14 @@ def _missing_at(publication: Publication, known: PublishedKeys) -> str:
     end, owner = _ready_at(publication, known), publication.owner
     if end is None:
         return f"not every name server has its TLSA record at `{owner}`"
+    if _is_past(end, known):
+        return _UNSEEN
     return f"resolvers may keep the TLSA records that `{owner}` had until {end:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _is_past(end: datetime, known: PublishedKeys) -> bool:
+    """Whether it was over at the last look: where the key still waits, that did not see everything."""
+    return known.looked_at is not None and end <= known.looked_at
 
 
 def _ready_at(publication: Publication, known: PublishedKeys) -> datetime | None:

@@ -345,6 +345,16 @@ def test_what_a_key_waits_for_is_told() -> None:
     assert told == "every client accepts it from 2026-11-22 13:06:00 UTC on, if all name servers still have it"
 
 
+@pytest.mark.parametrize("pin", [OLD, FORMER])
+def test_a_moment_that_is_over_is_not_what_a_key_waits_for(pin: str) -> None:
+    before = look(NOTHING, seen(OLD), keys=Keys(OLD, NEXT))
+    before = look(before, RecordSet(), keys=Keys(FORMER, NEXT)) if pin == FORMER else before
+    unseen = tlsa.observe(before, Keys(pin, NEXT), [MAIL], {}, ttl=HOUR, now=NOW + 3 * HOUR)
+    assert not tlsa.is_published(pin, unseen)
+    assert tlsa.ready_at(pin, unseen, follows=False) is None
+    assert tlsa.wait_for(pin, unseen, follows=False) == "not all name servers were seen at the last look"
+
+
 def test_a_first_key_waits_for_no_record_where_there_are_none() -> None:
     first, others = Keys(None, NEXT), frozenset({OF_A_CA})
 
