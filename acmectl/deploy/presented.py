@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """The pin of the key, and when the certificate expires; None where no file has one."""
+    """The pin of the key, and when the certificate expires; None where no file has one.
+
+    `is_self_issued` says that no CA vouches for it.
+    """
 
     spki: str
     not_after: datetime | None = None
+    is_self_issued: bool = False
 
 
 def presented(target: Target) -> Presented | None:
@@ -61,7 +65,7 @@ def _leaf(copy: Copy, content: bytes, target: Target) -> Presented | None:
         case _:
             return None
     leaf = keys.read_chain(pem)
-    return Presented(leaf.spki, leaf.not_after)
+    return Presented(leaf.spki, leaf.not_after, leaf.issuer == leaf.subject)
 
 
 def _key(copy: Copy, content: bytes, _: Target) -> Presented | None:

@@ -3,7 +3,8 @@
 A key is issued for only once clients accept it. It can still be one that a service must not get yet: the service moved here from
 another certificate, a backup of the state was restored, or somebody took the record away. What holds a target is what it presents: a certificate that is
 good, with another key that clients may accept. Where it presents nothing, something expired, a key that was revoked as compromised, or one
-that clients turn away from as well, nothing is won by waiting. While nobody can see what the zone speaks of, services keep what they have.
+that clients turn away from as well, nothing is won by waiting. While nobody can see what the zone speaks of, services keep what clients
+plausibly accept: a certificate of a CA, or one with a key that this host has published; not one that somebody made up.
 """
 
 from __future__ import annotations
@@ -50,24 +51,35 @@ class KeyHolding:
             return frozenset()
         missing = () if only else behind(self._means.memory, installed, wish.targets)
         chosen = {placed.name for placed, _ in missing}.union(again)
-        others = with_another_key(self._means, installed, [p for p in wish.targets if p.name in chosen])
+        others = with_another_key(self._means, installed, wish.targets) if chosen else {}
+        others = {name: one for name, one in others.items() if name in chosen}
         if not others:
             return frozenset()
         self._publishing.look_before_deploying([wish])
-        looked, now = self._publishing.looked(spec.label), self._means.clock()
+        looked, owners, ours = self._publishing.looked(spec.label), publisher.owners, self._ours()
         others = {
             name: one
             for name, one in others.items()
-            if is_worth_keeping(one.spki, installed.spki, looked, publisher.owners, now)
+            if is_worth_keeping(
+                one.spki, installed.spki, looked, owners, is_plausible=not one.is_self_issued or one.spki in ours
+            )
         }
         if not others:
             return frozenset()
         self.holds = True
-        spoken_of = frozenset(one.spki for one in others.values() if looked.speaks_of(one.spki, publisher.owners))
-        self._keep_published(spec.label, publisher.owners, spoken_of)
+        presented = {one.spki for one in others.values()}
+        unseen = ours if any(owner not in looked.sets for owner in owners) else frozenset()
+        kept = frozenset(pin for pin in presented if pin in unseen or looked.speaks_of(pin, owners))
+        self._keep_published(spec.label, owners, kept)
         waits_for = tlsa.wait_for(installed.spki, looked.known, follows=False)
         self._tell(wish, others, waits_for, by_hand=not publisher.may_update)
         return frozenset(others)
+
+    def _ours(self) -> frozenset[str]:
+        """The keys that this host has published, of whatever certificate: clients may accept them where nobody can look."""
+        certificates = self._means.certificates
+        known = (certificates.keys.published.known(label) for label in certificates.labels())
+        return frozenset(publication.spki for one in known for publication in one.publications)
 
     def _tell(self, wish: Wish, names: Collection[str], waits_for: str, *, by_hand: bool) -> None:
         listed = ", ".join(f"`{name}`" for name in names)

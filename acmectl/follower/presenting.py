@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def with_another_key(means: Means, installed: Installed, targets: Iterable[Placed]) -> Mapping[str, Presented]:
-    """What those of the targets present, by their names; nothing that has expired, and no key that was revoked as compromised."""
+    """What those of the targets present, by their names; nothing that has expired, and no key that was revoked as compromised.
+
+    One target may have a chain, and another the key to it: those with the same key present the same certificate, and a key without any
+    serves nobody.
+    """
     last, now = known(means.memory, installed.label), means.clock()
-    distrusted = means.certificates.keys.distrusted()
-    found = {placed.name: _presented(means, placed, last.get(placed.name)) for placed in targets}
-    return {
-        name: one
-        for name, one in found.items()
-        if one is not None
-        and one.spki not in {installed.spki, *distrusted}
-        and (one.not_after is None or one.not_after > now)
-    }
+    unwanted = {installed.spki, *means.certificates.keys.distrusted()}
+    present = {placed.name: _presented(means, placed, last.get(placed.name)) for placed in targets}
+    found = {name: one for name, one in present.items() if one is not None and one.spki not in unwanted}
+    good = {one.spki: one for one in found.values() if one.not_after is not None and one.not_after > now}
+    return {name: good[one.spki] for name, one in found.items() if one.spki in good}
 
 
 def _presented(means: Means, placed: Placed, last: Deployment | None) -> Presented | None:

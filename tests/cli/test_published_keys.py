@@ -20,11 +20,6 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from acmectl import keys
 from acmectl.model.certificates import KeyType
@@ -32,6 +27,7 @@ from acmectl.model.tlsa import association
 from acmectl.sandbox.server import Sandbox
 from tests.cli.hosts import Host, Ran, follower_of
 from tests.servers.bind import Bind, Key, Zone, running_bind
+from tests.unit.deploy.generations import certificate_until
 
 OWNER = "_25._tcp.mail.acme.test"
 SUBMISSIONS = "_465._tcp.mail.acme.test"
@@ -496,7 +492,7 @@ def test_what_cannot_be_remembered_of_published_keys_holds_up_no_other_certifica
 def test_a_certificate_that_cannot_be_written_and_whose_target_is_held_back_stops_no_other(mail: Mail) -> None:
     mail.configure()
     mail.host.good("follower", "run")
-    served = certificate_until(datetime.now(UTC) + timedelta(days=1))
+    served, _ = certificate_until(datetime.now(UTC) + timedelta(days=1))
     mail.change(add=association(keys.read_chain(served).spki), remove=mail.records()["in use"])
     held, blocked = (mail.host.directory / name / "fullchain.pem" for name in ("held", "blocked"))
     held.parent.mkdir()
@@ -1036,29 +1032,18 @@ def test_the_record_of_a_key_that_a_service_still_presents_stays_when_the_servic
     assert served in mail.published
 
 
-def certificate_until(end: datetime) -> bytes:
-    """A certificate of somebody, that is good until some moment."""
-    name, key = (
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody")]),
-        ec.generate_private_key(ec.SECP256R1()),
-    )
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(end - timedelta(days=20)).not_valid_after(end)
-    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM)
-
-
 def test_only_what_clients_may_accept_is_kept_from_the_new_key(mail: Mail) -> None:
     """A service without a certificate that it can use, or with one that has expired, gets the new one in any case."""
     mail.configure_without()
     mail.host.good("follower", "run")
     now = datetime.now(UTC)
-    good = certificate_until(now + timedelta(days=1))
+    good = certificate_until(now + timedelta(days=1))[0]
     mail.change(add=association(keys.read_chain(good).spki))
     mail.configure(update=False)
     places = {
         "good": good,
-        "foreign": certificate_until(now + timedelta(days=1)),
-        "expired": certificate_until(now - timedelta(days=1)),
+        "foreign": certificate_until(now + timedelta(days=1))[0],
+        "expired": certificate_until(now - timedelta(days=1))[0],
         "broken": b"no certificate",
         "same": (mail.host.directory / "tls/fullchain.pem").read_bytes(),
         "empty": None,
@@ -1107,3 +1092,93 @@ def test_a_backup_that_was_restored_puts_no_key_in_place_that_the_zone_does_not_
     (served.parent / "privkey.pem").unlink()
     mail.host.good("follower", "run")
     assert served.read_bytes() == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
+
+
+def overwrite(directory: Path, end: datetime) -> None:
+    """Have the files of a service be those of somebody, who vouches for himself; they are good until some moment."""
+    chain, key = certificate_until(end)
+    for name, content in {"fullchain.pem": chain, "cert.pem": chain, "privkey.pem": key}.items():
+        (directory / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("command", ["follower run", "cert deploy mail"])
+def test_a_certificate_that_somebody_made_up_is_replaced_though_nobody_sees_the_zone(mail: Mail, command: str) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    overwrite(mail.host.directory / "tls", datetime.now(UTC) + timedelta(days=3650))
+    mail.lose_servers()
+    ran = mail.host.acmectl(*command.split())
+    assert (ran.status, "must wait" in ran.err) == (int(command == "follower run"), False)
+    served = (mail.host.directory / "tls/fullchain.pem").read_bytes()
+    assert served == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
+
+
+def test_what_nobody_sees_keeps_no_key_from_which_the_clients_of_another_service_turn_away(mail: Mail) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    mail.await_accepted()
+    chain, _ = certificate_until(datetime.now(UTC) + timedelta(days=90), issuer="a CA")
+    served = mail.host.directory / "tls/fullchain.pem"
+    shutil.rmtree(served.parent)
+    served.parent.mkdir()
+    served.write_bytes(chain)
+    with_chain_alone = "directory: tls, files: {fullchain: fullchain.pem}}"
+    mail.host.configure(mail.host.config.read_text().replace("directory: tls}", with_chain_alone))
+    text = mail.host.config.read_text()
+    mail.lose_servers()
+    unseen = mail.host.acmectl("follower", "run")
+    assert "must wait for its key, from which clients would turn away" in unseen.err
+    assert served.read_bytes() == chain, "it may be another CA's"
+    mail.host.configure(text.replace("[mail.acme.test:25]", "[mail.acme.test:25, mail.gone:25]"))
+    ran = mail.host.acmectl("follower", "run")
+    assert (ran.status, "there is no zone for `_25._tcp.mail.gone`" in ran.err) == (1, True)
+    assert served.read_bytes() == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
+
+
+@pytest.mark.parametrize("is_good", [True, False])
+def test_a_pair_in_two_targets_is_kept_or_replaced_as_a_whole(
+    mail: Mail,
+    is_good: bool,  # noqa: FBT001  # a row of the table
+) -> None:
+    mail.configure()
+    mail.host.good("follower", "run")
+    end = datetime.now(UTC) + timedelta(days=1 if is_good else -1)
+    before = dict(zip(("fullchain", "privkey"), certificate_until(end, issuer="a CA"), strict=True))
+    targets = []
+    for name, content in before.items():
+        (mail.host.directory / f"of-{name}").mkdir()
+        (mail.host.directory / f"of-{name}/{name}.pem").write_bytes(content)
+        targets.append(f"{{type: files, directory: of-{name}, files: {{{name}: {name}.pem}}}}")
+    mail.host.configure(mail.host.config.read_text().replace("{type: files, directory: tls}", ", ".join(targets)))
+    mail.lose_servers()
+    ran = mail.host.acmectl("follower", "run")
+    assert ("`files[0]`, `files[1]` must wait for its key" in ran.err) is is_good
+    current = mail.host.state / "certificates/mail/current"
+    for name, content in before.items():
+        expected = content if is_good else (current / f"{name}.pem").read_bytes()
+        assert (mail.host.directory / f"of-{name}/{name}.pem").read_bytes() == expected
+
+
+def test_the_record_of_a_key_that_was_held_while_nobody_saw_the_zone_stays(mail: Mail) -> None:
+    mail.configure_chain({"mail": [25, 465], "other": []})
+    mail.host.good("follower", "run")
+    served, records = mail.records()["in use"], mail.published
+    shutil.copytree(mail.host.directory / "tls-mail", mail.host.directory / "tls-25")
+    presented = mail.host.directory / "tls-25/fullchain.pem"
+    before = presented.read_bytes()
+    mail.configure_chain({"mail": [465], "other": [25]}, other=("ttl: 1s", "ttl: 600s"))
+    text = mail.host.config.read_text().replace("tls-other}", "tls-other}, {type: files, directory: tls-25}")
+    mail.host.configure(text)
+    mail.lose_servers()
+    assert "`files[1]` must wait" in mail.host.acmectl("follower", "run").err
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    content = json.loads(known.read_text())
+    for one in content["publications"]:
+        one["retired_at"] = one["retired_at"] and "2026-01-01T00:00:00+00:00"  # as if months had passed
+    assert any(one["retired_at"] for one in content["publications"])
+    known.write_text(json.dumps(content))
+    mail.host.configure(text)
+    assert "`files[1]` must wait" in mail.host.good("follower", "run").err
+    assert presented.read_bytes() == before
+    assert served in mail.published
+    assert len(mail.published - records) == 2, "and those of the key to come"

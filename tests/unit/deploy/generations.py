@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from acmectl.deploy.target import Target
 from tests.unit.storage.certificate_maker import make_leaf
@@ -26,6 +30,16 @@ def certified_generation(directory: Path, key: ec.EllipticCurvePrivateKey | rsa.
     for part, content in {"privkey": pem, "cert": leaf, "chain": ISSUER, "fullchain": leaf + ISSUER}.items():
         (directory / f"{part}.pem").write_bytes(content)
     return directory
+
+
+def certificate_until(end: datetime, *, issuer: str = "somebody") -> tuple[bytes, bytes]:
+    """A certificate of somebody that is good until some moment, and its key; he made it up himself, or says that another did."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject, by = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("somebody", issuer))
+    builder = x509.CertificateBuilder(by, subject, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(end - timedelta(days=20)).not_valid_after(end)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM), pem
 
 
 def written_passphrase(directory: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from acmectl import keys
 from acmectl.deploy.contents import Content, made_from
 from acmectl.deploy.presented import Presented, presented
 from acmectl.deploy.target import Copy, Target
-from tests.unit.deploy.generations import certified_generation, written_passphrase
+from tests.unit.deploy.generations import certificate_until, certified_generation, written_passphrase
 from tests.unit.storage.certificate_maker import START
 
 NOT_AFTER = START + timedelta(days=90)
@@ -83,3 +83,12 @@ def test_a_service_whose_key_is_missing_or_another_one_presents_nothing(tmp_path
     other = ec.generate_private_key(ec.SECP256R1())
     one.copies[0].write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     assert presented(one) is None
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_from_that_of_a_ca(tmp_path: Path) -> None:
+    one, now = target(tmp_path, Content.CERT), datetime.now(UTC)
+    for issuer, is_self_issued in (("somebody", True), ("a CA", False)):
+        (tmp_path / "cert").write_bytes(certificate_until(now, issuer=issuer)[0])
+        found = presented(one)
+        assert found is not None
+        assert found.is_self_issued is is_self_issued

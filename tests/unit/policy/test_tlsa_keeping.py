@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,8 +28,8 @@ def looked(now: datetime = NOW, *, before: PublishedKeys | None = None, **found:
     return Looked(tlsa.observe(before or PublishedKeys(), keys, owners, sets, ttl=HOUR, now=now), sets)
 
 
-def keeps(looked: Looked, *owners: str, now: datetime = NOW) -> bool:
-    return is_worth_keeping(OLD, NEW, looked, owners, now)
+def keeps(looked: Looked, *owners: str, is_plausible: bool = True) -> bool:
+    return is_worth_keeping(OLD, NEW, looked, owners, is_plausible=is_plausible)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,8 @@ def test_a_service_keeps_a_key_that_clients_may_accept_where_they_may_not_accept
 def test_a_service_gets_a_key_that_every_client_accepts() -> None:
     both = frozenset({OF_OLD, OF_NEW})
     first = looked(mail=both)
-    assert keeps(looked(NOW + HOUR, mail=both, before=first.known), MAIL, now=NOW + HOUR)
-    assert not keeps(looked(NOW + 2 * HOUR, mail=both, before=first.known), MAIL, now=NOW + 2 * HOUR)
+    assert keeps(looked(NOW + HOUR, mail=both, before=first.known), MAIL)
+    assert not keeps(looked(NOW + 2 * HOUR, mail=both, before=first.known), MAIL)
 
 
 def test_a_service_keeps_its_key_while_nobody_sees_the_zone() -> None:
@@ -62,8 +63,28 @@ def test_a_service_keeps_its_key_while_nobody_sees_the_zone() -> None:
     both = frozenset({OF_OLD, OF_NEW})
     first = looked(mail=both)
     later = looked(NOW + 2 * HOUR, web=both, before=first.known)
-    assert keeps(later, MAIL, now=NOW + 2 * HOUR)
-    assert keeps(later, MAIL, WEB, now=NOW + 2 * HOUR)
+    assert keeps(later, MAIL)
+    assert keeps(later, MAIL, WEB)
+
+
+def test_a_key_that_clients_hardly_accept_is_kept_only_by_what_was_seen() -> None:
+    assert not keeps(Looked(), MAIL, is_plausible=False)
+    assert not keeps(looked(mail=frozenset({OF_OTHER})), MAIL, WEB, is_plausible=False)
+    assert keeps(looked(mail=frozenset({OF_OLD})), MAIL, WEB, is_plausible=False)
+
+
+def test_what_was_not_seen_counts_not_against_a_service_that_does_better_with_the_new_key() -> None:
+    new = frozenset({OF_NEW})
+    first = looked(mail=new)
+    assert keeps(first, MAIL, WEB), "resolvers may have another set"
+    assert not keeps(looked(NOW + 2 * HOUR, mail=new, before=first.known), MAIL, WEB)
+    both = frozenset({OF_OLD, OF_NEW})
+    assert keeps(looked(NOW + 2 * HOUR, mail=both, before=looked(mail=both).known), MAIL, WEB)
+
+
+def test_a_key_is_judged_by_the_time_of_the_look_and_not_by_a_look_at_nothing() -> None:
+    first = looked(mail=frozenset({OF_OLD, OF_NEW}))
+    assert keeps(Looked(replace(first.known, looked_at=None), first.sets), MAIL)
 
 
 def test_a_service_keeps_its_key_while_resolvers_may_have_what_an_emptied_zone_had() -> None:
@@ -72,7 +93,7 @@ def test_a_service_keeps_its_key_while_resolvers_may_have_what_an_emptied_zone_h
     assert emptied.known.sets == (KeptSet(MAIL, HOUR, NOW + 1.1 * HOUR),)
     assert keeps(emptied, MAIL)
     later = NOW + 2 * HOUR
-    assert not keeps(looked(later, mail=NOTHING, before=emptied.known), MAIL, now=later)
+    assert not keeps(looked(later, mail=NOTHING, before=emptied.known), MAIL)
 
 
 def test_one_service_whose_clients_accept_the_presented_key_is_enough() -> None:
