@@ -122,7 +122,9 @@ def _left_over(label: str, record: TlsaRecord, *, is_listed: bool) -> KeyFinding
     return KeyFinding(
         label,
         f"the zone has the TLSA record {what}, which is not this host's to remove: {record.owner} {record.association}",
-        "take it out of the zone once no host has that key" + ("" if is_listed else ", or list the service again"),
+        "take it out of the zone once no host has that key"
+        if is_listed
+        else "take it out of the zone once no host has that service with that key, or list the service again",
     )
 
 

@@ -8,14 +8,14 @@ that clients turn away from as well, nothing is won by waiting. While nobody can
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from acmectl.deploy.presented import Presented, presented
 from acmectl.errors import StorageError
 from acmectl.follower.key_publishing import KeyNews
-from acmectl.follower.targets import Placed, behind, known
+from acmectl.follower.presenting import with_another_key
+from acmectl.follower.targets import behind
 from acmectl.model.tlsa import Publication
 from acmectl.policy import tlsa
 from acmectl.policy.tlsa_keeping import is_worth_keeping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from acmectl.follower.means import Means
     from acmectl.follower.results import Wish
     from acmectl.model.certificates import Installed
-    from acmectl.model.memory import Deployment
 
 
 class KeyHolding:
@@ -51,7 +50,7 @@ class KeyHolding:
             return frozenset()
         missing = () if only else behind(self._means.memory, installed, wish.targets)
         chosen = {placed.name for placed, _ in missing}.union(again)
-        others = self._with_another_key(installed, [placed for placed in wish.targets if placed.name in chosen])
+        others = with_another_key(self._means, installed, [p for p in wish.targets if p.name in chosen])
         if not others:
             return frozenset()
         self._publishing.look_before_deploying([wish])
@@ -77,30 +76,6 @@ class KeyHolding:
         if by_hand:
             hint += f"; `acmectl cert tlsa {wish.spec.configured_label}` prints what the zone needs"
         self._publishing.tell(KeyNews(wish.spec.label, text, hint, is_urgent=True))
-
-    def _with_another_key(self, installed: Installed, targets: Iterable[Placed]) -> Mapping[str, Presented]:
-        """What those of the targets present that have another key, which clients may accept."""
-        last = known(self._means.memory, installed.label)
-        distrusted, now = self._means.certificates.keys.distrusted(), self._means.clock()
-        found = {placed.name: self._presented(placed, last.get(placed.name)) for placed in targets}
-        return {
-            name: one
-            for name, one in found.items()
-            if one is not None
-            and one.spki not in {installed.spki, *distrusted}
-            and (one.not_after is None or one.not_after > now)
-        }
-
-    def _presented(self, placed: Placed, last: Deployment | None) -> Presented | None:
-        """Of a command nobody knows more than for which certificate it was run last; if not even that, it is run."""
-        if placed.target.copies:
-            return presented(placed.target)
-        if last is None or last.error is not None:
-            return None
-        former = self._means.certificates.installed(last.label, last.generation)
-        if former is None or former.fingerprint != last.fingerprint:
-            return None
-        return Presented(former.spki, former.not_after)
 
     def _keep_published(self, label: str, owners: Collection[str], pins: frozenset[str]) -> None:
         """The keys that are presented are former ones that a target still serves: nobody here takes their records away."""

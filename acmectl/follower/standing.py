@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, KeyMaterialError, StorageError
-from acmectl.follower import announcing, onchange, targets
+from acmectl.follower import announcing, onchange, presenting, targets
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import health, key_choice, order_flow, renewal, tlsa
 from acmectl.policy.health import ExitStatus
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 class CertificateStatus:
     """What is remembered of one certificate, without asking anybody.
 
-    `behind` are targets that do not hold it, `changed` those of them that did, until somebody changed their files; `next_look_at` is when a plain run will ask the CA again, None for at once.
+    `behind` are targets that do not hold it, `changed` those of them that did, until somebody changed their files, `held` those that keep
+    what they have while clients would turn away from its key, each with what that waits for; `next_look_at` is when a plain run will ask the CA again, None for at once.
     `key_error` says why the key or CSR that a person gave it cannot be used, `account_error` why its account cannot: then a run
     fails once the certificate is due. `announced` are the TLSA records of its keys, as far as they are known; `published_error` says why
     what is known of them cannot be read, so that no key may change. `key_ready_at` is when the key can be used that a new certificate
@@ -50,6 +52,7 @@ class CertificateStatus:
     changed: frozenset[str] = frozenset()
     published_error: AcmectlError | None = None
     key_ready_at: datetime | None = None
+    held: Mapping[str, str] = field(default_factory=dict)
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
@@ -101,6 +104,7 @@ class Standing:
             announced=self._announced(wish) if key_error is None else (),
             published_error=self._published_error(wish.spec),
             key_ready_at=self._key_ready_at(wish.spec) if key_error is None else None,
+            held=self._held(wish, installed) if installed and behind else {},
         )
 
     def _key_ready_at(self, spec: CertificateSpec) -> datetime | None:
@@ -146,6 +150,18 @@ class Standing:
     def _changed(self, wish: Wish, installed: Installed) -> frozenset[str]:
         last = targets.known(self._means.memory, installed.label) if wish.targets else {}
         return frozenset(p.name for p in wish.targets if targets.changed(last.get(p.name), p, installed))
+
+    def _held(self, wish: Wish, installed: Installed) -> Mapping[str, str]:
+        """By what was seen at the last look; a run looks again."""
+        means, spec = self._means, wish.spec
+        if not spec.pinned or spec.configured_label not in means.publishers:
+            return {}
+        known = means.certificates.keys.published.known(spec.label)
+        if tlsa.is_published(installed.spki, known):
+            return {}
+        lacking = [placed for placed, _ in targets.behind(means.memory, installed, wish.targets)]
+        others = presenting.with_another_key(means, installed, lacking)
+        return dict.fromkeys(others, tlsa.wait_for(installed.spki, known, follows=False))
 
     def _behind(self, wish: Wish, installed: Installed) -> tuple[str, ...]:
         memory = self._means.memory

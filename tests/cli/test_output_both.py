@@ -89,6 +89,7 @@ CERTIFICATE: dict[str, Any] = {
     "running_out": "bool",
     "failure": "NoneType",
     "targets_behind": [],
+    "targets_held": {},
     "deployments": [],
     "tlsa": [],
 }

@@ -375,6 +375,7 @@ def test_check_names_what_a_former_service_still_has_where_this_host_may_not_rem
     end = time.monotonic() + _SECONDS
     while told not in mail.host.good("check").err:
         assert time.monotonic() < end
+    assert "once no host has that service with that key, or list the service again" in mail.host.good("check").err
     mail.change(owner=SUBMISSIONS, remove=record)
     assert SUBMISSIONS not in mail.host.good("check").err
 
@@ -997,6 +998,12 @@ def test_a_service_that_moves_to_another_certificate_keeps_what_it_has_until_cli
     assert told in ran.err
     deployed = mail.host.acmectl("cert", "deploy", "other")
     assert (deployed.status, told in deployed.err) == (1, True)
+    shown = mail.host.acmectl("status").out
+    held = "not deployed to files[1]: it keeps what it has, as clients would turn away from the new key: every client accepts it from "
+    assert held in shown
+    assert "  TLSA, former key, which services or resolvers may still need: published\n" in shown
+    standing = json.loads(mail.host.acmectl("status", "--json").out)["certificates"]
+    assert [list(one["targets_held"]) for one in standing if one["label"] == "other"] == [["files[1]"]]
     assert served.read_bytes() == before
     assert len(mail.published) == 4
     mail.lose_servers()

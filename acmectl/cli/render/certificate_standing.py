@@ -102,7 +102,8 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
     yield from published_lines(status.announced, now)
     known = {d.target: d for d in status.deployments}
     for target in status.behind:
-        yield from target_behind(target, known.get(target), now, changed=target in status.changed)
+        changed, waits_for = target in status.changed, status.held.get(target)
+        yield from target_behind(target, known.get(target), now, changed=changed, waits_for=waits_for)
 
 
 def certificate_json(status: CertificateStatus) -> dict[str, Any]:
@@ -137,6 +138,7 @@ def certificate_json(status: CertificateStatus) -> dict[str, Any]:
         "running_out": status.running_out,
         "failure": failure_json(status.failure),
         "targets_behind": list(status.behind),
+        "targets_held": dict(status.held),
         "deployments": [deployment_json(d) for d in status.deployments],
         "tlsa": [record_json(record) for record in status.announced],
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.words import RED, counted, hint, iso, moment, say
+from acmectl.cli.render.words import RED, YELLOW, counted, hint, iso, moment, say
 from acmectl.model.certificates import KIND, title_of
 from acmectl.model.memory import DeployStep
 from acmectl.policy.deployment import pause_after
@@ -54,10 +54,13 @@ def onchange_status(once: Iterable[Once], now: datetime) -> None:
 
 
 def target_behind(
-    target: str, last: Deployment | None, now: datetime, *, changed: bool = False
+    target: str, last: Deployment | None, now: datetime, *, changed: bool = False, waits_for: str | None = None
 ) -> Iterable[tuple[str, str | None]]:
-    """Why a target does not have what it should, as lines with their colours."""
+    """Why a target does not have what it should, as lines with their colours; `waits_for` is when clients accept its key, if they do not yet."""
     undone = f"{target} was not run" if is_command(target) else f"not deployed to {target}"
+    if waits_for is not None:
+        yield f"{undone}: it keeps what it has, as clients would turn away from the new key: {waits_for}", YELLOW
+        return
     if last is None or last.error is None:
         yield f"{undone}{': its files were changed or removed by somebody since' if changed else ''}", RED
         if changed and last is not None and last.retry_at is not None and last.retry_at > now:

@@ -33,7 +33,8 @@ def published_lines(records: Sequence[Announced], now: datetime) -> Iterable[tup
     for _, group in itertools.groupby(records, key=lambda record: record.spki):
         same = tuple(group)
         is_seen = all(record.seen_at is not None for record in same)
-        yield f"TLSA, {_ROLES[same[0].role]}: {_how_far(same, now)}", None if is_seen else YELLOW
+        how_far = "published" if same[0].role == "former" and is_seen else _how_far(same, now)
+        yield f"TLSA, {_ROLES[same[0].role]}: {how_far}", None if is_seen else YELLOW
 
 
 def key_news(news: Iterable[KeyNews], *, talks: bool) -> None:
@@ -87,7 +88,11 @@ def record_json(record: Announced) -> dict[str, Any]:
     }
 
 
-_ROLES = {"in use": "key in use", "next": "next key", "former": "former key, which resolvers may still need"}
+_ROLES = {
+    "in use": "key in use",
+    "next": "next key",
+    "former": "former key, which services or resolvers may still need",
+}
 
 
 def _how_far(records: Sequence[Announced], now: datetime) -> str:

@@ -1,0 +1,40 @@
+"""Targets that present another key than that of the certificate in use, which clients may accept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from acmectl.deploy.presented import Presented, presented
+from acmectl.follower.targets import Placed, known
+
+if TYPE_CHECKING:
+    from acmectl.follower.means import Means
+    from acmectl.model.certificates import Installed
+    from acmectl.model.memory import Deployment
+
+
+def with_another_key(means: Means, installed: Installed, targets: Iterable[Placed]) -> Mapping[str, Presented]:
+    """What those of the targets present, by their names; nothing that has expired, and no key that was revoked as compromised."""
+    last, now = known(means.memory, installed.label), means.clock()
+    distrusted = means.certificates.keys.distrusted()
+    found = {placed.name: _presented(means, placed, last.get(placed.name)) for placed in targets}
+    return {
+        name: one
+        for name, one in found.items()
+        if one is not None
+        and one.spki not in {installed.spki, *distrusted}
+        and (one.not_after is None or one.not_after > now)
+    }
+
+
+def _presented(means: Means, placed: Placed, last: Deployment | None) -> Presented | None:
+    """Of a command nobody knows more than for which certificate it was run last; if not even that, it is run."""
+    if placed.target.copies:
+        return presented(placed.target)
+    if last is None or last.error is not None:
+        return None
+    former = means.certificates.installed(last.label, last.generation)
+    if former is None or former.fingerprint != last.fingerprint:
+        return None
+    return Presented(former.spki, former.not_after)
