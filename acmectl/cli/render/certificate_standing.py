@@ -10,7 +10,7 @@ import click
 
 from acmectl.cli.render.deployments import deployment_json, target_behind, wait_json
 from acmectl.cli.render.tlsa import published_lines, record_json
-from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, failure_json, iso, moment, table, valid
+from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, failure_json, iso, lines, moment, table, valid
 
 if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus
@@ -82,8 +82,7 @@ def follower_status(statuses: Iterable[CertificateStatus], now: datetime) -> Non
     """How each certificate stands."""
     for status in statuses:
         click.echo(f"certificate {status.spec.title}: {', '.join(map(str, sorted(status.spec.names)))}")
-        for line, colour in status_lines(status, now):
-            click.echo(f"  {click.style(line, fg=colour) if colour else line}")
+        lines(status_lines(status, now), margin=2)
 
 
 def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str, str | None]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.words import RED, YELLOW, counted, hint, iso, moment, say
+from acmectl.cli.render.words import RED, YELLOW, counted, hint, iso, lines, moment, say
 from acmectl.model.certificates import KIND, title_of
 from acmectl.model.memory import DeployStep
 from acmectl.policy.deployment import pause_after
@@ -50,8 +50,7 @@ def onchange_status(once: Iterable[Once], now: datetime) -> None:
     """What is to be run once after all, and was not."""
     for one in once:
         if one.is_owed:
-            for line, colour in target_behind(one.deployment.target, one.deployment, now):
-                click.echo(click.style(line, fg=colour) if colour else line)
+            lines(target_behind(one.deployment.target, one.deployment, now))
 
 
 def target_behind(
@@ -96,8 +95,7 @@ def unsettled_status(found: Iterable[Unsettled]) -> None:
     for one in found:
         title = title_of(one.label)
         what = f"certificate {title}{f', {one.target}' if one.target else ''}" if title else "this host"
-        for line, colour in _waits(what, one.wait):
-            click.echo(click.style(line, fg=colour) if colour else line)
+        lines(_waits(what, one.wait))
 
 
 def unsettled_json(one: Unsettled) -> dict[str, Any]:
