@@ -495,7 +495,8 @@ def test_a_certificate_that_cannot_be_written_and_whose_target_is_held_back_stop
     deploy = "[{type: files, directory: other}]"
     mail.host.configure(text + f"  other: {{names: [xmpp.acme.test], deploy: {deploy}}}\n")
     known = mail.host.state / "certificates/mail/published-keys.json"
-    known.write_text(json.dumps({**json.loads(known.read_text()), "usable": [], "looked_at": None}))
+    text = known.read_text().replace("1.0", "600.0")  # so that nothing is accepted before the end, however slow this is
+    known.write_text(json.dumps({**json.loads(text), "usable": [], "looked_at": None}))
     for command in (["follower", "run"], ["cert", "deploy", "mail"]):
         ran = mail.host.acmectl("-v", *command, prefix=(*READ_ONLY, str(known.parent)))
         assert ran.status == 1
