@@ -213,8 +213,8 @@ def _ending(status: int) -> str:
 
 def _quote(output: bytes | bytearray) -> str:
     text = output.decode("utf-8", "backslashreplace")[-_LOOKED_AT:].replace("\r\n", "\n")  # of a terminal
-    text = _without_keys(text).strip()
-    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)[-_KEPT:]
+    text = _without_keys(text).rstrip()
+    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)[-_KEPT:].lstrip()
     return f": {text}" if text else ""
 
 

@@ -46,6 +46,19 @@ class DeployResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a target, or a command, does not have its certificate, where that is no failure of its own.
+
+    `is_failure` says that a run which finds it so fails, or has still to be made, `is_left` that a run leaves it as it is.
+    """
+
+    reason: str
+    hint: str | None = None
+    is_failure: bool = False
+    is_left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """Where a deployment ended, and in whose words; `timed_out` says that a command did not end by itself."""
 
