@@ -82,7 +82,7 @@ class KeyHolding:
         """What those of the targets present that have another key, which clients may accept."""
         last = known(self._means.memory, installed.label)
         distrusted, now = self._means.certificates.keys.distrusted(), self._means.clock()
-        found = {placed.name: self._presented(placed, last.get(placed.name)) for placed in targets}
+        found = {placed.name: self._presented(placed, last.get(placed.name), installed) for placed in targets}
         return {
             name: one
             for name, one in found.items()
@@ -91,10 +91,10 @@ class KeyHolding:
             and (one.not_after is None or one.not_after > now)
         }
 
-    def _presented(self, placed: Placed, last: Deployment | None) -> Presented | None:
+    def _presented(self, placed: Placed, last: Deployment | None, following: Installed) -> Presented | None:
         """Of a command nobody knows more than for which certificate it was run last; if not even that, it is run."""
         if placed.target.copies:
-            return presented(placed.target)
+            return presented(placed.target, brings_key=following.has_key)
         if last is None or last.error is not None:
             return None
         former = self._means.certificates.installed(last.label, last.generation)
