@@ -64,11 +64,11 @@ def test_a_file_of_each_form_tells_its_key(
     assert presented(one, brings_key=True) is None
 
 
-def test_a_certificate_says_more_than_the_key_beside_it(tmp_path: Path, generation: Path) -> None:
+def test_a_key_whose_certificate_is_missing_beside_it_presents_nothing(tmp_path: Path, generation: Path) -> None:
     one = target(tmp_path, Content.PRIVKEY, Content.CHAIN, Content.FULLCHAIN)
     for content in (Content.PRIVKEY, Content.CHAIN):
         (tmp_path / content.value).write_bytes(made_from(generation, content))
-    assert presented(one, brings_key=True) == Presented(pin(generation))
+    assert presented(one, brings_key=True) is None
     (tmp_path / "fullchain").write_bytes(made_from(generation, Content.FULLCHAIN))
     assert presented(one, brings_key=True) == Presented(pin(generation), NOT_AFTER)
 
