@@ -230,7 +230,7 @@ def test_a_command_that_hangs_is_ended_and_the_certificate_stays(office: Desk, s
     else:
         office.deploy({**target, step: hang, f"{step}_timeout": "0.3s"})
     said = office.run("run", expect=1).err
-    assert "did not finish within 0.3 s and was stopped" in said
+    assert f"did not finish within 0.3 s (`{step}_timeout`) and was stopped" in said
     assert (office.host.current(LABEL) / "fullchain.pem").exists()
     assert (office.host.directory / "tls" / "privkey.pem").exists() is (step != "check")
 
