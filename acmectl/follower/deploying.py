@@ -149,7 +149,7 @@ class Deployer:
         return done | {work: self._reloaded(work, failed.get(work)) for work in joined}
 
     def _looked_at(self, works: Sequence[Work]) -> tuple[Collection[Work], Failures]:
-        """What was only slow to serve its certificate, and what does not although it was told often enough.
+        """What was only slow to serve its certificate, and what does not although it was told often enough, or has what it was given.
 
         It is not reloaded, which for some means restarted, for nothing.
         """
@@ -158,7 +158,11 @@ class Deployer:
             return (), {}
         failed = seeing.verify(asked, now=self._clock, pause=self._pause, at_once=True)
         now = self._clock()
-        unseen = {w: b for w, b in failed.items() if not w.at_once and not policy.may_reload(w.last, now=now)}
+        unseen = {
+            w: b
+            for w, b in failed.items()
+            if b.beyond_reload or (not w.at_once and not policy.may_reload(w.last, now=now))
+        }
         return [work for work in asked if work not in failed], unseen
 
     def _only_looked(self, work: Work, broken: Broken | None) -> Deployment:

@@ -18,7 +18,7 @@ def with_another_key(means: Means, installed: Installed, targets: Iterable[Place
     """What those of the targets present, by their names; nothing that has expired, and no key that was revoked as compromised."""
     last, now = known(means.memory, installed.label), means.clock()
     distrusted = means.certificates.keys.distrusted()
-    found = {placed.name: _presented(means, placed, last.get(placed.name)) for placed in targets}
+    found = {placed.name: _presented(means, placed, last.get(placed.name), installed) for placed in targets}
     return {
         name: one
         for name, one in found.items()
@@ -28,10 +28,10 @@ def with_another_key(means: Means, installed: Installed, targets: Iterable[Place
     }
 
 
-def _presented(means: Means, placed: Placed, last: Deployment | None) -> Presented | None:
+def _presented(means: Means, placed: Placed, last: Deployment | None, following: Installed) -> Presented | None:
     """Of a command nobody knows more than for which certificate it was run last; if not even that, it is run."""
     if placed.target.copies:
-        return presented(placed.target)
+        return presented(placed.target, brings_key=following.has_key)
     if last is None or last.error is not None:
         return None
     former = means.certificates.installed(last.label, last.generation)

@@ -44,8 +44,9 @@ def _tell(works: list[Work]) -> None:
     first = works[0].target
     if first.run:
         log.info("running: %s", shlex.join(first.run))
-        programs.run(first.run, timeout=first.run_timeout, environment=environment.of_one(works[0]), error=DeployError)
+        timeout, told = first.run_timeout, environment.of_one(works[0])
+        programs.run(first.run, timeout=timeout, limit="timeout", environment=told, error=DeployError)
     elif first.reload_command:
         log.info("reloading: %s", shlex.join(first.reload_command))
-        timeout = max(work.target.reload_timeout for work in works)
-        programs.run(first.reload_command, timeout=timeout, environment=environment.of_all(works), error=DeployError)
+        timeout, told = max(work.target.reload_timeout for work in works), environment.of_all(works)
+        programs.run(first.reload_command, timeout=timeout, limit="reload_timeout", environment=told, error=DeployError)

@@ -60,12 +60,16 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Where a deployment ended, and in whose words; `timed_out` says that a command did not end by itself."""
+    """Where a deployment ended, and in whose words.
+
+    `timed_out` says that a command did not end by itself, `beyond_reload` that the service has what it was given.
+    """
 
     step: DeployStep
     message: str
     hint: str | None = None
     timed_out: bool = False
+    beyond_reload: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1111,3 +1111,37 @@ def test_a_backup_that_was_restored_puts_no_key_in_place_that_the_zone_does_not_
     (served.parent / "privkey.pem").unlink()
     mail.host.good("follower", "run")
     assert served.read_bytes() == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
+
+
+def test_a_service_whose_key_is_a_persons_keeps_what_it_has_as_well_after_a_backup_was_restored(mail: Mail) -> None:
+    """The files of its target have a place for a key, where no certificate for a CSR puts any."""
+    directory, csr = mail.host.directory, mail.host.directory / "mail.csr"
+    make_csr(csr)
+    mail.configure(update=False, certificate=f', csr_file: "{csr}"')
+    mail.host.good("follower", "run")
+    backup = directory / "backup"
+    shutil.copytree(mail.host.state, backup, symlinks=True)
+    first = mail.records()["in use"]
+    make_csr(csr)
+    mail.change(add=first)
+    mail.change(add=association(keys.read_csr(csr.read_bytes(), what="the CSR").spki))
+    mail.run_until(2)
+    mail.change(remove=first)
+    served = directory / "tls/fullchain.pem"
+    second = served.read_bytes()
+    assert not (directory / "tls/privkey.pem").exists()
+    for command, status in (("follower run", 0), ("cert deploy mail", 1)):
+        shutil.rmtree(mail.host.state)
+        shutil.copytree(backup, mail.host.state, symlinks=True)
+        csr.write_bytes((mail.host.state / "certificates/mail/current/csr.pem").read_bytes())
+        ran = mail.host.acmectl(*command.split())
+        assert "`files[0]` must wait for its key, from which clients would turn away" in ran.err
+        assert (ran.status, served.read_bytes()) == (status, second)
+
+
+def make_csr(path: Path) -> None:
+    """A CSR with a key that nobody has."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName("mail.acme.test")])
+    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
+    path.write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))

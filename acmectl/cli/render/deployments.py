@@ -78,7 +78,7 @@ def target_behind(
             times = counted(last.changes, "time")
             yield f"  deployed again {times} because of that; next attempt after {moment(last.retry_at)}", None
         return
-    yield f"{undone}: {last.error}", RED
+    yield f"{f'{target} failed' if is_command(target) else undone}: {last.error}", RED
     later = last.retry_at is not None and last.retry_at > now
     when = f"next attempt after {moment(last.retry_at)}" if later else "the next run tries again"
     times = counted(last.attempts, "time")

@@ -458,7 +458,7 @@ class TestCheck:
 
     def test_a_check_that_hangs_is_ended_and_the_old_files_go_back(self, place: Place) -> None:
         (failed,) = place.deploy(place.target("tls", check=("sleep", "60"), check_timeout="0.2s"))
-        assert failed.error == "`sleep 60` did not finish within 0.2 s and was stopped"
+        assert failed.error == "`sleep 60` did not finish within 0.2 s (`check_timeout`) and was stopped"
         assert list((place.root / "tls").iterdir()) == []
 
 
