@@ -1130,13 +1130,13 @@ def test_a_service_whose_key_is_a_persons_keeps_what_it_has_as_well_after_a_back
     served = directory / "tls/fullchain.pem"
     second = served.read_bytes()
     assert not (directory / "tls/privkey.pem").exists()
-    for command, status in (("follower run", 0), ("cert deploy mail", 1)):
+    for command in ("follower run", "cert deploy mail"):
         shutil.rmtree(mail.host.state)
         shutil.copytree(backup, mail.host.state, symlinks=True)
         csr.write_bytes((mail.host.state / "certificates/mail/current/csr.pem").read_bytes())
         ran = mail.host.acmectl(*command.split())
         assert "`files[0]` must wait for its key, from which clients would turn away" in ran.err
-        assert (ran.status, served.read_bytes()) == (status, second)
+        assert (ran.status, served.read_bytes()) == (1, second), "somebody has to publish it"
 
 
 def make_csr(path: Path) -> None:
