@@ -217,11 +217,21 @@ def _argv(value: Any) -> tuple[str, ...]:
         raise ValueError(f"a command is a list of words, and this is {describe(value)}")
     if not value:
         raise ValueError("a command is a list of words, and this one is empty")
-    if not all(isinstance(word, str) for word in value):
-        raise ValueError("a command is a list of words, none of them a number or a truth value (use quotes)")
-    if not value[0] or any("\0" in word for word in value):
+    for word in value:
+        if not isinstance(word, str):
+            told = f"a command is a list of words, and one of these is {describe(word)}"
+            raise InvalidOption(told, hint=_as_word(word))
+    if not value[0]:
         raise ValueError("the first word of a command names a program")
+    if any("\0" in word for word in value):
+        raise ValueError("a word of a command cannot have a NUL character")
     return tuple(str(word) for word in value)
+
+
+def _as_word(value: Any) -> str | None:
+    if isinstance(value, list | tuple):
+        return "one command is wanted here: leave out the inner brackets"
+    return "write it in quotes" if isinstance(value, int | float) else None  # as a truth value is
 
 
 # `x-kind` is what a person calls the type; JSON Schema lets programs pass over keywords that they do not know.

@@ -54,13 +54,14 @@ def run(
     error: type[AcmectlError] = ProgramFailed,
     stop: Callable[[], bool] = lambda: False,
     heard: bytearray | None = None,
+    limit: str | None = None,
 ) -> bytes:
     """Run `argv` in its own process group and return its standard output.
 
     The program gets PATH (with the usual folders after ours), HOME, LANG and `environment`, nothing else of ours. Raises `error` when it cannot be started, exits
     with another status than 0, or runs longer than `timeout` (the whole group is then ended); the message quotes
     the end of what it printed, without private keys. `stop` is asked now and then: when it says so, the program is ended, and Interrupted raised.
-    `heard` has its standard output afterwards, also where an error is raised.
+    `heard` has its standard output afterwards, also where an error is raised. `limit` is the option that says how long it may take.
     """
     shown = shlex.join(argv)
     process = _start(argv, environment or {}, error)
@@ -70,7 +71,8 @@ def run(
     except TimeoutError as cause:
         _end(process)
         said = _quote(complaints or output)
-        raise error(f"`{shown}` did not finish within {timeout.total_seconds():g} s and was stopped{said}") from cause
+        within = f"{timeout.total_seconds():g} s{f' (`{limit}`)' if limit else ''}"
+        raise error(f"`{shown}` did not finish within {within} and was stopped{said}") from cause
     except BaseException:
         _end(process)
         raise
@@ -213,8 +215,8 @@ def _ending(status: int) -> str:
 
 def _quote(output: bytes | bytearray) -> str:
     text = output.decode("utf-8", "backslashreplace")[-_LOOKED_AT:].replace("\r\n", "\n")  # of a terminal
-    text = _without_keys(text).strip()
-    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)[-_KEPT:]
+    text = _without_keys(text).rstrip()
+    text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)[-_KEPT:].lstrip()
     return f": {text}" if text else ""
 
 

@@ -31,6 +31,7 @@ def problems(
     """What is in the way of `placed`, the targets of all kinds of certificates; `read` are places of files, `main` is the configuration."""
     state = os.path.realpath(state_directory)
     taken: dict[Path, str] = {}
+    folders: set[Path] = set()
     for section, target in placed:
         copies = targets.copies(target)
         if any(copy.is_relative_to(state) for copy in copies):
@@ -43,6 +44,11 @@ def problems(
             hint = "give each a directory of its own, or other names: `files: {privkey: ..., fullchain: ...}`"
             yield section.problem(f"`{copy}` is written by `{taken[copy]}` too", key="directory", hint=hint)
         taken |= {copy: section.path for copy in copies if copy not in taken}
+        above = {folder for copy in copies for folder in copy.parents}
+        folders |= above
+        if both := next((place for place in (*copies, *above) if place in folders and place in taken), None):
+            hint = "name one of them differently"
+            yield section.problem(f"`{both}` would be a file and a folder with files in it", key="files", hint=hint)
 
 
 def _overwritten(

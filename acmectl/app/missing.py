@@ -1,5 +1,7 @@
 """What this host does not have, and targets and commands of the configuration need: programs, users, groups and room for their files.
 
+And names that services are asked for, which the certificate does not have.
+
 For `check`: a deployment would find it out when the first certificate is due, at night. It is no problem of the configuration, which may
 be checked on another host, or before the service is installed.
 """
@@ -15,6 +17,7 @@ from acmectl import files, programs
 from acmectl.deploy import registry as targets
 from acmectl.deploy.files import FilesOptions
 from acmectl.errors import ConfigurationProblem, DeployError
+from acmectl.model.names import any_covers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from acmectl.app.host import Host
     from acmectl.config import Command, Section
     from acmectl.deploy.target import Target
+    from acmectl.model.names import Identifier
     from acmectl.options import Options
 
 _INSTALL = "install it before a certificate is due, or correct the command"
@@ -39,6 +43,7 @@ def missing(host: Host) -> tuple[ConfigurationProblem, ...]:
             *_programs(section, options),
             *_owners(section, options),
             *_no_room(section, targets.build(kind, options, certificate.spec)),
+            *_other_names(section, options, certificate.spec.names),
         )
     ]
     for label, certificate in config.certificates.items():
@@ -81,6 +86,14 @@ def _no_room(section: Section, target: Target) -> Iterator[ConfigurationProblem]
         if what := _irreplaceable(path):
             hint = "move it away, or name the file otherwise in `files`"
             yield section.problem(f"`{path}` is {what}, and a file is to go there", key="files", hint=hint)
+
+
+def _other_names(section: Section, options: Options, names: frozenset[Identifier]) -> Iterator[ConfigurationProblem]:
+    """It is no mistake for sure: a CA may add names."""
+    for index, endpoint in enumerate(options.verify if isinstance(options, FilesOptions) else ()):
+        if endpoint.name is not None and not any_covers(names, endpoint.name):
+            message = f"the service is asked for `{endpoint.name}`, which is no name of the certificate"
+            yield section.problem(message, key=("verify", index, "name"), hint="is it misspelt?")
 
 
 def _irreplaceable(path: Path) -> str | None:

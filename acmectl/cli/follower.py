@@ -7,8 +7,9 @@ from datetime import timedelta
 import click
 
 from acmectl.cli.context import Context, DurationType, as_json, lock_wait, pass_context
-from acmectl.cli.render import certificate_standing, certificates, words
+from acmectl.cli.render import certificate_standing, certificates, deployments, words
 from acmectl.policy import health
+from acmectl.policy.health import ExitStatus
 
 
 @click.group()
@@ -70,12 +71,15 @@ def status_(context: Context, labels: tuple[str, ...], *, json: bool) -> int:
     with context.reading() as host:
         engine = host.follower()
         statuses = [engine.status(wish) for wish in host.wishes(labels)]
+        unsettled = engine.unsettled(host.wishes())
         now = host.clock()
     if json:
-        words.json_out({"certificates": [certificate_standing.certificate_json(s) for s in statuses]})
+        listed = [certificate_standing.certificate_json(s) for s in statuses]
+        words.json_out({"certificates": listed, "unsettled": [deployments.unsettled_json(one) for one in unsettled]})
     else:
         certificate_standing.follower_status(statuses, now)
-    return health.worst(s.health(now) for s in statuses)
+        deployments.unsettled_status(unsettled)
+    return health.worst([*(s.health(now) for s in statuses), *(ExitStatus.FAILED for _ in unsettled)])
 
 
 def _plan(context: Context, labels: tuple[str, ...], *, force: bool, json: bool) -> int:

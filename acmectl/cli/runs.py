@@ -125,6 +125,11 @@ def status(context: Context, *, json: bool) -> int:
             if not json:
                 certificate_standing.follower_status(certificates, now)
                 deployments.onchange_status(once, now)
+        unsettled = host.follower(past=True).unsettled(host.wishes())
+        statuses += [ExitStatus.FAILED for _ in unsettled]
+        document["unsettled"] = [deployments.unsettled_json(one) for one in unsettled]
+        if not json:
+            deployments.unsettled_status(unsettled)
         shortfalls, left = forecast.shortfalls(host), removing.left_in_use(host)
     if json:
         warnings = [*map(forecast_.warning_json, shortfalls), *map(leftovers.warning_json, left)]

@@ -115,7 +115,7 @@ def _conversion(kind: str, value: Any) -> str | None:
         return "YAML reads bare `yes`, `no`, `on` and `off` as truth values: write it in quotes"
     if expected == "a text" and isinstance(value, int | float):
         return "write it in quotes"
-    if expected == "a list" and isinstance(value, str):
+    if expected == "a list" and isinstance(value, str | dict):
         return "write it as `[...]`, also for a single one"
     if "number" in expected and isinstance(value, str) and re.fullmatch(r"[0-9.]+", value):
         return "write it without quotes"

@@ -46,9 +46,12 @@ from acmectl.options import (
 
 def _commands(value: Any) -> Any:
     """One problem for a command in the place of the list of commands, and not one for each of its words."""
+    found = None if isinstance(value, list | tuple | None) else describe(value)
     if isinstance(value, list | tuple) and value and all(isinstance(word, str) for word in value):
+        found = "a list of words"
+    if found:
         hint = "a list of commands, each a list of words: `[[systemctl, reload, postfix]]`"
-        raise InvalidOption("expected a list of commands, found a list of words", hint=hint)
+        raise InvalidOption(f"expected a list of commands, found {found}", hint=hint)
     return value
 
 

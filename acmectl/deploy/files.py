@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from acmectl.deploy.contents import Content
 from acmectl.deploy.wire.options import PATIENCE, Endpoint
-from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, Owner, SecretPath, up_to
+from acmectl.options import Argv, ConfigPath, Duration, InvalidOption, Mode, Options, Owner, SecretPath, describe, up_to
 
 _PLACEHOLDERS = ("{label}", "{kind}")
 _MINUTE = timedelta(minutes=1)
@@ -48,6 +48,8 @@ class FileOptions(Options):
     @field_validator("name")
     @classmethod
     def _below(cls, name: str) -> str:
+        if name.startswith("~"):
+            raise InvalidOption("no home directory can begin the name of a file", hint="write an absolute path")
         if not _is_file_name(name):
             raise ValueError("not a file name: a name below `directory`, such as `tls.key`, or an absolute path")
         _check_braces(name)
@@ -87,6 +89,14 @@ class FileNames(Options):
     pkcs12: FileOptions | None = None
     """key and chain in PKCS #12, encrypted with the passphrase in `passphrase_file`"""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_content(cls, value: Any) -> Any:
+        if value is not None and not isinstance(value, dict | FileNames):
+            hint = "which contents go where: `{CONTENT: NAME}`, such as `{privkey: tls.key, fullchain: tls.crt}`"
+            raise InvalidOption(f"expected a mapping, found {describe(value)}", hint=hint)
+        return value
+
     @model_validator(mode="after")
     def _some_and_distinct(self) -> FileNames:
         names = [file.name for _, file in self.chosen()]
@@ -108,16 +118,22 @@ class FileNames(Options):
 _ALL = FileNames.model_validate({part: f"{part}.pem" for part in ("privkey", "chain", "cert", "fullchain")})
 
 
+def _readable(mode: int) -> int:
+    if not mode & 0o444:
+        raise ValueError("nobody could read a file of this mode")
+    return mode
+
+
 def _secret_mode(mode: int) -> int:
     if mode & 0o007:
         raise ValueError('a key must not be readable by everybody: use "0600", or "0640" with a `group`')
-    return mode
+    return _readable(mode)
 
 
 def _public_mode(mode: int) -> int:
     if mode & 0o113:
         raise ValueError('a certificate is nothing to execute, and must not be writable by everybody: use "0644"')
-    return mode
+    return _readable(mode)
 
 
 class FilesOptions(Options):

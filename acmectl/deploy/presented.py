@@ -27,13 +27,17 @@ class Presented:
     is_self_issued: bool = False
 
 
-def presented(target: Target) -> Presented | None:
-    """What the first of the target's files says that has a certificate, or else a key; None where none can be used, or both do not fit."""
+def presented(target: Target, *, brings_key: bool) -> Presented | None:
+    """What the first of the target's files says that has a certificate, or a key where they are for keys alone; None where none can be used.
+
+    Nor where both do not fit and the next generation mends that: it `brings_key`. Else the key is a person's, and lies where that person
+    wants it.
+    """
     leaf, key = (_first(read, target) for read in (_leaf, _key))
-    has_key_file = any(copy.content.is_key_alone for copy in target.wanted)
-    if leaf is not None and has_key_file and (key is None or key.spki != leaf.spki):
+    needs_key_file = brings_key and any(copy.content.is_key_alone for copy in target.wanted)
+    if leaf is not None and needs_key_file and (key is None or key.spki != leaf.spki):
         return None
-    return leaf or key
+    return leaf or (key if all(copy.content.is_key_alone for copy in target.wanted) else None)
 
 
 def _first(read: Callable[[Copy, bytes, Target], Presented | None], target: Target) -> Presented | None:

@@ -87,7 +87,9 @@ PRESETS: Mapping[str, Preset] = {
         reload=("ejabberdctl", "reload_config"),
         verify=((Protocol.XMPP_CLIENT, 5222),),
         serves_one_kind=True,
-        note="`reload_config` is check and reload in one, and is run once: it takes all, or fails and ejabberd goes on with what it has",
+        note="`reload_config` is check and reload in one, and is run once: it takes all, or fails and ejabberd goes on with what it has. "
+        "It fails too while ejabberd is stopped: the new file is put in place by a run after it was started, which it can be without one. "
+        "Where a file was removed whose time was ahead of the clock, restart ejabberd once: it reads only what is younger",
     ),
     "exim": Preset(
         service="Exim 4",

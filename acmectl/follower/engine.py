@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError
+from acmectl.follower import waiting
 from acmectl.follower.advice import Advice
 from acmectl.follower.attempts import Attempts
 from acmectl.follower.awaiting import Awaiting
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from acmectl.follower.examining import CertificateView
     from acmectl.follower.revoking import Revoked, Target
     from acmectl.follower.rolling_back import RolledBack
+    from acmectl.follower.settling import Unsettled
     from acmectl.keys import PrivateKey
     from acmectl.model.certificates import Installed
     from acmectl.model.renewals import Reason
@@ -160,6 +162,10 @@ class Follower:
     def settle(self) -> tuple[DeployResult, ...]:
         """Undo what killed runs left half done in the places of targets; what could not be undone. `deploy` and `run` begin with it."""
         return self._handing_out.begin()
+
+    def unsettled(self, wishes: Sequence[Wish]) -> tuple[Unsettled, ...]:
+        """What a run would begin with at places of none of the targets of `wishes`, whose `status` tells the rest; asks nobody."""
+        return (*waiting.elsewhere(self._means, wishes), *self._handing_out.in_the_way())
 
     @property
     def key_news(self) -> tuple[KeyNews, ...]:

@@ -12,7 +12,7 @@ from acmectl.errors import StorageError
 from acmectl.follower import former, onchange
 from acmectl.follower.deploying import Deployer
 from acmectl.follower.onchange import OnChange
-from acmectl.follower.settling import settle_all
+from acmectl.follower.settling import Unsettled, as_unsettled, settle_all
 from acmectl.follower.targets import DeployResult, Work, known, ordered
 from acmectl.model.memory import DeployStep
 
@@ -37,6 +37,10 @@ class HandingOut:
         for result in failed:
             self._log(result)
         return failed
+
+    def in_the_way(self) -> tuple[Unsettled, ...]:
+        """What lies among the folders of certificates and is none, which runs name."""
+        return tuple(as_unsettled(stray) for stray in self._strays())
 
     def deploy(
         self,

@@ -143,8 +143,8 @@ def _check(works: Sequence[Work]) -> None:
     if command is None:
         return
     log.info("checking: %s", shlex.join(command))
-    timeout = max(work.target.check_timeout for work in works)
-    programs.run(command, timeout=timeout, environment=environment.of_all(works), error=DeployError)
+    timeout, told = max(work.target.check_timeout for work in works), environment.of_all(works)
+    programs.run(command, timeout=timeout, limit="check_timeout", environment=told, error=DeployError)
 
 
 def _explained(work: Work, refused: Broken) -> Broken:

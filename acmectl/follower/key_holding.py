@@ -72,7 +72,8 @@ class KeyHolding:
         kept = frozenset(pin for pin in presented if pin in unseen or looked.speaks_of(pin, owners))
         self._keep_published(spec.label, owners, kept)
         waits_for = tlsa.wait_for(installed.spki, looked.known, follows=False)
-        self._tell(wish, others, waits_for, by_hand=not publisher.may_update)
+        is_error = tlsa.ready_at(installed.spki, looked.known, follows=False) is None
+        self._tell(wish, others, waits_for, by_hand=not publisher.may_update, is_error=is_error)
         return frozenset(others)
 
     def _ours(self) -> frozenset[str]:
@@ -81,13 +82,14 @@ class KeyHolding:
         known = (certificates.keys.published.known(label) for label in certificates.labels())
         return frozenset(publication.spki for one in known for publication in one.publications)
 
-    def _tell(self, wish: Wish, names: Collection[str], waits_for: str, *, by_hand: bool) -> None:
+    def _tell(self, wish: Wish, names: Collection[str], waits_for: str, *, by_hand: bool, is_error: bool) -> None:
+        """A failure, as for a key that waits to be issued for, where the zone as it is will never make clients accept it."""
         listed = ", ".join(f"`{name}`" for name in names)
         text = f"{listed} must wait for its key, from which clients would turn away: {waits_for}"
         hint = "a run after that deploys it"
         if by_hand:
             hint += f"; `acmectl cert tlsa {wish.spec.configured_label}` prints what the zone needs"
-        self._publishing.tell(KeyNews(wish.spec.label, text, hint, is_urgent=True))
+        self._publishing.tell(KeyNews(wish.spec.label, text, hint, is_error=is_error, is_urgent=True))
 
     def _keep_published(self, label: str, owners: Collection[str], pins: frozenset[str]) -> None:
         """The keys that are presented are former ones that a target still serves: nobody here takes their records away."""

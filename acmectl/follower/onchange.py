@@ -222,6 +222,7 @@ def _run(due: _Due) -> None:
     programs.run(
         command,
         timeout=due.placed.target.run_timeout,
+        limit="onchange_timeout",
         environment={**due.told(), "ACMECTL_TARGET": due.placed.name},
         error=DeployError,
     )

@@ -22,16 +22,16 @@ def with_another_key(means: Means, installed: Installed, targets: Iterable[Place
     """
     last, now = known(means.memory, installed.label), means.clock()
     unwanted = {installed.spki, *means.certificates.keys.distrusted()}
-    present = {placed.name: _presented(means, placed, last.get(placed.name)) for placed in targets}
+    present = {placed.name: _presented(means, placed, last.get(placed.name), installed) for placed in targets}
     found = {name: one for name, one in present.items() if one is not None and one.spki not in unwanted}
     good = {one.spki: one for one in found.values() if one.not_after is not None and one.not_after > now}
     return {name: good[one.spki] for name, one in found.items() if one.spki in good}
 
 
-def _presented(means: Means, placed: Placed, last: Deployment | None) -> Presented | None:
+def _presented(means: Means, placed: Placed, last: Deployment | None, following: Installed) -> Presented | None:
     """Of a command nobody knows more than for which certificate it was run last; if not even that, it is run."""
     if placed.target.copies:
-        return presented(placed.target)
+        return presented(placed.target, brings_key=following.has_key)
     if last is None or last.error is not None:
         return None
     former = means.certificates.installed(last.label, last.generation)

@@ -15,30 +15,38 @@ from acmectl.model.memory import DeployStep
 log = logging.getLogger(__name__)
 
 
-def reload(works: Iterable[Work]) -> Failures:
+def reload(works: Iterable[Work], waiting: Iterable[Work] = ()) -> tuple[Failures, tuple[Work, ...]]:
     """Run the reload command of each service once, and the command of each target that is one; returns what failed.
 
-    A service whose check is its reload has read its files by now.
+    A service whose check is its reload has read its files by now. `waiting` are what needs only a reload, and whose pause is not over:
+    where others need the same one now it is of them as well, and they are returned if it works. Else it was not for them that it was run.
     """
+    left = list(waiting)
     groups: dict[object, list[Work]] = {}
     for work in works:
         if work.target.is_reloaded_by_check:
             continue
         groups.setdefault(work.target.reload_command or work, []).append(work)
     failed: Failures = {}
+    joined: list[Work] = []
     for group in groups.values():
         step = DeployStep.RUN if group[0].target.run else DeployStep.RELOAD
-        if broken := attempt(step, lambda g=group: _tell(g)):  # type: ignore[misc]
+        command = group[0].target.reload_command
+        others = [work for work in left if command is not None and work.target.reload_command == command]
+        if broken := attempt(step, lambda told=[*group, *others]: _tell(told)):  # type: ignore[misc]
             failed |= dict.fromkeys(group, broken)
-    return failed
+        else:
+            joined += others
+    return failed, tuple(joined)
 
 
 def _tell(works: list[Work]) -> None:
     first = works[0].target
     if first.run:
         log.info("running: %s", shlex.join(first.run))
-        programs.run(first.run, timeout=first.run_timeout, environment=environment.of_one(works[0]), error=DeployError)
+        timeout, told = first.run_timeout, environment.of_one(works[0])
+        programs.run(first.run, timeout=timeout, limit="timeout", environment=told, error=DeployError)
     elif first.reload_command:
         log.info("reloading: %s", shlex.join(first.reload_command))
-        timeout = max(work.target.reload_timeout for work in works)
-        programs.run(first.reload_command, timeout=timeout, environment=environment.of_all(works), error=DeployError)
+        timeout, told = max(work.target.reload_timeout for work in works), environment.of_all(works)
+        programs.run(first.reload_command, timeout=timeout, limit="reload_timeout", environment=told, error=DeployError)

@@ -26,7 +26,7 @@ def verify(
     works = [work for work in works if work.target.verify is not None]
     if not works:
         return {}
-    from acmectl.deploy.wire.verifying import verify_all
+    from acmectl.deploy.wire.verifying import BeyondReload, verify_all
 
     failed: Failures = {}
     requests: dict[Work, Request] = {}
@@ -40,7 +40,8 @@ def verify(
     unseen = verify_all(tuple(dict.fromkeys(requests.values())), now=now, pause=pause)
     for work, request in requests.items():
         if (refused := unseen.get(request)) is not None:
-            failed[work] = Broken(DeployStep.VERIFY, refused.message, refused.hint)
+            beyond = isinstance(refused, BeyondReload)
+            failed[work] = Broken(DeployStep.VERIFY, refused.message, refused.hint, beyond_reload=beyond)
     return failed
 
 

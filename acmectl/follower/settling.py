@@ -12,20 +12,28 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from acmectl.errors import AcmectlError, DeployError, StorageError
 from acmectl.files import Standing, remove_leftovers, standing_at
-from acmectl.follower.targets import DeployResult
+from acmectl.follower.targets import DeployResult, Wait
 from acmectl.model.memory import DeployStep
 from acmectl.storage.previous_files import PreviousFiles, Remembered, digest_of
 
 log = logging.getLogger(__name__)
 
+_UNFINISHED = Wait(
+    "a run is under way, or did not finish: its places may hold new files that no check has passed",
+    "the next run puts back what stood there before, and goes on from there",
+    is_failure=True,
+)
+
 
 def settle_all(previous: PreviousFiles) -> tuple[DeployResult, ...]:
     """Put back all that is remembered, under the lock; what could not be put back is returned, and stays remembered."""
     try:
+        previous.sweep()
         labels, strays = previous.labels(), previous.strays()
     except StorageError as damaged:
         return (_unsettled("", "", damaged),)
@@ -33,6 +41,49 @@ def settle_all(previous: PreviousFiles) -> tuple[DeployResult, ...]:
         *(failed for label in labels for failed in _settle_label(previous, label)),
         *(_nobodys(path) for path in strays),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """What a killed run left at the places of one target, and the next run begins with; `wait` says so in words.
+
+    `label` is empty for what is no certificate's, `target` for what is no single target's. `places` are as `real` writes them.
+    """
+
+    label: str
+    target: str
+    wait: Wait
+    places: frozenset[str] = frozenset()
+
+
+def unsettled(previous: PreviousFiles) -> tuple[Unsettled, ...]:
+    """What `settle_all` would find, without the lock: nothing is changed."""
+    try:
+        labels, strays = previous.labels(), previous.strays()
+    except StorageError as damaged:
+        return (as_unsettled(_unsettled("", "", damaged)),)
+    return (
+        *(one for label in labels for one in _unsettled_of(previous, label)),
+        *(as_unsettled(_nobodys(path)) for path in strays),
+    )
+
+
+def _unsettled_of(previous: PreviousFiles, label: str) -> Iterator[Unsettled]:
+    try:
+        found, damaged = previous.whole(label)
+    except StorageError as error:
+        yield as_unsettled(_unsettled(label, "", error))
+        return
+    for target, why in damaged:
+        yield as_unsettled(_unsettled(label, target, why))
+    for one in found:
+        yield Unsettled(label, one.target, _UNFINISHED, frozenset(real(standing.path) for standing in one.standing))
+
+
+def as_unsettled(failed: DeployResult) -> Unsettled:
+    """What a run would say, as something that waits."""
+    wait = Wait(failed.error or "", failed.hint, is_failure=True, is_left=True)
+    return Unsettled(failed.label, failed.target, wait)
 
 
 def settle(previous: PreviousFiles, remembered: Remembered) -> None:

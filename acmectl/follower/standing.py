@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, KeyMaterialError, StorageError
-from acmectl.follower import announcing, onchange, presenting, targets
+from acmectl.follower import announcing, onchange, targets, waiting
 from acmectl.model.orders import AuthorizationStatus
 from acmectl.policy import health, key_choice, order_flow, renewal, tlsa
 from acmectl.policy.health import ExitStatus
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from acmectl.follower.announcing import Announced
     from acmectl.follower.means import Means
     from acmectl.follower.results import Wish
+    from acmectl.follower.targets import Wait
     from acmectl.model.certificates import CertificateSpec, ImposedKey, Installed
     from acmectl.model.memory import Deployment, Failure, RememberedOrder
     from acmectl.model.tlsa import PublishedKeys
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 class CertificateStatus:
     """What is remembered of one certificate, without asking anybody.
 
-    `behind` are targets that do not hold it, `changed` those of them that did, until somebody changed their files, `held` those that keep
-    what they have while clients would turn away from its key, each with what that waits for; `next_look_at` is when a plain run will ask the CA again, None for at once.
+    `behind` are targets that do not hold it, `changed` those of them that did, until somebody changed their files, `waits` says
+    what they wait for, where nothing failed, and what killed runs left in the places of whatever target; `next_look_at` is when a plain run will ask the CA again, None for at once.
     `key_error` says why the key or CSR that a person gave it cannot be used, `account_error` why its account cannot: then a run
     fails once the certificate is due. `announced` are the TLSA records of its keys, as far as they are known; `published_error` says why
     what is known of them cannot be read, so that no key may change. `key_ready_at` is when the key can be used that a new certificate
@@ -52,7 +53,7 @@ class CertificateStatus:
     changed: frozenset[str] = frozenset()
     published_error: AcmectlError | None = None
     key_ready_at: datetime | None = None
-    held: Mapping[str, str] = field(default_factory=dict)
+    waits: Mapping[str, Wait] = field(default_factory=dict)
 
     def health(self, now: datetime) -> ExitStatus:
         """What monitoring should make of it."""
@@ -61,11 +62,11 @@ class CertificateStatus:
         return health.of_certificate(
             self.installed,
             self.failure,
-            self.behind,
+            [name for name in self.behind if name not in self.waits],
             waiting=(self.waiting_since is not None or self.key_ready_at is not None) and self.damage is None,
             running_out=self.running_out,
             now=now,
-            damaged=self.published_error is not None,
+            damaged=self.published_error is not None or any(wait.is_failure for wait in self.waits.values()),
         )
 
 
@@ -87,6 +88,7 @@ class Standing:
         failure = means.memory.failures("certificate").get(label)
         since = (order.waiting_since if order else None) or (failure.first_at if failure else None)
         behind = self._behind(wish, installed) if installed else ()
+        deployments = self._deployments(wish)
         return CertificateStatus(
             spec=wish.spec,
             installed=installed,
@@ -96,7 +98,7 @@ class Standing:
             failure=failure,
             behind=behind,
             changed=self._changed(wish, installed) if installed and behind else frozenset(),
-            deployments=self._deployments(wish),
+            deployments=deployments,
             running_out=isinstance(decision, Due) and self.is_running_out(installed, since),
             next_look_at=None if forced or order is None else self._next_look_at(wish.spec, order),
             key_error=key_error,
@@ -104,7 +106,7 @@ class Standing:
             announced=self._announced(wish) if key_error is None else (),
             published_error=self._published_error(wish.spec),
             key_ready_at=self._key_ready_at(wish.spec) if key_error is None else None,
-            held=self._held(wish, installed) if installed and behind else {},
+            waits=waiting.waits(means, wish, installed, behind, {d.target for d in deployments if d.error is not None}),
         )
 
     def _key_ready_at(self, spec: CertificateSpec) -> datetime | None:
@@ -150,18 +152,6 @@ class Standing:
     def _changed(self, wish: Wish, installed: Installed) -> frozenset[str]:
         last = targets.known(self._means.memory, installed.label) if wish.targets else {}
         return frozenset(p.name for p in wish.targets if targets.changed(last.get(p.name), p, installed))
-
-    def _held(self, wish: Wish, installed: Installed) -> Mapping[str, str]:
-        """By what was seen at the last look; a run looks again."""
-        means, spec = self._means, wish.spec
-        if not spec.pinned or spec.configured_label not in means.publishers:
-            return {}
-        known = means.certificates.keys.published.known(spec.label)
-        if tlsa.is_published(installed.spki, known):
-            return {}
-        lacking = [placed for placed, _ in targets.behind(means.memory, installed, wish.targets)]
-        others = presenting.with_another_key(means, installed, lacking)
-        return dict.fromkeys(others, tlsa.wait_for(installed.spki, known, follows=False))
 
     def _behind(self, wish: Wish, installed: Installed) -> tuple[str, ...]:
         memory = self._means.memory

@@ -46,13 +46,30 @@ class DeployResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a target, or a command, does not have its certificate, where that is no failure of its own.
+
+    `is_failure` says that a run which finds it so fails, or has still to be made, `is_left` that a run leaves it as it is.
+    """
+
+    reason: str
+    hint: str | None = None
+    is_failure: bool = False
+    is_left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
-    """Where a deployment ended, and in whose words; `timed_out` says that a command did not end by itself."""
+    """Where a deployment ended, and in whose words.
+
+    `timed_out` says that a command did not end by itself, `beyond_reload` that the service has what it was given.
+    """
 
     step: DeployStep
     message: str
     hint: str | None = None
     timed_out: bool = False
+    beyond_reload: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

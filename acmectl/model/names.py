@@ -8,6 +8,7 @@ same TXT record set. An IP address is an identifier too (RFC 8738), in the form 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from acmectl.errors import InvalidName
@@ -95,6 +96,12 @@ class Identifier:
 
     def __str__(self) -> str:
         return self.value
+
+
+def any_covers(names: Collection[Identifier], name: str) -> bool:
+    """Whether a certificate for `names` is for that host name or address too, by the name itself or a wildcard."""
+    wanted = Identifier(name)
+    return wanted in names or any(one.covers(wanted) for one in names)
 
 
 def _ascii(name: str, text: str) -> str:

@@ -104,22 +104,28 @@ class PreviousFiles:
         return tuple(whole), tuple(damaged)
 
     def labels(self) -> tuple[str, ...]:
-        """The certificates of which something is remembered. What killed runs left half made is swept away. Raises StorageError.
+        """The certificates of which something is remembered. Raises StorageError.
 
         What nobody can have remembered, by its name, or because it is no folder, is among `strays`.
         """
+        return tuple(
+            label
+            for label in self._ours()
+            if not all(files.is_leftover(name) for name in folders.entries(self._directory / label))
+        )
+
+    def sweep(self) -> None:
+        """Take away what killed runs left half made. Raises StorageError."""
         with folders.translated(f"read `{self._directory}`"):
             if not folders.exists(self._directory) or not self._directory.is_dir():
-                return ()
+                return
         folders.sweep(self._directory)
-        labels = self._ours()
-        for label in labels:
+        for label in self._ours():
             folders.sweep(self._directory / label)
             with contextlib.suppress(OSError):  # something is remembered there
                 (self._directory / label).rmdir()
         with contextlib.suppress(OSError):
             self._directory.rmdir()
-        return tuple(label for label in labels if folders.entries(self._directory / label))
 
     def strays(self) -> tuple[Path, ...]:
         """What lies among the folders of certificates, or in the place of all, and is none, but somebody's. Raises StorageError."""

@@ -225,7 +225,7 @@ class TestOnChange:
         assert ran.status == 1
         assert "error: this host: onchange[0] failed: `sh -c" in ran.err
         assert issued.acmectl("status").status == 1
-        assert "onchange[0] was not run: `sh -c" in issued.acmectl("status").out
+        assert "onchange[0] failed: `sh -c" in issued.acmectl("status").out
         once = status(issued)["onchange"][0]
         assert (once["target"], once["attempts"], once["behind"]) == ("onchange[0]", 1, True)
         for _ in range(4):

@@ -77,7 +77,7 @@ def test_what_serves_another_certificate_is_named_and_makes_exit_status_1(
 
     assert shown == (
         "xmpp  files[0]  port N on 127.0.0.1 for xmpp.acme.test  still serves serial SERIAL, which ends on TIME\n"
-        "! hint: the service did not take the new files: does its configuration name them, and did the reload reach it?\n"
+        "! hint: xmpp files[0]: the service did not take the new files: does its configuration name them, and did the reload reach it?\n"
         "-> 1\n"
     )
     (certificate,) = document["certificates"]
@@ -96,6 +96,24 @@ def test_what_serves_another_certificate_is_named_and_makes_exit_status_1(
         "versions": ["TLS 1.3", "TLS 1.2"],
         "notes": [],
     }
+
+
+def test_what_to_do_is_said_once_and_names_the_targets_that_it_is_for(
+    ca: Sandbox, issued: Host, tmp_path: Path
+) -> None:
+    shutil.copytree(in_use(issued).directory, tmp_path / "1")
+    issued.good("cert", "renew", "xmpp", "--force")
+    with serving(context(Generation(tmp_path / "1"))) as server, serving(context(in_use(issued))) as good:
+        listed = [at(server.port, server.port), at(good.port), at(server.port)]
+        configure(issued, ca, *listed)
+        issued.configure(issued.config.read_text() + "  mail: {names: [mail.acme.test]}\n")
+        shown = said(issued)
+
+    assert shown.splitlines()[-3:] == [
+        "! hint: xmpp files[0], xmpp files[2]: the service did not take the new files: does its configuration name them, and did the reload reach it?",
+        "! error: mail: there is no certificate yet",
+        "-> 1",
+    ]
 
 
 def test_waiting_ends_when_it_is_served(ca: Sandbox, issued: Host, tmp_path: Path) -> None:

@@ -36,7 +36,11 @@ AGAIN = "! hint: once it is mended, `acmectl follower run xmpp` tries again at o
             "cannot run `no-such-program reload`: no such file or directory",
             "! hint: is `no-such-program` installed and executable?\n",
         ),
-        ("[sleep, '60'], reload_timeout: 0.5s", "`sleep 60` did not finish within 0.5 s and was stopped", AGAIN),
+        (
+            "[sleep, '60'], reload_timeout: 0.5s",
+            "`sleep 60` did not finish within 0.5 s (`reload_timeout`) and was stopped",
+            AGAIN,
+        ),
     ],
     ids=["fails", "does not exist", "hangs"],
 )

@@ -89,7 +89,7 @@ CERTIFICATE: dict[str, Any] = {
     "running_out": "bool",
     "failure": "NoneType",
     "targets_behind": [],
-    "targets_held": {},
+    "targets_waiting": {},
     "deployments": [],
     "tlsa": [],
 }
@@ -146,14 +146,15 @@ def test_the_keys_of_every_json_document_are_stable(ca: Sandbox, master: Host) -
         "master": {"names": [NAME], "unusable_accounts": [], "records": []},
         "certificates": [CERTIFICATE],
         "onchange": [],
+        "unsettled": [],
         "warnings": [],
     }
     assert shape(reading(master, "master", "status")) == {
         "master": {"names": [NAME], "unusable_accounts": [], "records": []}
     }
-    assert shape(reading(master, "follower", "status")) == {"certificates": [CERTIFICATE]}
+    assert shape(reading(master, "follower", "status")) == {"certificates": [CERTIFICATE], "unsettled": []}
     assert shape(reading(master, "master", "plan")) == {"master": {"names": [DECISION], "forget": []}}
-    plan = {"label": "str", "action": "str", "reason": "str", "deploy": []}
+    plan = {"label": "str", "action": "str", "reason": "str", "deploy": [], "wait": {}}
     assert shape(reading(master, "follower", "plan")) == {"certificates": [plan]}
     listed = {"certificates": [CERTIFICATE], "not_in_configuration": []}
     assert shape(reading(master, "cert", "list")) == listed

@@ -169,3 +169,18 @@ def test_a_host_without_certificates_is_no_follower(master: Host) -> None:
 -> 2
 """
     )
+
+
+def test_what_a_service_says_in_several_lines_stays_below_its_beginning(ca: Sandbox, issued: Host) -> None:
+    (issued.directory / "complain").write_text("printf 'unknown directive\\n\\ntest failed\\n' >&2; exit 1\n")
+    issued.configure(deploying(ca, "[sh, complain]"))
+    issued.acmectl("run")
+    said = "`sh complain` failed with exit status 1: unknown directive"
+    shown = issued.normal(issued.acmectl("status").out)
+    assert f"\n  not deployed to files[0]: {said}\n\n      test failed\n    failed 1 time to reload since" in shown
+    assert f"\n  not deployed to files[0]: {said}\n\n      test failed\n" in issued.good("cert", "show", "xmpp").out
+    history = issued.normal(issued.good("cert", "show", "xmpp").out).partition("history\n")[2]
+    assert history.endswith(f"    TIME  not deployed  files[0]: {said}\n\n        test failed\n")
+    assert issued.good("log", "xmpp").out.endswith(f"not deployed  files[0]: {said}\n\n    test failed\n")
+    colour = issued.good("--color", "cert", "show", "xmpp").out
+    assert f"not deployed to files[0]: {said}\n\n      test failed" in colour

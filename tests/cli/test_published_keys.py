@@ -20,6 +20,10 @@ import dns.rdatatype
 import dns.tsigkeyring
 import dns.update
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from acmectl import keys
 from acmectl.model.certificates import KeyType
@@ -991,12 +995,13 @@ def test_a_service_that_moves_to_another_certificate_keeps_what_it_has_until_cli
     assert told in ran.err
     deployed = mail.host.acmectl("cert", "deploy", "other")
     assert (deployed.status, told in deployed.err) == (1, True)
-    shown = mail.host.acmectl("status").out
+    shown = mail.host.good("status").out
     held = "not deployed to files[1]: it keeps what it has, as clients would turn away from the new key: every client accepts it from "
     assert held in shown
     assert "  TLSA, former key, which services or resolvers may still need: published\n" in shown
-    standing = json.loads(mail.host.acmectl("status", "--json").out)["certificates"]
-    assert [list(one["targets_held"]) for one in standing if one["label"] == "other"] == [["files[1]"]]
+    assert held.removeprefix("not deployed to ") in mail.host.good("follower", "plan").out
+    (standing,) = json.loads(mail.host.good("status", "--json").out)["certificates"]
+    assert {name: wait["is_failure"] for name, wait in standing["targets_waiting"].items()} == {"files[1]": False}
     assert served.read_bytes() == before
     assert len(mail.published) == 4
     mail.lose_servers()
@@ -1057,7 +1062,7 @@ def test_only_what_clients_may_accept_is_kept_from_the_new_key(mail: Mail) -> No
     targets.append('{type: command, run: [touch, "called"]}')
     mail.host.configure(mail.host.config.read_text().replace("{type: files, directory: tls}", ", ".join(targets)))
     (mail.host.state / "state.db").unlink()
-    said = mail.host.good("follower", "run").err
+    said = mail.host.acmectl("follower", "run").err
     assert "`files[0]` must wait for its key, from which clients would turn away: not every name" in said
     used = (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
     deployed = {name for name in places if (mail.host.directory / name / "fullchain.pem").read_bytes() == used}
@@ -1086,12 +1091,49 @@ def test_a_backup_that_was_restored_puts_no_key_in_place_that_the_zone_does_not_
             "`files[0]` must wait for its key, from which clients would turn away: not every name server has" in ran.err
         )
         assert "hint: a run after that deploys it; `acmectl cert tlsa mail` prints what the zone needs" in ran.err
-        assert (ran.status, served.read_bytes()) == (int(command != "follower run"), second)
+        assert (ran.status, served.read_bytes()) == (1, second), "somebody has to publish it"
+        status = mail.host.acmectl("status")
+        held = "files[0]: it keeps what it has, as clients would turn away from the new key: not every name server has"
+        assert (status.status, held in status.out) == (1, True)
     served.unlink()
     (served.parent / "cert.pem").unlink()
     (served.parent / "privkey.pem").unlink()
     mail.host.good("follower", "run")
     assert served.read_bytes() == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
+
+
+def test_a_service_whose_key_is_a_persons_keeps_what_it_has_as_well_after_a_backup_was_restored(mail: Mail) -> None:
+    """The files of its target have a place for a key, where no certificate for a CSR puts any."""
+    directory, csr = mail.host.directory, mail.host.directory / "mail.csr"
+    make_csr(csr)
+    mail.configure(update=False, certificate=f', csr_file: "{csr}"')
+    mail.host.good("follower", "run")
+    backup = directory / "backup"
+    shutil.copytree(mail.host.state, backup, symlinks=True)
+    first = mail.records()["in use"]
+    make_csr(csr)
+    mail.change(add=first)
+    mail.change(add=association(keys.read_csr(csr.read_bytes(), what="the CSR").spki))
+    mail.run_until(2)
+    mail.change(remove=first)
+    served = directory / "tls/fullchain.pem"
+    second = served.read_bytes()
+    assert not (directory / "tls/privkey.pem").exists()
+    for command in ("follower run", "cert deploy mail"):
+        shutil.rmtree(mail.host.state)
+        shutil.copytree(backup, mail.host.state, symlinks=True)
+        csr.write_bytes((mail.host.state / "certificates/mail/current/csr.pem").read_bytes())
+        ran = mail.host.acmectl(*command.split())
+        assert "`files[0]` must wait for its key, from which clients would turn away" in ran.err
+        assert (ran.status, served.read_bytes()) == (1, second), "somebody has to publish it"
+
+
+def make_csr(path: Path) -> None:
+    """A CSR with a key that nobody has."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName("mail.acme.test")])
+    made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
+    path.write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
 
 
 def overwrite(directory: Path, end: datetime) -> None:

@@ -82,6 +82,9 @@ def test_a_service_that_serves_one_kind_of_key_is_not_given_two(tmp_path: Path) 
         ("verify: [{protocol: smpt}]", "verify[0].protocol", "unknown protocol `smpt`"),
         ("reload: systemctl reload nginx", "reload", "a command is a list of words"),
         ('files: {fullchain: "{lable}.pem"}', "files.fullchain", "cannot stand in a file name"),
+        ("files: [cert]", "files", "(which contents go where: `{CONTENT: NAME}`"),
+        ("verify: {port: 443}", "verify", "found a mapping (write it as `[...]`, also for a single one)"),
+        ("reload: [[nginx, -s]]", "reload", "(one command is wanted here: leave out the inner brackets)"),
     ],
 )
 def test_what_a_target_cannot_have_is_told_with_its_line_and_key(
@@ -110,6 +113,25 @@ def test_two_contents_of_one_target_at_the_same_place_are_refused(tmp_path: Path
     assert said == (
         "TMP/config.yaml:7: `certificates.a.deploy[0].files`: two contents have the same place (name each differently)"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        certificate("a", "tls", more=", files: {cert: x, privkey: x/y}"),
+        certificate("a", "tls", more=", files: {cert: x/y/z, privkey: x}"),
+        certificate("a", "tls", more=", files: {cert: x}") + certificate("b", "tls/x/y"),
+        certificate("b", "tls/x/y") + certificate("a", "tls", more=", files: {cert: x}"),
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_that_another_file_needs_is_refused(tmp_path: Path, text: str) -> None:
+    (said,) = problems(tmp_path, text)
+    assert "`TMP/tls/x` would be a file and a folder with files in it (name one of them differently)" in said
+
+
+def test_a_mapping_in_the_place_of_the_list_of_targets_is_told_how_to_write_it(tmp_path: Path) -> None:
+    (said,) = problems(tmp_path, "  a:\n    names: [a.example.com]\n    deploy: {type: nginx}\n")
+    assert said.endswith("expected a list, found a mapping (write it as `[...]`, also for a single one)")
 
 
 READ = {

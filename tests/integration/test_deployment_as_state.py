@@ -141,6 +141,23 @@ def test_a_service_that_is_never_seen_to_have_it_is_reloaded_three_times_and_the
     assert log(office) == ["reload"] * 4, "it is looked at elsewhere, or nowhere, and has what it had"
 
 
+def test_a_service_that_has_what_it_was_given_is_not_reloaded_again_for_a_name_that_the_certificate_lacks(
+    office: Desk,
+) -> None:
+    (port,), tls = unused_ports(1), office.host.directory / "tls"
+    target = {"type": "files", "directory": "tls", "reload": logging(office, "reload"), "patience": "0.1s"}
+    office.deploy(target)
+    office.run("run")
+    office.deploy({**target, "verify": [{"port": port, "name": "other.test"}]})
+    assert "`other.test`, which is no name of the certificate" in office.run("check").err
+    with running(tls, port):
+        for command in (["run"], ["run"], ["follower", "run", LABEL]):
+            assert "is not for `other.test`" in office.run(*command, expect=1).err
+        assert log(office) == ["reload"]
+        office.run("cert", "deploy", LABEL, expect=1)
+        assert log(office) == ["reload"] * 2, "a person asked for all of it"
+
+
 def test_a_deploy_hook_of_certbot_works_unchanged(office: Desk, tmp_path: Path) -> None:
     root, programs = tmp_path / "daemon", tmp_path / "bin"
     for folder in (root, programs):
@@ -213,7 +230,7 @@ def test_a_command_that_hangs_is_ended_and_the_certificate_stays(office: Desk, s
     else:
         office.deploy({**target, step: hang, f"{step}_timeout": "0.3s"})
     said = office.run("run", expect=1).err
-    assert "did not finish within 0.3 s and was stopped" in said
+    assert f"did not finish within 0.3 s (`{step}_timeout`) and was stopped" in said
     assert (office.host.current(LABEL) / "fullchain.pem").exists()
     assert (office.host.directory / "tls" / "privkey.pem").exists() is (step != "check")
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.mail_services import Look, Service, begun
+from tests.integration.services import LABEL
 from tests.servers.exim import Exim, running_exim
+from tests.servers.places import broken
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +49,16 @@ def test_files_that_the_user_of_exim_cannot_read_are_seen_to_end_starttls(servic
     assert "STARTTLS" in service.desk.run(expect=1).err
     service.deploy()
     assert service.serves(service.renewed())
+
+
+def test_an_exim_that_wants_a_certificate_of_its_clients_is_seen_all_the_same(service: Service[Exim]) -> None:
+    roots = service.program.place / "roots.pem"
+    roots.write_bytes(service.desk.authority.root_pem)
+    roots.chmod(0o644)
+    only = "NORMAL:-VERS-ALL:+VERS-TLS1.2"
+    wanting = f"tls_verify_hosts = *\ntls_verify_certificates = {roots}\ntls_require_ciphers = {only}"
+    with broken(service.program.configuration, wanting):
+        service.renewed()
+        verified = service.desk.run("cert", "verify", LABEL)
+        assert "(decode error): it may want one of its clients" in verified.out + verified.err
+    assert service.serves(service.renewed(), "-tls1_3")

@@ -44,9 +44,9 @@ class TLS:
 
 @dataclass(frozen=True, slots=True)
 class BreakOff:
-    """Shake hands as far as the client's answer to the certificate, in TLS 1.2, and send this alert (RFC 5246 section 7.2)."""
+    """Shake hands as far as the client's answer to the certificate, in TLS 1.2, and send this alert (RFC 5246 section 7.2), or none."""
 
-    alert: int
+    alert: int | None
 
 
 Step = bytes | Heard | Drip | Silence | TLS | BreakOff
@@ -127,7 +127,7 @@ class Server:
                 farewell += chunk
             self.farewells.append(farewell)
 
-    def _break_off(self, connection: socket.socket, alert: int) -> None:
+    def _break_off(self, connection: socket.socket, alert: int | None) -> None:
         context = self.context_for_each()
         assert context
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -137,7 +137,7 @@ class Server:
             with contextlib.suppress(ssl.SSLError):  # it wants the next flight, or refuses the version
                 tls.do_handshake()
         connection.sendall(outgoing.read())
-        if connection.recv(4096):
+        if connection.recv(4096) and alert is not None:
             connection.sendall(bytes([0x15, 3, 3, 0, 2, 2, alert]))  # fatal
             while connection.recv(4096):
                 pass

@@ -138,11 +138,12 @@ def test_a_command_is_a_list_of_words() -> None:
     [
         ("systemctl reload", "a command is a list of words, such as"),
         ([], "a command is a list of words, and this one is empty"),
-        (["a", 5], "a command is a list of words, none of them"),
+        (["a", 5], "a command is a list of words, and one of these is a number"),
         (5, "a command is a list of words, and this is a number"),
         ({"/bin/true": 5}, "a command is a list of words, and this is a mapping"),
         (["", "a"], "the first word of a command names a program"),
-        (["a", "b\0"], "the first word of a command names a program"),
+        (["a", "b\0"], "a word of a command cannot have a NUL character"),
+        ([["a", "b"]], "a command is a list of words, and one of these is a list"),
     ],
 )
 def test_what_cannot_be_run_is_no_command(value: Any, message: str) -> None:

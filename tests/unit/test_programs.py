@@ -127,6 +127,13 @@ def test_lines_that_a_program_wrote_for_a_terminal_are_quoted_as_lines() -> None
         programs.run(["script", "-qec", "echo one; echo two >&2; exit 3", "/dev/null"], timeout=SOON)
 
 
+def test_what_is_quoted_of_long_output_begins_with_words() -> None:
+    with pytest.raises(ProgramFailed) as raised:
+        programs.run(python(r"import sys; sys.exit('first' + '\n' * 100 + 'last ' * 399)"), timeout=SOON)
+    said = raised.value.message.partition("exit status 1: ")[2]
+    assert said == ("last " * 399).rstrip()
+
+
 def test_what_a_failure_quotes_is_short_and_has_no_control_characters() -> None:
     with pytest.raises(ProgramFailed) as raised:
         programs.run(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.deployments import deployment_json, target_behind
+from acmectl.cli.render.deployments import deployment_json, target_behind, wait_json
 from acmectl.cli.render.tlsa import published_lines, record_json
-from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, failure_json, iso, moment, table, valid
+from acmectl.cli.render.words import GREEN, RED, YELLOW, counted, failure_json, iso, lines, moment, table, valid
 
 if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus
+    from acmectl.follower.targets import Wait
     from acmectl.policy.renewal import NotDue
 
 
@@ -24,9 +25,13 @@ def follower_plan(statuses: Iterable[CertificateStatus], now: datetime) -> None:
     rows = []
     for status in statuses:
         action, why = _planned(status, now)
+        left = _left_waiting(status)
         colour = YELLOW if isinstance(status.decision, Due) else GREEN
         rows.append([(status.spec.title, None), (action, colour), (why, None)])
-        rows += [[(status.spec.title, None), ("deploy", YELLOW), (target, None)] for target in status.behind]
+        for target in status.behind:
+            wait = left.get(target)
+            what = ("deploy", target) if wait is None else ("wait", f"{target}: {wait.reason}")
+            rows.append([(status.spec.title, None), (what[0], YELLOW), (what[1], None)])
     table(rows)
 
 
@@ -58,15 +63,26 @@ def _planned(status: CertificateStatus, now: datetime) -> tuple[str, str]:
 def certificate_plan_json(status: CertificateStatus, now: datetime) -> dict[str, Any]:
     """What a run would do with one certificate."""
     action, why = _planned(status, now)
-    return {"label": status.spec.label, "action": action, "reason": why, "deploy": list(status.behind)}
+    left = _left_waiting(status)
+    return {
+        "label": status.spec.label,
+        "action": action,
+        "reason": why,
+        "deploy": [target for target in status.behind if target not in left],
+        "wait": {target: wait.reason for target, wait in left.items()},
+    }
+
+
+def _left_waiting(status: CertificateStatus) -> dict[str, Wait]:
+    """What a run would leave as it is."""
+    return {target: wait for target, wait in status.waits.items() if wait.is_left}
 
 
 def follower_status(statuses: Iterable[CertificateStatus], now: datetime) -> None:
     """How each certificate stands."""
     for status in statuses:
         click.echo(f"certificate {status.spec.title}: {', '.join(map(str, sorted(status.spec.names)))}")
-        for line, colour in status_lines(status, now):
-            click.echo(f"  {click.style(line, fg=colour) if colour else line}")
+        lines(status_lines(status, now), margin=2)
 
 
 def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str, str | None]]:
@@ -101,9 +117,9 @@ def status_lines(status: CertificateStatus, now: datetime) -> Iterable[tuple[str
         yield f"next attempt after {moment(status.failure.retry_at)}", None
     yield from published_lines(status.announced, now)
     known = {d.target: d for d in status.deployments}
-    for target in status.behind:
-        changed, waits_for = target in status.changed, status.held.get(target)
-        yield from target_behind(target, known.get(target), now, changed=changed, waits_for=waits_for)
+    for target in dict.fromkeys((*status.behind, *status.waits)):
+        changed, wait = target in status.changed, status.waits.get(target)
+        yield from target_behind(target, known.get(target), now, changed=changed, wait=wait)
 
 
 def certificate_json(status: CertificateStatus) -> dict[str, Any]:
@@ -138,7 +154,7 @@ def certificate_json(status: CertificateStatus) -> dict[str, Any]:
         "running_out": status.running_out,
         "failure": failure_json(status.failure),
         "targets_behind": list(status.behind),
-        "targets_held": dict(status.held),
+        "targets_waiting": {target: wait_json(wait) for target, wait in status.waits.items()},
         "deployments": [deployment_json(d) for d in status.deployments],
         "tlsa": [record_json(record) for record in status.announced],
     }

@@ -10,7 +10,7 @@ import click
 
 from acmectl.cli.render.certificate_standing import certificate_json, status_lines
 from acmectl.cli.render.deployments import is_command
-from acmectl.cli.render.words import GREEN, RED, YELLOW, iso, moment, table, valid
+from acmectl.cli.render.words import GREEN, RED, YELLOW, Line, hanging, iso, lines, moment, table, valid
 
 if TYPE_CHECKING:
     from acmectl.follower import CertificateStatus
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from acmectl.model.certificates import Installed
     from acmectl.model.memory import Deployment
     from acmectl.model.renewals import RenewalInfo
-
-Line = tuple[str, str | None]
 
 
 def listed(statuses: Sequence[CertificateStatus], forgotten: Sequence[Installed], now: datetime) -> None:
@@ -77,13 +75,13 @@ def view(shown: CertificateView, now: datetime, *, in_configuration: bool = True
     """Everything of one certificate; one that the configuration does not name is never due."""
     status = shown.status
     click.echo(f"certificate {status.spec.title}: {', '.join(map(str, sorted(status.spec.names)))}")
-    lines = status_lines(status, now) if in_configuration else _left_lines(status, now)
-    for text, colour in (*lines, *_details(shown), *_past(shown, now)):
-        click.echo(f"  {click.style(text, fg=colour) if colour else text}")
+    standing = status_lines(status, now) if in_configuration else _left_lines(status, now)
+    lines((*standing, *_details(shown), *_past(shown, now)), margin=2)
     if shown.events:
         click.echo("  history")
         for event in shown.events:
-            click.echo(f"    {event.at:%Y-%m-%d %H:%M:%S UTC}  {event.kind}  {event.text}".rstrip())
+            told = hanging(event.text, margin=4)
+            click.echo(f"    {event.at:%Y-%m-%d %H:%M:%S UTC}  {event.kind}  {told}".rstrip())
 
 
 def _left_lines(status: CertificateStatus, now: datetime) -> Iterable[Line]:

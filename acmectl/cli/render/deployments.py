@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from acmectl.cli.render.words import RED, YELLOW, counted, hint, iso, moment, say
+from acmectl.cli.render.words import RED, YELLOW, counted, hint, iso, lines, moment, say
 from acmectl.model.certificates import KIND, title_of
 from acmectl.model.memory import DeployStep
 from acmectl.policy.deployment import pause_after
 
 if TYPE_CHECKING:
     from acmectl.follower.onchange import Once
-    from acmectl.follower.targets import DeployResult
+    from acmectl.follower.settling import Unsettled
+    from acmectl.follower.targets import DeployResult, Wait
     from acmectl.model.memory import Deployment
 
 
@@ -57,31 +58,57 @@ def onchange_status(once: Iterable[Once], now: datetime) -> None:
     """What is to be run once after all, and was not."""
     for one in once:
         if one.is_owed:
-            for line, colour in target_behind(one.deployment.target, one.deployment, now):
-                click.echo(click.style(line, fg=colour) if colour else line)
+            lines(target_behind(one.deployment.target, one.deployment, now))
 
 
 def target_behind(
-    target: str, last: Deployment | None, now: datetime, *, changed: bool = False, waits_for: str | None = None
+    target: str, last: Deployment | None, now: datetime, *, changed: bool = False, wait: Wait | None = None
 ) -> Iterable[tuple[str, str | None]]:
-    """Why a target does not have what it should, as lines with their colours; `waits_for` is when clients accept its key, if they do not yet."""
+    """Why a target does not have what it should, as lines with their colours; `wait` is what it waits for, if it does."""
     undone = f"{target} was not run" if is_command(target) else f"not deployed to {target}"
-    if waits_for is not None:
-        yield f"{undone}: it keeps what it has, as clients would turn away from the new key: {waits_for}", YELLOW
+    if wait is not None:
+        yield from _waits(undone, wait)
         return
     if last is None or last.error is None:
-        yield f"{undone}{': its files were changed or removed by somebody since' if changed else ''}", RED
+        yield (
+            f"{undone}{': its files were changed or removed by somebody since' if changed else ': the next run does that'}",
+            RED,
+        )
         if changed and last is not None and last.retry_at is not None and last.retry_at > now:
             times = counted(last.changes, "time")
             yield f"  deployed again {times} because of that; next attempt after {moment(last.retry_at)}", None
         return
-    yield f"{undone}: {last.error}", RED
+    yield f"{f'{target} failed' if is_command(target) else undone}: {last.error}", RED
     later = last.retry_at is not None and last.retry_at > now
     when = f"next attempt after {moment(last.retry_at)}" if later else "the next run tries again"
     times = counted(last.attempts, "time")
     rewritten = last.failed_step is DeployStep.KEEP
     failed = f"changed {times} after the reload" if rewritten else f"failed {times} to {last.failed_step}"
     yield f"  {failed} since {moment(last.failing_since)}; {when}", None
+
+
+def _waits(what: str, wait: Wait) -> Iterable[tuple[str, str | None]]:
+    yield f"{what}: {wait.reason}", RED if wait.is_failure else YELLOW
+    if wait.hint:
+        yield f"  {wait.hint}", None
+
+
+def wait_json(wait: Wait) -> dict[str, Any]:
+    """What a target waits for, for programs."""
+    return {"reason": wait.reason, "hint": wait.hint, "is_failure": wait.is_failure}
+
+
+def unsettled_status(found: Iterable[Unsettled]) -> None:
+    """What killed runs left at places that are no configured target's."""
+    for one in found:
+        title = title_of(one.label)
+        what = f"certificate {title}{f', {one.target}' if one.target else ''}" if title else "this host"
+        lines(_waits(what, one.wait))
+
+
+def unsettled_json(one: Unsettled) -> dict[str, Any]:
+    """The same for programs."""
+    return {"label": one.label or None, "target": one.target or None, **wait_json(one.wait)}
 
 
 def is_command(target: str) -> bool:

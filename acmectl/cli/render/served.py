@@ -18,6 +18,7 @@ _Row = list[tuple[str, str | None]]
 def seen(all_seen: Sequence[Seen], now: datetime) -> None:
     """A line for each place; what was not looked at, what ends soon, and what to do on stderr."""
     table([row for one in all_seen for target in one.targets for row in _rows(one, target, now)])
+    _hints(all_seen)
     for one in all_seen:
         if one.error:
             say("error", f"{one.spec.title}: {one.error}", RED)
@@ -30,9 +31,17 @@ def seen(all_seen: Sequence[Seen], now: datetime) -> None:
         elif one.installed and one.ends_soon:
             left = one.installed.not_after - now
             say("warning", f"{one.spec.title}: ends in {span(left)}, and should have been renewed", YELLOW)
-    hints = (s.fault.hint for one in all_seen for target in one.targets for s in target.sightings if s.fault)
-    for text in dict.fromkeys(hints):
-        hint(text)
+
+
+def _hints(all_seen: Sequence[Seen]) -> None:
+    """Each once, with the targets that it is for: they belong to lines of the table."""
+    places: dict[str, dict[str, None]] = {}
+    for one in all_seen:
+        for target in one.targets:
+            for text in (s.fault.hint for s in target.sightings if s.fault and s.fault.hint):
+                places.setdefault(text, {})[f"{one.spec.title} {target.name}"] = None
+    for text, whose in places.items():
+        hint(f"{', '.join(whose)}: {text}")
 
 
 def _rows(one: Seen, target: SeenTarget, now: datetime) -> Iterator[_Row]:

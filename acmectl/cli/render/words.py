@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,9 @@ from acmectl.errors import AcmectlError, ConfigurationError
 
 if TYPE_CHECKING:
     from acmectl.model.memory import Failure
+
+Line = tuple[str, str | None]
+"""A text, and its colour, if it has one."""
 
 SCHEMA_VERSION = 1
 _CLOCK_TOLERANCE = timedelta(minutes=1)
@@ -67,12 +70,25 @@ def hint(text: str | None) -> None:
         say("hint", text, "cyan")
 
 
+def hanging(text: str, margin: int = 0) -> str:
+    """Words of several lines, as a service's own can be: those after the first stand to the right of `margin`, where the first begins."""
+    first, *others = text.split("\n")
+    return "\n".join([first, *(f"{' ' * (margin + 4)}{line}".rstrip() for line in others)])
+
+
+def lines(found: Iterable[Line], *, margin: int = 0) -> None:
+    """Lines of (text, colour), which begin at `margin`."""
+    for text, colour in found:
+        shown = hanging(text, margin)
+        click.echo(f"{' ' * margin}{click.style(shown, fg=colour) if colour else shown}")
+
+
 def table(rows: Sequence[Sequence[tuple[str, str | None]]]) -> None:
     """Columns of (text, colour), as wide as they need to be."""
     widths = [max(len(cell[0]) for cell in column) for column in zip(*rows, strict=True)]
     widths[-1:] = [0]  # nothing follows, and colour would keep the spaces from being stripped
     for row in rows:
-        cells = [(text.ljust(width), colour) for (text, colour), width in zip(row, widths, strict=True)]
+        cells = [(hanging(text).ljust(width), colour) for (text, colour), width in zip(row, widths, strict=True)]
         click.echo("  ".join(click.style(text, fg=colour) if colour else text for text, colour in cells).rstrip())
 
 

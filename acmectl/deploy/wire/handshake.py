@@ -84,9 +84,13 @@ _WANTS_A_CERTIFICATE = frozenset(
         "certificate unknown",
         "unknown ca",
         "access denied",
+        "decode error",
     }
 )
-"""The alerts by which a server says that it has shown its certificate and wants one of its client (RFC 5246 section 7.4.6)."""
+"""The alerts by which a server says that it has shown its certificate and wants one of its client (RFC 5246 section 7.4.6).
+
+The last is GnuTLS's for an empty list of certificates, which is how TLS 1.2 says that there is none.
+"""
 
 
 def _complete(tls: ssl.SSLObject, stream: Stream, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> str | None:
@@ -102,7 +106,7 @@ def _complete(tls: ssl.SSLObject, stream: Stream, incoming: ssl.MemoryBIO, outgo
             if flight := outgoing.read():
                 stream.send(flight)
                 has_shown = bool(_chain(tls))
-            incoming.write(_next(stream))
+            incoming.write(_next(stream, has_shown=has_shown))
         except ssl.SSLError as cause:
             if has_shown and (alert := _alert(cause)) in _WANTS_A_CERTIFICATE:
                 return alert
@@ -113,10 +117,14 @@ def _complete(tls: ssl.SSLObject, stream: Stream, incoming: ssl.MemoryBIO, outgo
             return None
 
 
-def _next(stream: Stream) -> bytes:
+def _next(stream: Stream, *, has_shown: bool) -> bytes:
+    """What the server says next. One that ends it without an alert, as slapd does, says nothing of its reason, which is no proof of one."""
     if chunk := stream.receive():
         return chunk
-    raise HandshakeRefused("closed the connection during the TLS handshake")
+    words = "closed the connection during the TLS handshake"
+    if has_shown:
+        words += ", after it had shown its certificate: it may want one of its clients (`verify: []` looks at nothing)"
+    raise HandshakeRefused(words)
 
 
 def _words(cause: ssl.SSLError, stream: Stream) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from acmectl import keys
@@ -13,7 +13,7 @@ from acmectl.deploy.wire.expected import Expected
 from acmectl.deploy.wire.handshake import Served
 from acmectl.deploy.wire.stream import quote
 from acmectl.errors import KeyMaterialError
-from acmectl.model.names import Identifier
+from acmectl.model.names import any_covers
 
 _NOT_TAKEN = "the service did not take the new files: does its configuration name them, and did the reload reach it?"
 _NO_CHAIN = "let the service use `fullchain` (or give it `chain` as well): most clients cannot find the rest themselves"
@@ -25,10 +25,14 @@ _CLOCK = "is the clock of this host right?"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A predicate to what was looked at, such as `still serves serial 5f, ...`, and what to do."""
+    """A predicate to what was looked at, such as `still serves serial 5f, ...`, and what to do.
+
+    `as_installed` says that the service has what it was given: no reload mends it.
+    """
 
     words: str
     hint: str | None = None
+    as_installed: bool = False
 
 
 def fault_of(served: Sequence[Served], expected: Expected, name: str | None, now: datetime) -> Fault | None:
@@ -36,7 +40,7 @@ def fault_of(served: Sequence[Served], expected: Expected, name: str | None, now
     for one in served:
         if found := _fault(one, expected, name, now):
             others_differ = any(other.chain != one.chain for other in served)
-            return Fault(f"{found.words}, over {one.version}", found.hint) if others_differ else found
+            return replace(found, words=f"{found.words}, over {one.version}") if others_differ else found
     return None
 
 
@@ -67,17 +71,20 @@ def _fault(served: Served, expected: Expected, name: str | None, now: datetime) 
         return Fault(f"serves the certificate without {'its' if alone else 'some of its'} intermediates", _NO_CHAIN)
     if found := _fault_of_dates(served, expected, now):
         return found
-    if name is not None and not _covers(expected.names, name):
-        return Fault(f"serves the certificate, which is not for `{name}`, the name that it is asked for", _NO_NAME)
+    if name is not None and not any_covers(expected.names, name):
+        words = f"serves the certificate, which is not for `{name}`, the name that it is asked for"
+        return Fault(words, _NO_NAME, as_installed=True)
     return None
 
 
 def _fault_of_dates(served: Served, expected: Expected, now: datetime) -> Fault | None:
     """Of the leaf and of what is served beside it, but for roots: clients go by their own."""
     if expected.not_after <= now:
-        return Fault(f"serves a certificate that ended on {_moment(expected.not_after)}")
+        return Fault(f"serves a certificate that ended on {_moment(expected.not_after)}", as_installed=True)
     if expected.not_before > now:
-        return Fault(f"serves a certificate that begins on {_moment(expected.not_before)} only", _CLOCK)
+        return Fault(
+            f"serves a certificate that begins on {_moment(expected.not_before)} only", _CLOCK, as_installed=True
+        )
     for der, fingerprint in zip(served.chain[1:], _fingerprints(served)[1:], strict=True):
         above = _read(der)
         if above is None or above.subject == above.issuer or above.not_before <= now < above.not_after:
@@ -89,7 +96,8 @@ def _fault_of_dates(served: Served, expected: Expected, now: datetime) -> Fault 
         )
         words = f"serves the intermediate {quote(above.subject.encode())}, which {dates}"
         if fingerprint in expected.chain:
-            return Fault(f"{words}, as it was installed", _OTHER_CHAIN.format(expected.label))
+            hint = _OTHER_CHAIN.format(expected.label)
+            return Fault(f"{words}, as it was installed", hint, as_installed=True)
         return Fault(f"{words}, and was not installed", _NOTHING_ELSE)
     return None
 
@@ -100,7 +108,7 @@ def another(served: Served, name: str | None, now: datetime) -> str:
     if leaf is None:
         return "serves a certificate that cannot be read"
     ends = f"which {'ends' if leaf.not_after > now else 'ended'} on {_moment(leaf.not_after)}"
-    if name is None or _covers(leaf.names, name):
+    if name is None or any_covers(leaf.names, name):
         return f"still serves serial {leaf.serial}, {ends}"
     names = ", ".join(quote(one.value.encode()) for one in sorted(leaf.names)[:3]) or "no name"
     return f"serves serial {leaf.serial} for {names} when asked for `{name}`, {ends}"
@@ -115,11 +123,6 @@ def _read(der: bytes) -> keys.LeafFacts | None:
 
 def _fingerprints(served: Served) -> tuple[str, ...]:
     return tuple(hashlib.sha256(one).hexdigest() for one in served.chain)
-
-
-def _covers(names: frozenset[Identifier], name: str) -> bool:
-    wanted = Identifier(name)
-    return wanted in names or any(one.covers(wanted) for one in names)
 
 
 def _moment(at: datetime) -> str:

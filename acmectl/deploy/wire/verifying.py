@@ -23,6 +23,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class BeyondReload(DeployError):
+    """A service does not serve what it should, though it has what it was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One target to verify: where to look, and for what."""
@@ -88,4 +92,5 @@ def _error(sightings: Sequence[Sighting]) -> DeployError | None:
     if not faults:
         return None
     hints = dict.fromkeys(fault.hint for _, fault in faults if fault.hint)
-    return DeployError("; ".join(f"{place} {fault.words}" for place, fault in faults), hint="; ".join(hints) or None)
+    kind = BeyondReload if all(fault.as_installed for _, fault in faults) else DeployError
+    return kind("; ".join(f"{place} {fault.words}" for place, fault in faults), hint="; ".join(hints) or None)

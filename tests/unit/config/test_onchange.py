@@ -36,8 +36,16 @@ def test_commands_keep_their_words_and_names_their_order(loaded: Callable[[dict[
             "config.yaml:4: `onchange[1]`: a command is a list of words, such as `[systemctl, reload, postfix]`: no shell is involved",
         ),
         ("onchange: [[]]", "config.yaml:4: `onchange[0]`: a command is a list of words, and this one is empty"),
-        ("onchange: [[wait, 5]]", "config.yaml:4: `onchange[0]`: a command is a list of words, none of them a number"),
-        ("onchange: tell", "config.yaml:4: `onchange`: expected a list, found a text"),
+        (
+            "onchange: [[wait, 5]]",
+            "config.yaml:4: `onchange[0]`: a command is a list of words, and one of these is a number (write",
+        ),
+        (
+            "onchange: tell",
+            "config.yaml:4: `onchange`: expected a list of commands, found a text (a list of commands, each",
+        ),
+        ("onchange: {a: b}", "config.yaml:4: `onchange`: expected a list of commands, found a mapping (a list"),
+        ("onchange:", "config.yaml:4: `onchange`: expected a list, found nothing (give it a value, or remove the key)"),
         ("onchange_timeout: 0s", "config.yaml:4: `onchange_timeout`: must be more than `0s`, and at most `1h`"),
         ("onchange_timeout: 61m", "config.yaml:4: `onchange_timeout`: must be more than `0s`, and at most `1h`"),
     ],

@@ -194,6 +194,10 @@ def test_the_digest_tells_changed_options_from_equal_ones() -> None:
         ({"directory": "/a", "certificate_mode": "0777"}, "a certificate is nothing to execute"),
         ({"directory": "/a", "certificate_mode": "0646"}, "must not be writable by everybody"),
         ({"directory": "/a", "files": {"cert": {"name": "x", "mode": "0755"}}}, "a certificate is nothing to execute"),
+        ({"directory": "/a", "key_mode": "0000"}, "nobody could read"),
+        ({"directory": "/a", "certificate_mode": "0200"}, "nobody could read"),
+        ({"directory": "/a", "files": {"cert": "~/x"}}, "no home directory can begin"),
+        ({"directory": "/a", "files": []}, "expected a mapping, found a list"),
         ({"directory": "/a", "colour": "red"}, "Extra inputs"),
     ],
 )

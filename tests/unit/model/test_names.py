@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from acmectl.errors import InvalidName
-from acmectl.model.names import Identifier
+from acmectl.model.names import Identifier, any_covers
 
 
 @pytest.mark.parametrize(
@@ -142,3 +142,9 @@ def test_the_hint_for_an_address_in_disguise_is_the_address() -> None:
 
 def test_no_wildcard_covers_an_address() -> None:
     assert not Identifier("*.0.2.1").covers(Identifier("192.0.2.1"))
+
+
+def test_a_certificate_is_for_its_names_and_for_those_that_its_wildcards_cover() -> None:
+    names = frozenset(map(Identifier, ("example.com", "*.example.org")))
+    asked = ("example.com", "a.example.org", "example.org", "a.example.com")
+    assert [any_covers(names, name) for name in asked] == [True, True, False, False]

@@ -82,11 +82,13 @@ def test_what_a_killed_run_left_half_made_is_nothing_and_swept_away(previous: Pr
 def test_what_a_killed_run_had_begun_to_forget_is_swept_away_although_nothing_else_is_remembered(
     previous: PreviousFiles, tmp_path: Path
 ) -> None:
+    previous.sweep()
     assert previous.labels() == ()
     for half in (".web.01234567.tmp", "mail/.files.0.01234567.tmp"):
         (tmp_path / "state" / "deployed" / half).mkdir(parents=True)
         (tmp_path / "state" / "deployed" / half / "0").write_bytes(b"secret")
     assert previous.labels() == ()
+    previous.sweep()
     assert not (tmp_path / "state" / "deployed").exists()
 
 

@@ -184,6 +184,7 @@ ALERTS_FOR_A_CERTIFICATE = {
     46: "certificate unknown",
     48: "unknown ca",
     49: "access denied",
+    50: "decode error",
     116: "certificate required",
 }
 OTHER_ALERTS = {10: "unexpected message", 51: "decrypt error", 71: "insufficient security", 80: "internal error"}
@@ -208,6 +209,18 @@ def test_another_alert_after_the_certificate_is_a_refusal(
         seen = look(Endpoint(port=server.port), first)
 
     assert words(seen).endswith(f"; refused the TLS handshake: {called} (TLS 1.2)")
+
+
+def test_a_server_that_just_closes_after_its_certificate_is_said_to_want_one_perhaps(
+    look: Look, first: Generation
+) -> None:
+    with serving(context(first, versions=(V2, V2)), script=[BreakOff(None)]) as server:
+        seen = look(Endpoint(port=server.port), first)
+
+    assert words(seen).endswith(
+        "; closed the connection during the TLS handshake, after it had shown its certificate:"
+        " it may want one of its clients (`verify: []` looks at nothing) (TLS 1.2)"
+    )
 
 
 def test_an_earlier_certificate_of_a_server_that_wants_one_of_its_clients_is_named(
