@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from acmectl.follower.settling import Unsettled
     from acmectl.follower.targets import Placed
     from acmectl.model.certificates import Installed
+    from acmectl.model.memory import Deployment
 
 _AFTER_THE_TARGETS = "it waits until every target has the certificate"
 
@@ -50,20 +51,28 @@ def elsewhere(means: Means, wishes: Iterable[Wish]) -> tuple[Unsettled, ...]:
 
 
 def _held(means: Means, wish: Wish, installed: Installed) -> Mapping[str, Wait]:
-    """Targets that keep what they have while clients would turn away from the key, by what was seen at the last look; a run looks again."""
+    """Targets that keep what they have while clients would turn away from the key, by what was seen at the last look; a run looks again.
+
+    None that a run tried to give it, and failed: that run saw that nothing is won by waiting.
+    """
     spec = wish.spec
     if not spec.pinned or spec.configured_label not in means.publishers:
         return {}
     known, pin = means.certificates.keys.published.known(spec.label), installed.spki
     if tlsa.is_published(pin, known):
         return {}
-    lacking = [placed for placed, _ in targets.behind(means.memory, installed, wish.targets)]
-    others = presenting.with_another_key(means, installed, lacking)
+    lacking = targets.behind(means.memory, installed, wish.targets)
+    untried = {placed.name for placed, last in lacking if not _failed(last, installed)}
+    others = presenting.with_another_key(means, installed, wish.targets) if untried else {}
     reason = (
         f"it keeps what it has, as clients would turn away from the new key: {tlsa.wait_for(pin, known, follows=False)}"
     )
     is_failure = tlsa.ready_at(pin, known, follows=False) is None
-    return dict.fromkeys(others, Wait(reason, is_failure=is_failure, is_left=True))
+    return dict.fromkeys(sorted(untried.intersection(others)), Wait(reason, is_failure=is_failure, is_left=True))
+
+
+def _failed(last: Deployment | None, installed: Installed) -> bool:
+    return last is not None and last.error is not None and last.fingerprint == installed.fingerprint
 
 
 def _unfinished(unsettled: Collection[Unsettled], wish: Wish) -> Mapping[str, Wait]:

@@ -1155,6 +1155,19 @@ def test_a_certificate_that_somebody_made_up_is_replaced_though_nobody_sees_the_
     assert served == (mail.host.state / "certificates/mail/current/fullchain.pem").read_bytes()
 
 
+def test_a_deployment_that_failed_is_told_where_it_would_not_have_been_better_to_wait(mail: Mail) -> None:
+    mail.configure(update=False)
+    mail.host.good("follower", "run")
+    overwrite(mail.host.directory / "tls", datetime.now(UTC) + timedelta(days=3650))
+    mail.change(add="3 1 1 " + "cd" * 32)
+    mail.host.configure(mail.host.config.read_text().replace("directory: tls}", 'directory: tls, check: ["false"]}'))
+    assert "`false` failed with exit status 1" in mail.host.acmectl("follower", "run").err
+    shown = mail.host.acmectl("status")
+    assert "  not deployed to files[0]: `false` failed with exit status 1\n" in shown.out
+    assert "it keeps what it has" not in shown.out
+    assert shown.status == 1
+
+
 def test_what_nobody_sees_keeps_no_key_from_which_the_clients_of_another_service_turn_away(mail: Mail) -> None:
     mail.configure()
     mail.host.good("follower", "run")
