@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from acmectl.errors import AcmectlError, StorageError
+from acmectl.follower import presenting
 from acmectl.follower.announcing import keys_of, left_behind, recalled, vouched_for
 from acmectl.follower.key_groups import Group, Kind, grouped
 from acmectl.model.tlsa import KeptSet, PublishedKeys, RecordSet, TlsaRecord, association
@@ -270,11 +271,26 @@ class KeyPublishing:
                 now=self._means.clock(),
             )
         }
+        over = {record: kind for record, kind in over.items() if not self._may_be_presented(record, kind, group)}
         over = self._spare(group, over, own.union(*others.values()))
         refused = group.publisher.remove(over) if over else {}
         for record, kind in over.items():
             self._tell_change(kind, record, refused.get(record), "removed")
         return len(refused) < len(over)
+
+    def _may_be_presented(self, record: TlsaRecord, kind: Kind, group: Group) -> bool:
+        """Whether a certificate of the service has a target with the key, be it that the service moved there, and nothing is issued for it yet.
+
+        So may one that this call knows nothing of. A compromised key is not waited for.
+        """
+        if record.association in map(association, kind.keys.distrusted):
+            return False
+        means, place = self._means, group.places.get(record.owner, record.owner)
+        listing = [o for o, p in means.publishers.items() if place in {group.places.get(w, w) for w in p.owners}]
+        kinds = [group.present.get(label) for o in listing for label in means.kinds.get(o, (o,))]
+        return any(
+            one is None or record.association in map(association, presenting.pins(one.wish.targets)) for one in kinds
+        )
 
     def _spare(
         self, group: Group, over: Mapping[TlsaRecord, Kind], wanted: Collection[TlsaRecord]

@@ -28,6 +28,12 @@ def with_another_key(means: Means, installed: Installed, targets: Iterable[Place
     return {name: good[one.spki] for name, one in found.items() if one.spki in good}
 
 
+def pins(targets: Iterable[Placed]) -> frozenset[str]:
+    """Those of all keys in the places of these targets, whatever they are worth; of commands nobody knows."""
+    found = (presented(placed.target, brings_key=False) for placed in targets)
+    return frozenset(one.spki for one in found if one is not None)
+
+
 def _presented(means: Means, placed: Placed, last: Deployment | None, following: Installed) -> Presented | None:
     """Of a command nobody knows more than for which certificate it was run last; if not even that, it is run."""
     if placed.target.copies:

@@ -1027,12 +1027,7 @@ def test_the_record_of_a_key_that_a_service_still_presents_stays_when_the_servic
     mail.host.configure(text)
     shutil.copytree(mail.host.directory / "tls-mail", mail.host.directory / "tls-25")
     assert "`files[1]` must wait" in mail.host.good("follower", "run").err
-    known = mail.host.state / "certificates/mail/published-keys.json"
-    content = json.loads(known.read_text())
-    for one in content["publications"]:
-        one["retired_at"] = one["retired_at"] and "2026-01-01T00:00:00+00:00"  # as if months had passed
-    assert any(one["retired_at"] for one in content["publications"])
-    known.write_text(json.dumps(content))
+    let_months_pass(mail)
     mail.host.good("follower", "run")
     assert served in mail.published
 
@@ -1214,6 +1209,41 @@ def test_a_pair_in_two_targets_is_kept_or_replaced_as_a_whole(
         assert (mail.host.directory / f"of-{name}/{name}.pem").read_bytes() == expected
 
 
+def let_months_pass(mail: Mail) -> None:
+    """Since the keys of `mail` at former services serve nobody any more."""
+    known = mail.host.state / "certificates/mail/published-keys.json"
+    content = json.loads(known.read_text())
+    for one in content["publications"]:
+        one["retired_at"] = one["retired_at"] and "2026-01-01T00:00:00+00:00"
+    assert any(one["retired_at"] for one in content["publications"])
+    known.write_text(json.dumps(content))
+
+
+def test_the_record_of_a_key_stays_while_the_service_moves_to_a_certificate_that_is_not_issued_yet(mail: Mail) -> None:
+    mail.configure_chain({"mail": [25, 465], "other": []})
+    mail.host.good("follower", "run")
+    served, following = mail.records()["in use"], mail.records()["next"]
+    shutil.copytree(mail.host.directory / "tls-mail", mail.host.directory / "tls-25")
+    shutil.rmtree(mail.host.state / "certificates/other")
+    own, nobodys = "names: [mail.acme.test]", "names: [nobody.acme.test]"
+    mail.configure_chain({"mail": [465], "other": [25]}, other=(own, nobodys))
+    text = mail.host.config.read_text().replace("directory: tls-other}", "directory: tls-25}")
+    mail.host.configure(text)
+    mail.host.acmectl("follower", "run")
+    let_months_pass(mail)
+    mail.host.good("cert", "renew", "mail", "--force")
+    assert {served, following} <= mail.published, "nobody looked whether the service has the key"
+    mail.host.acmectl("follower", "run")
+    assert (served in mail.published, following in mail.published) == (True, False)
+    mail.host.configure(text.replace(nobodys, own))
+    end = time.monotonic() + _SECONDS
+    while served in mail.published:
+        assert time.monotonic() < end
+        mail.host.acmectl("follower", "run")
+    current = mail.host.state / "certificates/other/current/fullchain.pem"
+    assert (mail.host.directory / "tls-25/fullchain.pem").read_bytes() == current.read_bytes()
+
+
 def test_the_record_of_a_key_that_was_held_while_nobody_saw_the_zone_stays(mail: Mail) -> None:
     mail.configure_chain({"mail": [25, 465], "other": []})
     mail.host.good("follower", "run")
@@ -1226,12 +1256,7 @@ def test_the_record_of_a_key_that_was_held_while_nobody_saw_the_zone_stays(mail:
     mail.host.configure(text)
     mail.lose_servers()
     assert "`files[1]` must wait" in mail.host.acmectl("follower", "run").err
-    known = mail.host.state / "certificates/mail/published-keys.json"
-    content = json.loads(known.read_text())
-    for one in content["publications"]:
-        one["retired_at"] = one["retired_at"] and "2026-01-01T00:00:00+00:00"  # as if months had passed
-    assert any(one["retired_at"] for one in content["publications"])
-    known.write_text(json.dumps(content))
+    let_months_pass(mail)
     mail.host.configure(text)
     assert "`files[1]` must wait" in mail.host.good("follower", "run").err
     assert presented.read_bytes() == before
