@@ -3,7 +3,8 @@
 The handler of a signal runs between any two steps of Python code of the main thread. Raised in the midst of `logging` or an import, the exception leaves a lock
 taken that was taken in the step before, and whoever wants it then, such as a worker that logs while it cleans up, waits for ever
 (CPython issue 74174). There it is put off, a moment at a time. Raised while Python frees an object it is lost: Python reports it and goes on. Then it is
-raised again. Of several signals the first decides the exit status, whatever the next do, and however soon they come.
+raised again. Of several signals the first decides the exit status, whatever the next do; of two that wait
+at once, Python takes the one with the smaller number for the first.
 """
 
 from __future__ import annotations

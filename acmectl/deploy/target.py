@@ -98,7 +98,7 @@ class Target:
         A place that is so already is left alone: it may be one that cannot be renamed over, such as a mounted file.
         """
         changed = [one for one in standing if files.standing_at(one.path, error=DeployError) != one]
-        files.put_back(changed, error=DeployError)
+        files.put_back(changed, younger=True, error=DeployError)
 
     def made(self, generation: Path) -> tuple[files.NewFile, ...]:
         """The files as they shall be; makes their directories (0755) where there are none, and writes nothing else.
@@ -129,7 +129,7 @@ class Target:
         """
         for copy in new:
             files.remove_leftovers(copy.path, error=DeployError)
-        files.write_together(new, error=DeployError)
+        files.write_together(new, younger=True, error=DeployError)
 
 
 def _possible(wanted: Sequence[Copy], generation: Path) -> list[Copy]:

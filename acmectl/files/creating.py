@@ -2,8 +2,8 @@
 
 So a secret is never readable by others at any moment. What fails leaves no file behind.
 
-What takes a file's place is younger than it by a whole second, if need be ahead of the clock: ejabberd (its `pkix`) reads a file
-again only where the time of its last change, in seconds, is later than the one it knows, and a clock can have been set back.
+What takes the place of a service's file is younger than it by a whole second, if need be ahead of the clock: ejabberd (its `pkix`)
+reads a file again only where the time of its last change, in seconds, is later than the one it knows, and a clock can have been set back.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def write_new(path: Path, content: bytes, *, mode: int = PRIVATE, error: type[Ac
         raise error(f"cannot write `{path}`: {reason(cause)}", hint=hint_for(cause)) from cause
 
 
-def create(path: Path, content: bytes, mode: int, uid: int, gid: int, *, instead_of: Path | None = None) -> None:
-    """Write and sync a new file, younger than `instead_of` where it is to replace that; -1 is an owner or group as it is. Raises OSError."""
+def create(path: Path, content: bytes, mode: int, uid: int, gid: int, *, younger_than: Path | None = None) -> None:
+    """Write and sync a new file, by its time of change younger than another; -1 is an owner or group as it is. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode & PRIVATE)
     try:
         if (uid, gid) != (-1, -1):
@@ -41,8 +41,8 @@ def create(path: Path, content: bytes, mode: int, uid: int, gid: int, *, instead
         view = memoryview(content)
         while view:
             view = view[os.write(descriptor, view) :]
-        if instead_of is not None:
-            _make_younger(descriptor, instead_of)
+        if younger_than is not None:
+            _make_younger(descriptor, younger_than)
         os.fsync(descriptor)
     except BaseException:
         with contextlib.suppress(OSError):

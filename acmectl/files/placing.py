@@ -67,13 +67,14 @@ def write_atomically(
     write_together([NewFile(path, content, mode, uid, gid)], error=error)
 
 
-def write_together(new: Sequence[NewFile], *, error: type[AcmectlError] = StorageError) -> None:
+def write_together(new: Sequence[NewFile], *, younger: bool = False, error: type[AcmectlError] = StorageError) -> None:
     """Put several files in place, in their order, within microseconds of each other.
 
     All are written and synced under temporary names before the first is renamed, so that a full disk or a missing
-    permission leaves every old file as it was.
+    permission leaves every old file as it was. `younger` is as in `put_back`.
     """
-    put_back([Standing(file.path, file.content, None, file.mode, file.uid, file.gid) for file in new], error=error)
+    standing = [Standing(file.path, file.content, None, file.mode, file.uid, file.gid) for file in new]
+    put_back(standing, younger=younger, error=error)
 
 
 def standing_at(path: Path, *, error: type[AcmectlError] = StorageError) -> Standing:
@@ -92,10 +93,11 @@ def standing_at(path: Path, *, error: type[AcmectlError] = StorageError) -> Stan
     return Standing(path, content, None, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
 
 
-def put_back(standing: Sequence[Standing], *, error: type[AcmectlError] = StorageError) -> None:
+def put_back(standing: Sequence[Standing], *, younger: bool = False, error: type[AcmectlError] = StorageError) -> None:
     """Make each path what it says, in this order: files and links by a rename each, and nothing where nothing was.
 
-    All are written and synced under temporary names before the first rename, as with `write_together`.
+    All are written and synced under temporary names before the first rename, as with `write_together`. Files are `younger` than
+    what they replace for services that look at the time of a change, if need be ahead of the clock.
     """
     staged: list[tuple[Path, Path]] = []
     something = [one for one in standing if not one.is_nothing]
@@ -107,7 +109,7 @@ def put_back(standing: Sequence[Standing], *, error: type[AcmectlError] = Storag
             for one in something:
                 path = one.path
                 staged.append((temporary_name(path), path))
-                _stage(staged[-1][0], one)
+                _stage(staged[-1][0], one, younger=younger)
             for temporary, path in staged:
                 temporary.replace(path)
             for path in (one.path for one in standing if one.is_nothing):
@@ -151,9 +153,10 @@ def _how_to_be_its_owner(one: Standing, uid: int, gid: int) -> str:
     return f"run as root, put the user of acmectl into the group {one.gid}, or change that: `chgrp {gid} {one.path}`"
 
 
-def _stage(temporary: Path, one: Standing) -> None:
+def _stage(temporary: Path, one: Standing, *, younger: bool) -> None:
     if one.link is None:
-        create(temporary, one.content or b"", one.mode, one.uid, one.gid, instead_of=one.path)
+        replaced = one.path if younger else None
+        create(temporary, one.content or b"", one.mode, one.uid, one.gid, younger_than=replaced)
         return
     temporary.symlink_to(one.link)
     if (one.uid, one.gid) != (-1, -1):

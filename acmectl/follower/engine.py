@@ -165,7 +165,7 @@ class Follower:
 
     def unsettled(self, wishes: Sequence[Wish]) -> tuple[Unsettled, ...]:
         """What a run would begin with at places of none of the targets of `wishes`, whose `status` tells the rest; asks nobody."""
-        return (*waiting.elsewhere(self._means, wishes), *self._handing_out.in_the_way())
+        return waiting.elsewhere(self._means, wishes)
 
     @property
     def key_news(self) -> tuple[KeyNews, ...]:

@@ -12,9 +12,8 @@ from acmectl.errors import StorageError
 from acmectl.follower import former, onchange
 from acmectl.follower.deploying import Deployer
 from acmectl.follower.onchange import OnChange
-from acmectl.follower.settling import Unsettled, as_unsettled, settle_all
+from acmectl.follower.settling import settle_all
 from acmectl.follower.targets import DeployResult, Work, known, ordered
-from acmectl.model.memory import DeployStep
 
 if TYPE_CHECKING:
     from acmectl.follower.means import Means
@@ -33,14 +32,10 @@ class HandingOut:
         """Before a run does anything: undo what killed runs left half done, in the places of whatever target; what could not be undone."""
         means = self._means
         OnChange(means.memory, means.clock).begin(self._in_use, means.settings.onchange)
-        failed = (*settle_all(means.previous_files), *self._strays())
+        failed = settle_all(means.previous_files)
         for result in failed:
             self._log(result)
         return failed
-
-    def in_the_way(self) -> tuple[Unsettled, ...]:
-        """What lies among the folders of certificates and is none, which runs name."""
-        return tuple(as_unsettled(stray) for stray in self._strays())
 
     def deploy(
         self,
@@ -121,11 +116,6 @@ class HandingOut:
                 installed = certificates.current(label)
             if installed is not None:
                 yield installed
-
-    def _strays(self) -> Iterator[DeployResult]:
-        for path in self._means.certificates.strays():
-            message = f"`{path}` is no folder, as each certificate has one"
-            yield DeployResult("", "", message, None, DeployStep.INSTALL, "move it elsewhere")
 
     def _lineage(self, label: str) -> Callable[[], Path]:
         return partial(self._means.certificates.lineages.made, label)

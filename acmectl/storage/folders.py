@@ -55,7 +55,7 @@ def exists(path: Path) -> bool:
 
 def is_blocked(path: Path) -> bool:
     """Whether there is something at `path` that is no folder: a file, or a link that leads to none. Raises OSError."""
-    return exists(path) and not path.is_dir()
+    return exists(path) and not os.path.isdir(path)  # noqa: PTH112  # a link that cannot be followed leads to none: no OSError
 
 
 def entries(folder: Path) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ class PreviousFiles:
         return tuple(name for name in names if self._is_ours(name))
 
     def _is_ours(self, name: str) -> bool:
-        return folders.is_name(name) and (self._directory / name).is_dir() and not (self._directory / name).is_symlink()
+        return folders.is_name(name) and not (self._directory / name).is_symlink() and (self._directory / name).is_dir()
 
     def forget(self, label: str, target: str) -> None:
         """The service took its new files, or has its old ones again; nothing remembered is no error. Raises StorageError."""

@@ -121,12 +121,35 @@ def test_a_memory_of_previous_files_that_cannot_be_read_fails_runs_and_status_in
 
 def test_what_lies_in_the_way_among_the_memories_fails_runs_and_status(deployed: Host) -> None:
     (deployed.state / "deployed").write_text("")
-    (deployed.state / "certificates" / "notes").write_text("")
     for command in (["run"], ["status"], ["follower", "status"]):
         ran = deployed.acmectl(*command)
         assert ran.status == 1
         assert f"this host: `{deployed.state}/deployed` is nothing that acmectl keeps there" in ran.said
-        assert f"this host: `{deployed.state}/certificates/notes` is no folder, as each certificate has one" in ran.said
+
+
+def test_what_lies_among_the_certificates_and_is_none_is_nobodys_trouble(deployed: Host) -> None:
+    certificates = deployed.state / "certificates"
+    (certificates / "notes").write_text("")
+    for name, target in {"loop": "loop", "nowhere": "/nowhere/at/all", "endless": "x" * 300}.items():
+        (certificates / name).symlink_to(target)
+    file = deployed.directory / "tls" / "fullchain.pem"
+    file.unlink()
+    for command in ("run", "status", "check"):
+        deployed.good(command)
+    assert file.exists()
+
+
+def test_a_link_that_cannot_be_followed_among_the_memories_fails_runs_in_words_and_stops_no_deployment(
+    deployed: Host,
+) -> None:
+    (deployed.state / "deployed").mkdir()
+    stray = deployed.state / "deployed" / "endless"
+    stray.symlink_to("x" * 300)
+    file = deployed.directory / "tls" / "fullchain.pem"
+    file.unlink()
+    ran = deployed.acmectl("run")
+    assert (ran.status, f"`{stray}` is nothing that acmectl keeps there" in ran.said) == (1, True)
+    assert file.exists()
 
 
 def test_commands_wait_until_every_target_has_the_certificate(ca: Sandbox, issued: Host) -> None:
