@@ -31,13 +31,14 @@ _TRIES = 2
 class Answered:
     """The data of a record set in presentation format, its time to live, and whether signatures came with it; no data if there is none.
 
-    `alias` is where a CNAME leads that stands there instead.
+    `alias` is where a CNAME leads that stands there instead. `of_wildcard` says that by its signature a wildcard made the answer.
     """
 
     data: frozenset[str]
     ttl: timedelta
     is_signed: bool
     alias: Name | None = None
+    of_wildcard: bool = False
 
 
 def answers(
@@ -122,7 +123,13 @@ def _read(answer: Message, owner: Name, kind: dns.rdatatype.RdataType, *, author
     found = [rrset for rrset in answer.answer if rrset.rdtype == kind and rrset.name == owner]
     cnames = [rrset[0].target for rrset in answer.answer if rrset.rdtype == _CNAME and rrset.name == owner]
     signed = any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in (*answer.answer, *answer.authority))
-    return Answered(_data(found), _ttl(found), signed, next(iter(cnames), None))
+    return Answered(_data(found), _ttl(found), signed, next(iter(cnames), None), _is_of_wildcard(answer, owner))
+
+
+def _is_of_wildcard(answer: Message, owner: Name) -> bool:
+    """A signature counts the labels of the wildcard, which are fewer than those of the name (RFC 4035 section 5.3.4)."""
+    signatures = (rrset for rrset in answer.answer if rrset.rdtype == dns.rdatatype.RRSIG and rrset.name == owner)
+    return any(rdata.labels < len(owner) - 1 for rrset in signatures for rdata in rrset)  # but for that of the root
 
 
 def _data(found: Iterable[RRset]) -> frozenset[str]:

@@ -26,11 +26,12 @@ class Obstacles:
     """What wildcards have against records that are to be added.
 
     `refused` are the places to which nothing may be added, with the reason. `hosts` are, by other places, the hosts above them that must
-    have records of their own: the primary server knows.
+    have records of their own: the primary server knows. `lost` are the reasons against those of which signatures say that they have none.
     """
 
     refused: Mapping[Name, DNSError]
     hosts: Mapping[Name, Name]
+    lost: Mapping[Name, DNSError]
 
 
 def obstacles(seen: Mapping[Location, Seen], *, authoritative: bool) -> Obstacles:
@@ -40,9 +41,11 @@ def obstacles(seen: Mapping[Location, Seen], *, authoritative: bool) -> Obstacle
     empty = [found for found, own in seen.items() if not any(one.data for one in own.values())]
     above = {found.owner: host for found in empty if (host := _host(found))}
     asked = {host: tuple(places[owner]) for owner, host in above.items()}
-    there = _with_addresses(asked, authoritative=authoritative)
-    unknown = {owner: error for owner, host in above.items() if isinstance(error := there[host], DNSError)}
-    return Obstacles(unknown | hidden, {owner: host for owner, host in above.items() if there[host] is True})
+    there, unknown = _addresses(asked, authoritative=authoritative)
+    refused = {owner: unknown[host] for owner, host in above.items() if host in unknown} | hidden
+    hosts = {owner: host for owner, host in above.items() if there[host]}
+    lost = {owner: _loss(host) for owner, host in hosts.items() if any(one.of_wildcard for one in there[host])}
+    return Obstacles(refused, hosts, lost)
 
 
 def _hidden(places: Mapping[Name, Seen], *, authoritative: bool) -> dict[Name, DNSError]:
@@ -74,18 +77,27 @@ def _host(location: Location) -> Name | None:
     return host if host != location.zone and host.is_subdomain(location.zone) else None
 
 
-def _with_addresses(
+def _addresses(
     hosts: Mapping[Name, Sequence[Nameserver]], *, authoritative: bool
-) -> Mapping[Name, bool | DNSError]:
-    """Whether each host has addresses or a CNAME at a server, be they its own or a wildcard's."""
-    said = [answers(list(hosts.items()), kind, authoritative=authoritative) for kind in ("A", "AAAA")]
-    found: dict[Name, bool | DNSError] = {}
-    for host in hosts:
-        of_host = [kind[host] for kind in said]
-        errors = [one for one in of_host if isinstance(one, DNSError)]
-        seen = [one for of_kind in of_host if not isinstance(of_kind, DNSError) for one in of_kind.values()]
-        found[host] = any(one.data or one.alias for one in seen) or next(iter(errors), False)
-    return found
+) -> tuple[Mapping[Name, Sequence[Answered]], Mapping[Name, DNSError]]:
+    """The addresses or CNAMEs of each host, be they its own or a wildcard's; and why that cannot be known of some without."""
+    found: dict[Name, list[Answered]] = {host: [] for host in hosts}
+    failed: dict[Name, DNSError] = {}
+    for kind in ("A", "AAAA"):
+        for host, said in answers(list(hosts.items()), kind, authoritative=authoritative).items():
+            if isinstance(said, DNSError):
+                failed[host] = said
+            else:
+                found[host] += [one for one in said.values() if one.data or one.alias]
+    return found, {host: error for host, error in failed.items() if not found[host]}
+
+
+def _loss(host: Name) -> DNSError:
+    name = shown(host)
+    return DNSError(
+        f"`{name}` has its addresses from a wildcard, and would lose them with a record below it",
+        hint=f"give `{name}` address records of its own first",
+    )
 
 
 def _refusal(owner: Name) -> DNSError:

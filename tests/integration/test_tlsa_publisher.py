@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +13,11 @@ import pytest
 from acmectl.deploy.tlsa.options import TlsaOptions
 from acmectl.deploy.tlsa.publisher import Publisher
 from acmectl.dns.endpoints import Endpoint
+from acmectl.dns.record_sets import answers
 from acmectl.dns.records import parse_name
 from acmectl.dns.resolver import Resolver
+from acmectl.dns.zones import Nameserver
+from acmectl.errors import DNSError
 from acmectl.model.tlsa import RecordSet, TlsaRecord
 from tests.servers.bind import Bind, Key, Zone, free_port, running_bind
 
@@ -42,6 +47,16 @@ def publisher(
         **({"update": where} if update else {}),
     }
     return Publisher(TlsaOptions.model_validate(options))
+
+
+def await_signatures(bind: Bind, *names: str) -> None:
+    """Of the addresses at these names: `named` signs a zone little by little."""
+    server = Nameserver(bind.address, Endpoint(bind.address, bind.port))
+    asked = [(parse_name(name), (server,)) for name in names]
+    end, waiting = time.monotonic() + 60, threading.Event()
+    while not all(not isinstance(one, DNSError) and one[server].is_signed for one in answers(asked, "A").values()):
+        assert time.monotonic() < end, bind.log()
+        waiting.wait(0.05)
 
 
 def test_records_come_and_go_one_by_one_and_others_stay(tmp_path: Path) -> None:
@@ -249,6 +264,23 @@ def test_nothing_is_added_below_a_host_that_would_lose_its_wildcard_addresses_by
             assert publisher(bind).add([TlsaRecord(f"_25._tcp.{host}", OURS)]).keys() == (
                 set() if host == "tlsa.test" else {TlsaRecord(f"_25._tcp.{host}", OURS)}
             )
+
+
+@pytest.mark.parametrize("wildcard", ["* A 192.0.2.1", "* CNAME other"])
+def test_who_publishes_by_hand_hears_which_host_would_lose_its_wildcard_addresses(
+    tmp_path: Path, wildcard: str
+) -> None:
+    """By the signatures, which tell a wildcard's addresses from the same ones of a host."""
+    zone = Zone("tlsa.test", [wildcard, "other A 192.0.2.1", "*.other A 192.0.2.1"], signed=True)
+    with running_bind(tmp_path, zones=[zone], keys=[KEY], resolve=True) as bind:
+        await_signatures(bind, "mail.tlsa.test", "other.tlsa.test")
+        ours = publisher(bind, update=False)
+        (reason,) = ours.obstacles([OWNER, "_25._tcp.other.tlsa.test", "_25._tcp.tlsa.test"]).items()
+        assert reason[0] == OWNER
+        assert reason[1].message == (
+            "`mail.tlsa.test` has its addresses from a wildcard, and would lose them with a record below it"
+        )
+        assert reason[1].hint == "give `mail.tlsa.test` address records of its own first"
 
 
 def test_the_record_of_a_host_comes_also_where_another_would_lose_its_wildcard_addresses(tmp_path: Path) -> None:

@@ -99,6 +99,12 @@ class Publisher:
 
         return refused | dict(self._update(free, send))
 
+    def obstacles(self, owners: Collection[str]) -> Mapping[str, AcmectlError]:
+        """What speaks against adding records at some of the owner names just so, also by hand: what wildcards say there would be hidden."""
+        refused, found = self._obstacles(owners)
+        places = {owner: location.owner for owner in owners if (location := self._locations.get(owner))}
+        return {o: found.lost[place] for o, place in places.items() if place in found.lost} | dict(refused)
+
     def same_places(self, records: Iterable[TlsaRecord], wanted: Iterable[TlsaRecord]) -> frozenset[TlsaRecord]:
         """Those of the records that are one with a wanted record of another owner name, because CNAMEs lead both to one place.
 
