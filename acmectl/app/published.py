@@ -94,8 +94,11 @@ def _compared(host: Host, label: str, publisher: Publisher) -> Iterator[KeyFindi
             now=host.clock(),
         ):
             yield _left_over(label, record, is_listed=record.owner in by_owner)
-        for owner, lack in lacks(keys, publisher.owners, sets):
+        lacking = tuple(lacks(keys, publisher.owners, sets))
+        for owner, lack in lacking:
             yield _lacking(label, spec.title, by_owner[owner], lack, publisher)
+        for error in publisher.obstacles({owner for owner, _ in lacking}).values():
+            yield KeyFinding(label, error.message, error.hint)
         for record in posing.vouching(keys, publisher.owners, sets):
             yield KeyFinding(label, *vouched_for(record))
     yield from _unsigned(label, publisher, [owner for owner in by_owner if sets.get(owner) and sets[owner].anywhere])

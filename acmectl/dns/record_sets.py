@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import dns.flags
@@ -12,6 +12,7 @@ import dns.rdatatype
 from dns.message import Message
 from dns.name import Name
 from dns.rdata import Rdata
+from dns.rrset import RRset
 
 from acmectl.dns.exchange import NoRoute, ask
 from acmectl.dns.records import parse_name, shown
@@ -20,6 +21,7 @@ from acmectl.dns.zones import Nameserver
 from acmectl.errors import AcmectlError, DNSError
 from acmectl.workers import each
 
+_CNAME = dns.rdatatype.CNAME
 _WORKERS = 16
 _QUESTION_SECONDS = 3.0
 _TRIES = 2
@@ -29,13 +31,14 @@ _TRIES = 2
 class Answered:
     """The data of a record set in presentation format, its time to live, and whether signatures came with it; no data if there is none.
 
-    `is_alias` says that a CNAME stands there instead, of which whoever asked for just this name knows nothing.
+    `alias` is where a CNAME leads that stands there instead. `of_wildcard` says that by its signature a wildcard made the answer.
     """
 
     data: frozenset[str]
     ttl: timedelta
     is_signed: bool
-    is_alias: bool = False
+    alias: Name | None = None
+    of_wildcard: bool = False
 
 
 def answers(
@@ -61,6 +64,13 @@ def answers(
         else:
             found[owner] = {server: done[owner, server] for server in servers if (owner, server) in done}
     return found
+
+
+def behind_aliases(answered: Answered, owner: Name, rdtype: str, resolver: Resolver) -> Answered:
+    """The same with what the resolver finds where the CNAMEs of `owner` lead. Raises DNSError."""
+    kind = dns.rdatatype.from_text(rdtype)
+    found = [rrset for rrset in resolver.ask(owner, kind).answer if rrset.rdtype == kind]
+    return replace(answered, data=_data(found), ttl=_ttl(found))
 
 
 def is_validated(name: str, rdtype: str, resolver: Resolver) -> bool:
@@ -111,10 +121,23 @@ def _read(answer: Message, owner: Name, kind: dns.rdatatype.RdataType, *, author
     if authoritative and not answer.flags & dns.flags.AA:
         raise DNSError("is lame: it does not answer for the zone")
     found = [rrset for rrset in answer.answer if rrset.rdtype == kind and rrset.name == owner]
+    cnames = [rrset[0].target for rrset in answer.answer if rrset.rdtype == _CNAME and rrset.name == owner]
     signed = any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in (*answer.answer, *answer.authority))
-    data = frozenset(_text(rdata) for rrset in found for rdata in rrset)
-    is_alias = any(rrset.rdtype == dns.rdatatype.CNAME and rrset.name == owner for rrset in answer.answer)
-    return Answered(data, timedelta(seconds=max((rrset.ttl for rrset in found), default=0)), signed, is_alias)
+    return Answered(_data(found), _ttl(found), signed, next(iter(cnames), None), _is_of_wildcard(answer, owner))
+
+
+def _is_of_wildcard(answer: Message, owner: Name) -> bool:
+    """A signature counts the labels of the wildcard, which are fewer than those of the name (RFC 4035 section 5.3.4)."""
+    signatures = (rrset for rrset in answer.answer if rrset.rdtype == dns.rdatatype.RRSIG and rrset.name == owner)
+    return any(rdata.labels < len(owner) - 1 for rrset in signatures for rdata in rrset)  # but for that of the root
+
+
+def _data(found: Iterable[RRset]) -> frozenset[str]:
+    return frozenset(_text(rdata) for rrset in found for rdata in rrset)
+
+
+def _ttl(found: Iterable[RRset]) -> timedelta:
+    return timedelta(seconds=max((rrset.ttl for rrset in found), default=0))
 
 
 def _text(rdata: Rdata) -> str:

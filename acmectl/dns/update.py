@@ -7,13 +7,14 @@ removing what is gone are no failures (RFC 2136 sections 3.4.2.2 and 3.4.2.4), w
 
 Adding beside a CNAME is dropped by the server, which answers NOERROR all the same (section 3.4.2.2). So each name to be added to bears the
 prerequisite that no CNAME is there: a CNAME that our resolver does not show yet, or not to us, is then told by the primary itself.
+Only the primary knows as well whether a name has records of its own, or those of a wildcard (section 2.4.4).
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -59,12 +60,19 @@ class Primary:
     timeout: timedelta
 
 
-def add(records: Sequence[Record], *, primary: Primary, ttl: timedelta) -> dict[Record, DNSError]:
-    """Add every record to its set, beside what is there; returns the reason for each that was not added."""
+def add(
+    records: Sequence[Record], *, primary: Primary, ttl: timedelta, hosts: Mapping[Name, Name] | None = None
+) -> dict[Record, DNSError]:
+    """Add every record to its set, beside what is there; returns the reason for each that was not added.
+
+    `hosts` are, by owner names, names above them that must have records of their own: else they would lose those of a wildcard.
+    """
     seconds = int(ttl.total_seconds())
 
     def change(message: UpdateMessage, record: Record) -> None:
         message.absent(record.owner, dns.rdatatype.CNAME)
+        if hosts and record.owner in hosts:
+            message.present(hosts[record.owner])
         message.add(record.owner, seconds, record.rdata)
 
     return _update(records, primary, change)
@@ -125,7 +133,7 @@ def _packed(sets: Iterable[_Set]) -> list[list[_Set]]:
 
 def _size(record: Record) -> int:
     owner = len(record.owner.to_wire() or b"") + 10
-    return 2 * owner + len(record.rdata.to_wire() or b"")  # the prerequisite, and the record
+    return 3 * owner + len(record.rdata.to_wire() or b"")  # two prerequisites, and the record
 
 
 def _message(records: Sequence[Record], primary: Primary, change: _Change) -> UpdateMessage:
@@ -185,7 +193,7 @@ def _check(answer: bytes, sent: UpdateMessage, primary: Primary, server: Endpoin
     if not sent.is_response(reply):
         raise Unanswered(f"name server `{server}` sent an answer that is not for our update")
     if reply.rcode() != dns.rcode.NOERROR:
-        raise _explain(reply.rcode(), refused, zone, named, _policy(sent))
+        raise _explain(reply.rcode(), refused, zone, named, sent)
 
 
 def _peer_reason(cause: dns.tsig.PeerError, key: TsigKey | None) -> tuple[str, str]:
@@ -235,12 +243,18 @@ def _policy(sent: UpdateMessage) -> str:
     return "_acme-challenge.NAME TXT" if kind == "TXT" else f"NAME {kind}"
 
 
-def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, policy: str) -> UpdateRefused:
-    text = dns.rcode.to_text(rcode)
+def _hosts(sent: UpdateMessage) -> str:
+    """The names that the message demands to have records of their own."""
+    demanded = (one.name for one in sent.prerequisite if one.rdtype == dns.rdatatype.ANY)
+    return ", ".join(f"`{shown(name)}`" for name in dict.fromkeys(demanded))
+
+
+def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, sent: UpdateMessage) -> UpdateRefused:
+    text, hosts = dns.rcode.to_text(rcode), _hosts(sent)
     reasons = {
         dns.rcode.REFUSED: (
             f"{named} may not change these records (REFUSED)",
-            f"allow it on the server: `update-policy {{ grant KEY name {policy}; }};`",
+            f"allow it on the server: `update-policy {{ grant KEY name {_policy(sent)}; }};`",
         ),
         dns.rcode.NOTAUTH: (
             f"it does not serve zone `{shown(zone)}` as primary (NOTAUTH)",
@@ -250,6 +264,10 @@ def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, polic
             "a CNAME stands in the place of the record, and a record beside it would be dropped (YXRRSET)",
             "is it new? wait until `resolvers` know it, or set them to servers that do",
         ),
+        dns.rcode.NXDOMAIN: (
+            f"{hosts} has its addresses from a wildcard, and would lose them with a record below it (NXDOMAIN)",
+            f"give {hosts} address records of its own first",
+        ),
         dns.rcode.NOTZONE: ("a name lies outside the zone (NOTZONE)", "correct `zone` of the solver"),
         dns.rcode.SERVFAIL: (
             "it failed (SERVFAIL)",
@@ -258,4 +276,8 @@ def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, polic
         dns.rcode.NOTIMP: ("it knows no dynamic updates (NOTIMP)", "use another solver for this zone"),
     }
     reason, hint = reasons.get(rcode, (f"it answers {text}", "see the log of the name server"))
-    return UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=rcode in {dns.rcode.REFUSED, dns.rcode.YXRRSET})
+    return UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=rcode in _DIVISIBLE)
+
+
+_DIVISIBLE = {dns.rcode.REFUSED, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN}
+"""What is said of one record among many."""

@@ -7,77 +7,89 @@ wildcard's would have none any more.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from dns.name import Name
 
-from acmectl.dns.record_sets import answers
+from acmectl.dns.record_sets import Answered, answers
 from acmectl.dns.records import shown
-from acmectl.dns.zones import Nameserver
+from acmectl.dns.zones import Location, Nameserver, stranger
 from acmectl.errors import DNSError
 
-_LONGEST = 255  # octets of a name, with the length of each label (RFC 1035 section 2.3.4)
+Seen = Mapping[Nameserver, Answered]
+"""What each server of a zone says of one name."""
 
 
-def hidden(places: Mapping[Name, Sequence[Nameserver]], *, authoritative: bool) -> Mapping[Name, DNSError]:
-    """Those of the names to which nothing may be added, with the reason: a wildcard answers for them or for their host, or whether one does cannot be seen.
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """What wildcards have against records that are to be added.
 
-    A name beside it that nobody has is asked for too: where both have the same records, they are the wildcard's.
+    `refused` are the places to which nothing may be added, with the reason. `hosts` are, by other places, the hosts above them that must
+    have records of their own: the primary server knows. `lost` are the reasons against those of which signatures say that they have none.
     """
-    beside = {owner: _beside(owner) for owner in places}
-    asked = [*places.items(), *((beside[owner], servers) for owner, servers in places.items())]
+
+    refused: Mapping[Name, DNSError]
+    hosts: Mapping[Name, Name]
+    lost: Mapping[Name, DNSError]
+
+
+def obstacles(seen: Mapping[Location, Seen], *, authoritative: bool) -> Obstacles:
+    """Those of the places, with what was just seen there. Where that cannot be known, nothing may be added either."""
+    places = {location.owner: own for location, own in seen.items()}
+    hidden = _hidden(places, authoritative=authoritative)
+    empty = [found for found, own in seen.items() if not any(one.data for one in own.values())]
+    above = {found.owner: host for found in empty if (host := _host(found))}
+    asked = {host: tuple(places[owner]) for owner, host in above.items()}
+    there, unknown = _addresses(asked, authoritative=authoritative)
+    refused = {owner: unknown[host] for owner, host in above.items() if host in unknown} | hidden
+    hosts = {owner: host for owner, host in above.items() if there[host]}
+    lost = {owner: _loss(host) for owner, host in hosts.items() if any(one.of_wildcard for one in there[host])}
+    return Obstacles(refused, hosts, lost)
+
+
+def _hidden(places: Mapping[Name, Seen], *, authoritative: bool) -> dict[Name, DNSError]:
+    """Places whose records a wildcard has: a name beside it that nobody has has the same, or the CNAME of one leads to them."""
+    beside = {owner: stranger(owner.parent()) for owner in places}
+    asked = [(beside[owner], tuple(own)) for owner, own in places.items()]
     said = answers(asked, "TLSA", authoritative=authoritative)
     found: dict[Name, DNSError] = {}
-    for owner in places:
-        own, other = said[owner], said[beside[owner]]
-        if isinstance(own, DNSError):
-            found[owner] = own
+    for owner, own in places.items():
+        other = said[beside[owner]]
+        if any(one.alias and one.data for one in own.values()):
+            found[owner] = _refusal(owner)
         elif isinstance(other, DNSError):
             found[owner] = other
-        elif any(other[server].data and other[server].data == one.data for server, one in own.items()):
+        elif any(one.data and one.data == other[server].data for server, one in own.items()):
             found[owner] = _refusal(owner)
-        elif not any(one.data for one in own.values()) and _is_made_by_wildcard(
-            host := _host(owner), places[owner], authoritative=authoritative
-        ):
-            found[owner] = _loss(host)
     return found
 
 
-def _host(owner: Name) -> Name:
-    """The name above that is one of a host: `mail.example.org` for `_25._tcp.mail.example.org`."""
-    while owner.labels[0].startswith(b"_"):
-        owner = owner.parent()
-    return owner
+def _host(location: Location) -> Name | None:
+    """The host in the zone that people connect to: `mail.example.org` for `_25._tcp.mail.example.org`.
+
+    None for names of another form, to which CNAMEs lead, and for the name of the zone, which always has records of its own.
+    """
+    labels = location.owner.labels
+    if not all(label.startswith(b"_") for label in labels[:2]):
+        return None
+    host = Name(labels[2:])
+    return host if host != location.zone and host.is_subdomain(location.zone) else None
 
 
-def _is_made_by_wildcard(host: Name, servers: Sequence[Nameserver], *, authoritative: bool) -> bool:
-    """Whether a host has the same addresses as names beside it and below it that nobody has: one that exists has no wildcard's."""
-    if _room(host.labels) < 1:
-        return False
-    names = (host, _beside(host), _below(host.labels))
+def _addresses(
+    hosts: Mapping[Name, Sequence[Nameserver]], *, authoritative: bool
+) -> tuple[Mapping[Name, Sequence[Answered]], Mapping[Name, DNSError]]:
+    """The addresses or CNAMEs of each host, be they its own or a wildcard's; and why that cannot be known of some without."""
+    found: dict[Name, list[Answered]] = {host: [] for host in hosts}
+    failed: dict[Name, DNSError] = {}
     for kind in ("A", "AAAA"):
-        said = answers([(name, servers) for name in names], kind, authoritative=authoritative)
-        own, *others = [one for name in names if not isinstance(one := said[name], DNSError)] or [{}]
-        if len(others) < 2:
-            continue  # beside the zone's own name another zone begins
-        if any(one.data and all(other[server].data == one.data for other in others) for server, one in own.items()):
-            return True
-    return False
-
-
-def _beside(owner: Name) -> Name:
-    """A name beside it that nobody has, as long as there is room for: at least as long as its own first label."""
-    return _below(owner.labels[1:])
-
-
-def _below(around: tuple[bytes, ...]) -> Name:
-    return Name(((secrets.token_hex(8).encode("ascii") + b"-acmectl")[: _room(around)], *around))
-
-
-def _room(around: tuple[bytes, ...]) -> int:
-    """How long another label before these may be."""
-    return _LONGEST - sum(len(label) + 1 for label in around) - 1
+        for host, said in answers(list(hosts.items()), kind, authoritative=authoritative).items():
+            if isinstance(said, DNSError):
+                failed[host] = said
+            else:
+                found[host] += [one for one in said.values() if one.data or one.alias]
+    return found, {host: error for host, error in failed.items() if not found[host]}
 
 
 def _loss(host: Name) -> DNSError:

@@ -19,16 +19,21 @@ from acmectl.dns.records import shown
 from acmectl.dns.resolver import Resolver
 from acmectl.errors import DNSError
 
+_LONGEST = 255  # octets of a name, with the length of each label (RFC 1035 section 2.3.4)
 _MAX_CNAMES = 8  # unbound, which Let's Encrypt uses, stops at 11; a chain that long is a mistake
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where the records of `asked` lie: at `owner` (`asked` itself, or the end of its CNAMEs) in `zone`."""
+    """Where the records of `asked` lie: at `owner` (`asked` itself, or the end of its CNAMEs) in `zone`.
+
+    `beyond` is where the CNAME of a wildcard leads from `owner`, which was not followed.
+    """
 
     asked: Name
     owner: Name
     zone: Name
+    beyond: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,13 @@ class Nameserver:
         return str(self.endpoint) if self.name == self.endpoint.host else f"{self.name} ({self.endpoint})"
 
 
-def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None, by_wildcards: bool = False) -> Location:
+def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None, of_tlsa: bool = False) -> Location:
     """Follow the CNAMEs of `asked`, and find the zone of their end unless it is given.
 
     A CNAME that a wildcard makes (`*.example.org CNAME hoster`) is not followed: it delegates nothing, and a record at `asked` itself
-    overrides it (RFC 4592 section 3.3.1). Only where `zone` is another one is it meant, and followed; or with `by_wildcards`, for
-    records that a client reads which follows it in any case.
+    overrides it (RFC 4592 section 3.3.1). Only where `zone` is another one is it meant, and followed; or for records `of_tlsa` where the
+    wildcard stands among their names (`*._tcp.mail`): whoever writes that means them. One above these (`*.mail CNAME mail`) is for
+    hosts, and a record at its end would be that of each service of theirs.
     DNSError names the chain and what is wrong with it: a loop, too many, a server that fails, no zone.
     """
     chain = [asked]
@@ -57,7 +63,7 @@ def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None, by_wild
             target = _target(answer, chain[-1])
             if target is None:
                 break
-            if chain == [asked] and not by_wildcards and not _is_delegated(asked, target, resolver, zone):
+            if not _is_meant(chain, target, resolver, zone, of_tlsa=of_tlsa):
                 break
             _extend(chain, target)
         found = zone or (None if target else _soa_owner(answer, chain[-1])) or _walk(chain[-1], resolver)
@@ -65,7 +71,13 @@ def locate(asked: Name, resolver: Resolver, *, zone: Name | None = None, by_wild
         if len(chain) == 1:
             raise
         raise DNSError(f"{error.message} (following the CNAMEs {_arrows(chain)})", hint=error.hint) from error
-    return Location(asked, chain[-1], _checked(found, chain))
+    return Location(asked, chain[-1], _checked(found, chain), target)
+
+
+def stranger(around: Name) -> Name:
+    """A name below `around` that nobody has, which shows what a wildcard says: with 24 letters, or as many as there is room for."""
+    room = _LONGEST - sum(len(label) + 1 for label in around.labels) - 1
+    return Name(((secrets.token_hex(8).encode("ascii") + b"-acmectl")[:room], *around.labels))
 
 
 def authoritative_servers(zone: Name, resolver: Resolver, *, port: int = 53) -> tuple[Nameserver, ...]:
@@ -110,12 +122,31 @@ def _target(answer: Message, name: Name) -> Name | None:
     return None
 
 
+def _is_meant(chain: list[Name], target: Name, resolver: Resolver, zone: Name | None, *, of_tlsa: bool) -> bool:
+    """Whether the CNAME at the end of the chain says where the records are, and is not just one for hosts."""
+    if of_tlsa:
+        return not _is_for_hosts(chain[-1], target, resolver)
+    return len(chain) > 1 or _is_delegated(chain[0], target, resolver, zone)
+
+
+def _is_for_hosts(name: Name, target: Name, resolver: Resolver) -> bool:
+    """Whether a wildcard above the names with `_` makes the CNAME: a host beside them that nobody made has the same one.
+
+    The name itself is not asked for: the resolver may remember its CNAME from before it had records.
+    """
+    around = name.parent()
+    while around.labels[0].startswith(b"_"):
+        around = around.parent()
+    beside = stranger(around)
+    return _target(resolver.ask(beside, dns.rdatatype.CNAME), beside) == target
+
+
 def _is_delegated(asked: Name, target: Name, resolver: Resolver, zone: Name | None) -> bool:
     """Whether a CNAME stands at `asked` itself: a name beside it that nobody made has another one, or none."""
     if zone is not None and not asked.is_subdomain(zone):
         return True
-    stranger = Name((f"acmectl-{secrets.token_hex(8)}", *asked.parent().labels))
-    return _target(resolver.ask(stranger, dns.rdatatype.CNAME), stranger) != target
+    beside = stranger(asked.parent())
+    return _target(resolver.ask(beside, dns.rdatatype.CNAME), beside) != target
 
 
 def _extend(chain: list[Name], target: Name) -> None:

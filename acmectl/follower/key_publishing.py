@@ -345,6 +345,8 @@ class KeyPublishing:
             self._tell(kind.label, text, hint, is_urgent=True)
         elif missing:
             self._tell(kind.label, "TLSA records are missing in the zone", hint)
+        for error in kind.publisher.obstacles({owner for owner, _ in missing}).values() if missing else ():
+            self._tell(kind.label, error.message, error.hint, is_urgent=True)
 
     def _tell(
         self, label: str, text: str, hint: str | None = None, *, is_error: bool = False, is_urgent: bool = False

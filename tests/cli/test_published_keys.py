@@ -927,6 +927,18 @@ def test_a_first_record_does_not_hide_what_a_wildcard_says(mail: Mail) -> None:
     assert mail.published == {OF_A_CA}
 
 
+def test_a_person_who_publishes_is_told_that_a_first_record_would_hide_what_a_wildcard_says(mail: Mail) -> None:
+    mail.configure(update=False)
+    assert "wildcard" not in mail.host.acmectl("check").err + mail.host.acmectl("follower", "run").err
+    mail.change(owner="*._tcp.mail.acme.test", add=OF_A_CA)
+    (mail.host.state / "certificates/mail/published-keys.json").unlink()  # look again
+    for command in (["check"], ["follower", "run"]):
+        said = mail.host.acmectl(*command).err
+        assert (
+            f"a wildcard answers for `{OWNER}`, and a record of its own there would hide those of the wildcard" in said
+        )
+
+
 def test_a_service_that_goes_leaves_what_another_has_in_the_same_place(mail: Mail) -> None:
     mail.lead_to_one_place(25, 465)
     mail.configure()

@@ -129,6 +129,20 @@ def test_a_cname_that_only_the_primary_knows_is_told_and_its_neighbours_are_adde
     assert remove(records, primary=place) == {}
 
 
+def test_a_host_that_only_a_wildcard_answers_for_is_told_from_one_with_records_of_its_own(server: NameServer) -> None:
+    hosts = {parse_name(f"_25._tcp.{name}"): parse_name(name) for name in ("a.wild.example.test", "www.example.test")}
+    records = [Record.txt(owner, "value") for owner in hosts]
+    place = primary(server, "example.test")
+    failures = add(records, primary=place, ttl=TTL, hosts=hosts)
+    assert failures.keys() == set(records[:1])
+    assert failures[records[0]].message == (
+        f"name server `{server.endpoint}` refuses the update of zone `example.test`: "
+        "`a.wild.example.test` has its addresses from a wildcard, and would lose them with a record below it (NXDOMAIN)"
+    )
+    assert server.txt("_25._tcp.www.example.test") == {"value"}
+    assert remove(records, primary=place) == {}
+
+
 REFUSED = "name server `{}` refuses the update of zone `{}`: "
 BADKEY = "it has no TSIG key `acmectl` with algorithm `{}` (BADKEY)"
 NOT_ALLOWED = "the TSIG key `acmectl` may not change these records (REFUSED)"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from acmectl.dns.records import Record
     from acmectl.dns.resolver import Resolver
     from acmectl.dns.update import Primary
+    from acmectl.dns.wildcards import Obstacles
     from acmectl.dns.zones import Location, Nameserver
 
 _WORKERS = 8
@@ -82,15 +83,27 @@ class Publisher:
     def add(self, records: Iterable[TlsaRecord]) -> Mapping[TlsaRecord, AcmectlError]:
         """Add each record beside what is there; the reason for each that was not added. What is there already is no failure.
 
-        Nothing is added where a wildcard answers, which would be hidden.
+        Nothing is added where a wildcard answers, which would be hidden; nor where it would be hidden from the host above.
         """
         from acmectl.dns import update
 
         listed = tuple(dict.fromkeys(records))
-        hidden = self._hidden({record.owner for record in listed}) if self.may_update else {}
-        refused = {record: hidden[record.owner] for record in listed if record.owner in hidden}
+        if not self.may_update:
+            return dict.fromkeys(listed, _no_right())
+        reasons, found = self._obstacles({record.owner for record in listed})
+        refused = {record: reasons[record.owner] for record in listed if record.owner in reasons}
         free = [record for record in listed if record not in refused]
-        return refused | dict(self._update(free, lambda some, primary: update.add(some, primary=primary, ttl=self.ttl)))
+
+        def send(some: Sequence[Record], primary: Primary) -> Mapping[Record, DNSError]:
+            return update.add(some, primary=primary, ttl=self.ttl, hosts=found.hosts)
+
+        return refused | dict(self._update(free, send))
+
+    def obstacles(self, owners: Collection[str]) -> Mapping[str, AcmectlError]:
+        """What speaks against adding records at some of the owner names just so, also by hand: what wildcards say there would be hidden."""
+        refused, found = self._obstacles(owners)
+        places = {owner: location.owner for owner in owners if (location := self._locations.get(owner))}
+        return {o: found.lost[place] for o, place in places.items() if place in found.lost} | dict(refused)
 
     def same_places(self, records: Iterable[TlsaRecord], wanted: Iterable[TlsaRecord]) -> frozenset[TlsaRecord]:
         """Those of the records that are one with a wanted record of another owner name, because CNAMEs lead both to one place.
@@ -157,30 +170,41 @@ class Publisher:
             one = said[name]
             if isinstance(one, DNSError):
                 errors[owner] = one
-            elif aliases := [str(server) for server, answered in one.items() if answered.is_alias]:
+                continue
+            location = located[owner]
+            if aliases := [str(server) for server, a in one.items() if a.alias not in {None, location.beyond}]:
                 errors[owner] = _unknown_alias(owner, aliases)
-            else:
-                seen[owner] = one
+                continue
+            try:
+                seen[owner] = {server: self._beyond(location, answered) for server, answered in one.items()}
+            except DNSError as error:
+                errors[owner] = error
         return seen, errors
 
-    def _hidden(self, owners: Collection[str]) -> Mapping[str, AcmectlError]:
-        """Why nothing may be added at some of the owner names; what cannot be located is told by the update."""
+    def _beyond(self, location: Location, answered: Answered) -> Answered:
+        """With what clients see that follow the CNAME of a wildcard, while the place has no record of its own."""
+        from acmectl.dns.record_sets import behind_aliases
+
+        if answered.alias is None:
+            return answered
+        return behind_aliases(answered, location.owner, "TLSA", self._resolver())
+
+    def _obstacles(self, owners: Collection[str]) -> tuple[Mapping[str, AcmectlError], Obstacles]:
+        """Why nothing may be added at some of the owner names, and what is in the way of others."""
         from acmectl.dns import wildcards
 
-        located, _ = self._locate(owners)
-        servers, unknown = self._servers_of({_key(location) for location in located.values()})
-        known = {owner: found for owner, found in located.items() if _key(found) not in unknown}
-        places = {found.owner: servers[_key(found)] for found in known.values()}
-        reasons = wildcards.hidden(places, authoritative=self._options.servers is None)
-        errors: dict[str, AcmectlError] = {o: unknown[_key(found)] for o, found in located.items() if o not in known}
-        return errors | {o: reasons[found.owner] for o, found in known.items() if found.owner in reasons}
+        seen, failed = self._look(owners)
+        found = wildcards.obstacles(
+            {self._locations[owner]: one for owner, one in seen.items()}, authoritative=self._options.servers is None
+        )
+        refused = {o: found.refused[place] for o in seen if (place := self._locations[o].owner) in found.refused}
+        return dict(failed) | refused, found
 
     def _update(self, records: Iterable[TlsaRecord], send: _Send) -> Mapping[TlsaRecord, AcmectlError]:
         listed = tuple(dict.fromkeys(records))
         options = self._options.update
         if options is None:
-            missing = DeployError("this host has no right to change TLSA records", hint="give `tlsa` an `update`")
-            return dict.fromkeys(listed, missing)
+            return dict.fromkeys(listed, _no_right())
         located, failed = self._locate({record.owner for record in listed})
         of_zone: dict[str, dict[Record, list[TlsaRecord]]] = defaultdict(lambda: defaultdict(list))
         for record in listed:
@@ -208,7 +232,7 @@ class Publisher:
 
         update = self._options.update
         zone = parse_name(update.zone) if update and update.zone else None
-        return locate(parse_name(owner), self._resolver(), zone=zone, by_wildcards=True)
+        return locate(parse_name(owner), self._resolver(), zone=zone, of_tlsa=True)
 
     def _servers_of(self, zones: set[str]) -> tuple[Mapping[str, tuple[Nameserver, ...]], Mapping[str, AcmectlError]]:
         from acmectl.dns.zones import Nameserver
@@ -257,6 +281,10 @@ def _told(error: AcmectlError) -> AcmectlError:
     )
     told.__cause__ = error
     return told
+
+
+def _no_right() -> DeployError:
+    return DeployError("this host has no right to change TLSA records", hint="give `tlsa` an `update`")
 
 
 def _unknown_alias(owner: str, servers: Iterable[str]) -> DeployError:
