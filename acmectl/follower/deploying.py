@@ -118,11 +118,11 @@ class Deployer:
         self._take_companions()
         works, left = self._wanted, self._left
         self._wanted, self._left = [], []
-        saved = self._deploy(works, [one.work for one in left])
+        saved = self._deploy(works)
         if saved:
-            self._memory.save_deployments(saved.values())
-        told = [result_of(deployment, changed=work.changed) for work, deployment in saved.items()]
-        return (*(result_of(one.last, attempted=False) for one in left if one.work not in saved), *told)
+            self._memory.save_deployments(saved)
+        told = [result_of(deployment, changed=work.changed) for work, deployment in zip(works, saved, strict=True)]
+        return (*(result_of(one.last, attempted=False) for one in left), *told)
 
     def _take_companions(self) -> None:
         """What shares a check with what is tried now is tried with it, as it may accept them only together, unless its files have passed it."""
@@ -131,22 +131,19 @@ class Deployer:
         self._left = [one for one in self._left if one not in joined]
         self._wanted += [one.work for one in joined]
 
-    def _deploy(self, works: Sequence[Work], left: Iterable[Work]) -> dict[Work, Deployment]:
-        """Do all that is to be done; what to remember of each. Of what is `left` alone, that is what only lacked a reload which others have now."""
+    def _deploy(self, works: Sequence[Work]) -> list[Deployment]:
+        """Do all that is to be done; what to remember of each."""
         shown, unseen = self._looked_at(works)
         doing = [work for work in works if work not in shown and work not in unseen]
         failed = self._installer.install(doing)
-        lacking = [work for work in left if _needs_only_a_reload(work)]
-        unloaded, joined = reloading.reload((work for work in doing if work not in failed), lacking)
-        failed |= unloaded
-        failed |= seeing.verify([w for w in (*doing, *joined) if w not in failed], now=self._clock, pause=self._pause)
-        done = {
-            work: self._only_looked(work, unseen.get(work))
+        failed |= reloading.reload(work for work in doing if work not in failed)
+        failed |= seeing.verify([w for w in doing if w not in failed], now=self._clock, pause=self._pause)
+        return [
+            self._only_looked(work, unseen.get(work))
             if work in shown or work in unseen
-            else self._settle(work, failed.get(work), self._installer.stamp(work))
+            else self._settle(work, failed.get(work))
             for work in works
-        }
-        return done | {work: self._reloaded(work, failed.get(work)) for work in joined}
+        ]
 
     def _looked_at(self, works: Sequence[Work]) -> tuple[Collection[Work], Failures]:
         """What was only slow to serve its certificate, and what does not although it was told often enough, or has what it was given.
@@ -172,24 +169,15 @@ class Deployer:
             return _failed(wanted, work, broken, now)
         return policy.seen(replace(wanted, verified_at=now) if work.target.verify else wanted, work.last, now)
 
-    def _reloaded(self, work: Work, broken: Broken | None) -> Deployment:
-        """What to remember of what was in place since its own reload failed."""
-        assert work.last is not None  # noqa: S101  # that failure
-        return self._settle(work, broken, work.last.copies, installed_at=work.last.installed_at)
-
-    def _settle(self, work: Work, broken: Broken | None, stamp: str, **kept: object) -> Deployment:
-        """What to remember of what was put in place with this `stamp`, if it is still so; `kept` are moments that count from before."""
-        now = self._clock()
+    def _settle(self, work: Work, broken: Broken | None) -> Deployment:
+        """What to remember of what was put in place, if it is as it was put there."""
+        now, stamp = self._clock(), self._installer.stamp(work)
         broken = broken or _rewritten(work, stamp)
         wanted = _wanted(work, stamp)
-        wanted = replace(wanted, **(_moments(work, wanted, broken, now) | kept))  # type: ignore[arg-type]  # its own fields
+        wanted = replace(wanted, **_moments(work, wanted, broken, now))  # type: ignore[arg-type]  # its own fields
         if broken is None:
             return policy.deployed(wanted, now, changed=work.last if work.changed else None)
         return _failed(wanted, work, broken, now)
-
-
-def _needs_only_a_reload(work: Work) -> bool:
-    return policy.needs_only_a_reload(work.last, **work.subject, stamp=work.target.stamp())
 
 
 def _places(placed: Placed) -> frozenset[str]:

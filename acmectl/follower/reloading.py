@@ -15,29 +15,22 @@ from acmectl.model.memory import DeployStep
 log = logging.getLogger(__name__)
 
 
-def reload(works: Iterable[Work], waiting: Iterable[Work] = ()) -> tuple[Failures, tuple[Work, ...]]:
+def reload(works: Iterable[Work]) -> Failures:
     """Run the reload command of each service once, and the command of each target that is one; returns what failed.
 
-    A service whose check is its reload has read its files by now. `waiting` are what needs only a reload, and whose pause is not over:
-    where others need the same one now it is of them as well, and they are returned if it works. Else it was not for them that it was run.
+    A service whose check is its reload has read its files by now.
     """
-    left = list(waiting)
     groups: dict[object, list[Work]] = {}
     for work in works:
         if work.target.is_reloaded_by_check:
             continue
         groups.setdefault(work.target.reload_command or work, []).append(work)
     failed: Failures = {}
-    joined: list[Work] = []
     for group in groups.values():
         step = DeployStep.RUN if group[0].target.run else DeployStep.RELOAD
-        command = group[0].target.reload_command
-        others = [work for work in left if command is not None and work.target.reload_command == command]
-        if broken := attempt(step, lambda told=[*group, *others]: _tell(told)):  # type: ignore[misc]
+        if broken := attempt(step, lambda g=group: _tell(g)):  # type: ignore[misc]
             failed |= dict.fromkeys(group, broken)
-        else:
-            joined += others
-    return failed, tuple(joined)
+    return failed
 
 
 def _tell(works: list[Work]) -> None:

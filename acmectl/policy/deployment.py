@@ -71,15 +71,6 @@ def needs_only_a_look(last: Deployment | None, *, digest: str, fingerprint: str,
     )
 
 
-def needs_only_a_reload(last: Deployment | None, *, digest: str, fingerprint: str, stamp: str) -> bool:
-    """Whether all files are in place and passed their check, and the service could not be told: any reload of it does that."""
-    return (
-        last is not None
-        and last.failed_step is DeployStep.RELOAD
-        and (last.digest, last.fingerprint, last.copies) == (digest, fingerprint, stamp)
-    )
-
-
 def may_reload(last: Deployment | None, *, now: datetime) -> bool:
     """Whether the service of what needs only a look, and was not seen, may be reloaded once more: what did not help three times hardly will."""
     if last is None or last.attempts < AT_ONCE or last.reloaded_at is None:

@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from acmectl.deploy import registry
-from acmectl.follower.deploying import DeployResult, Placed
+from acmectl.follower.deploying import Placed
 from acmectl.follower.settling import settle_all
 from acmectl.model.memory import DeployStep
 from tests.unit.deploy.generations import install
@@ -275,91 +274,6 @@ def test_where_nothing_is_behind_nothing_is_written(place: Place) -> None:
     assert {path: path.stat().st_mtime_ns for path in place.root.rglob("*") if "generation" not in str(path)} == {
         path: at for path, at in before.items() if "generation" not in str(path)
     }
-
-
-class TestSharedReload:
-    """A service is told once a run, of all that it is told of then."""
-
-    RELOAD = 'echo "$ACMECTL_LABELS" >>log; test ! -e broken'
-
-    def deploy(self, place: Place, *served: tuple[Placed, int, str]) -> dict[str, DeployResult]:
-        """One run with a target of each label, which gets a generation."""
-        deployer = place.deployer()
-        for target, serial, label in served:
-            place.add(deployer, target, serial=serial, label=label)
-        return {result.label: result for result in deployer.run()}
-
-    def paused(self, place: Place, **options: Any) -> tuple[Placed, Placed]:
-        """Two targets with one reload, which has failed so often for that of `mail` that it pauses."""
-        reload = place.shell(self.RELOAD)
-        one, two = place.target("one", reload=reload, **options), place.target("two", reload=reload)
-        assert errors(self.deploy(place, (two, 1, "web")).values()) == [None]
-        (place.root / "broken").touch()
-        for _ in range(4):
-            failed = self.deploy(place, (one, 1, "mail"))["mail"]
-        assert (failed.step, failed.retry_at) == (DeployStep.RELOAD, NOW + timedelta(minutes=1))
-        (place.root / "log").unlink()
-        return one, two
-
-    def test_what_waits_after_a_failed_reload_has_it_with_the_next_that_is_reloaded_in_the_same_way(
-        self, place: Place
-    ) -> None:
-        one, two = self.paused(place)
-        before = {path: path.stat().st_ino for path in (place.root / "one").iterdir()}
-        (place.root / "broken").unlink()
-        place.now += timedelta(seconds=1)
-        done = self.deploy(place, (one, 1, "mail"), (two, 2, "web"))
-        assert [(done[label].error, done[label].attempted) for label in ("mail", "web")] == [(None, True)] * 2
-        assert place.lines("log") == ["web mail"], "told of both at once"
-        assert {path: path.stat().st_ino for path in (place.root / "one").iterdir()} == before, "they were in place"
-        record = place.record("one")
-        assert (record.installed_at, record.reloaded_at, record.deployed_at) == (NOW, place.now, place.now)
-        assert place.behind(one) == []
-
-    def test_its_pause_goes_on_where_that_reload_fails_too(self, place: Place) -> None:
-        one, two = self.paused(place)
-        before = place.record("one")
-        done = self.deploy(place, (one, 1, "mail"), (two, 2, "web"))
-        assert (done["mail"].attempted, done["web"].attempted) == (False, True)
-        assert done["web"].step is DeployStep.RELOAD
-        assert place.record("one") == before
-        assert len(place.lines("log")) == 1
-
-    @pytest.mark.parametrize("spoil", [Path.unlink, lambda copy: copy.write_text("of somebody else")])
-    def test_it_has_nothing_of_a_reload_after_somebody_changed_its_files(
-        self, place: Place, spoil: Callable[[Path], object]
-    ) -> None:
-        one, two = self.paused(place)
-        (place.root / "broken").unlink()
-        spoil(place.root / "one" / "chain.pem")
-        done = self.deploy(place, (one, 1, "mail"), (two, 2, "web"))
-        assert (done["mail"].attempted, done["web"].error) == (False, None)
-        assert place.lines("log") == ["web"]
-
-    def test_a_reload_that_changes_the_files_of_what_joined_it_has_failed(self, place: Place) -> None:
-        reload = place.shell("echo reload >>log; test ! -e broken && { test ! -e spoils || echo x >>one/chain.pem; }")
-        one, two = place.target("one", reload=reload), place.target("two", reload=reload)
-        (place.root / "broken").touch()
-        for _ in range(4):
-            self.deploy(place, (one, 1, "mail"))
-        (place.root / "broken").rename(place.root / "spoils")
-        done = self.deploy(place, (one, 1, "mail"), (two, 1, "web"))
-        assert (done["mail"].step, done["mail"].attempts, done["web"].error) == (DeployStep.KEEP, 5, None)
-
-    def test_it_is_not_reloaded_with_a_neighbour_whose_files_were_refused(self, place: Place) -> None:
-        one, two = self.paused(place)
-        (place.root / "broken").unlink()
-        refused = place.target("two", reload=two.target.reload_command, check=("false",))
-        done = self.deploy(place, (one, 1, "mail"), (refused, 2, "web"))
-        assert (done["mail"].attempted, done["web"].step) == (False, DeployStep.CHECK)
-        assert place.lines("log") == []
-
-    def test_it_is_looked_at_after_that_reload_like_any_other(self, place: Place) -> None:
-        one, two = self.paused(place, verify=[{"port": 25}])  # what it has is no certificate that could be looked for
-        (place.root / "broken").unlink()
-        done = self.deploy(place, (one, 1, "mail"), (two, 2, "web"))
-        assert (done["mail"].step, done["mail"].attempts, done["web"].error) == (DeployStep.VERIFY, 5, None)
-        assert place.record("one").reloaded_at == place.now
 
 
 class TestCheck:

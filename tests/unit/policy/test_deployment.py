@@ -122,26 +122,6 @@ def test_after_three_reloads_that_did_not_help_there_is_one_a_day() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("last", "expected"),
-    [
-        (None, False),
-        (DONE, False),
-        (failure(None, step=DeployStep.CHECK), False),
-        (failure(None, step=DeployStep.KEEP), False),
-        (failure(None), True),
-        (replace(failure(None), digest="other"), False),
-        (replace(failure(None), fingerprint="other"), False),
-        (replace(failure(None), copies="other"), False),
-    ],
-)
-def test_whose_files_are_as_they_were_when_its_reload_failed_needs_only_a_reload(
-    last: Deployment | None, *, expected: bool
-) -> None:
-    stamp = WANTED.copies
-    assert policy.needs_only_a_reload(last, digest="d", fingerprint="f", stamp=stamp) is expected
-
-
 def test_changed_is_what_was_done_and_is_not_as_it_was() -> None:
     assert not policy.was_changed(None, digest="d", fingerprint="f", stamp="1@2")
     assert not policy.was_changed(DONE, digest="d", fingerprint="f", stamp="1@2")
