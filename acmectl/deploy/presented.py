@@ -28,7 +28,7 @@ class Presented:
 
 
 def presented(target: Target, *, brings_key: bool) -> Presented | None:
-    """What the first of the target's files says that has a certificate, or a key where they are for keys alone; None where none can be used.
+    """What the first of the target's files says that has a certificate, or a key where they are for none; None where none can be used.
 
     Nor where both do not fit and the next generation mends that: it `brings_key`. Else the key is a person's, and lies where that person
     wants it.
@@ -37,7 +37,8 @@ def presented(target: Target, *, brings_key: bool) -> Presented | None:
     needs_key_file = brings_key and any(copy.content.is_key_alone for copy in target.wanted)
     if leaf is not None and needs_key_file and (key is None or key.spki != leaf.spki):
         return None
-    return leaf or (key if all(copy.content.is_key_alone for copy in target.wanted) else None)
+    has_no_leaf = all(copy.content.is_key_alone or copy.content is Content.CHAIN for copy in target.wanted)
+    return leaf or (key if has_no_leaf else None)
 
 
 def _first(read: Callable[[Copy, bytes, Target], Presented | None], target: Target) -> Presented | None:

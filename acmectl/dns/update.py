@@ -75,12 +75,12 @@ def add(
             message.present(hosts[record.owner])
         message.add(record.owner, seconds, record.rdata)
 
-    return _update(records, primary, change)
+    return _update(records, primary, change, names=3 if hosts else 2)
 
 
 def remove(records: Sequence[Record], *, primary: Primary) -> dict[Record, DNSError]:
     """Remove exactly these records and leave the others of their sets; returns the reason for each that is left."""
-    return _update(records, primary, lambda message, record: message.delete(record.owner, record.rdata))
+    return _update(records, primary, lambda message, record: message.delete(record.owner, record.rdata), names=2)
 
 
 _Change = Callable[[UpdateMessage, Record], None]
@@ -90,9 +90,10 @@ _Set = list[Record]
 """Records of one owner name."""
 
 
-def _update(records: Sequence[Record], primary: Primary, change: _Change) -> dict[Record, DNSError]:
+def _update(records: Sequence[Record], primary: Primary, change: _Change, *, names: int) -> dict[Record, DNSError]:
+    """Each change names the owner, or one above it, `names` times at most: in its prerequisites, and in itself."""
     failures: dict[Record, DNSError] = {}
-    waiting = _messages(dict.fromkeys(records))
+    waiting = _messages(dict.fromkeys(records), names)
     divisions = 0
     while waiting:
         batch = waiting.pop(0)
@@ -109,31 +110,32 @@ def _update(records: Sequence[Record], primary: Primary, change: _Change) -> dic
     return failures
 
 
-def _messages(records: Iterable[Record]) -> list[list[_Set]]:
+def _messages(records: Iterable[Record], names: int) -> list[list[_Set]]:
     """The record sets of each message: as many as fit. Only one that no message can hold is in several."""
     by_owner: dict[Name, _Set] = {}
     for record in records:
         by_owner.setdefault(record.owner, []).append(record)
-    parts = [part for records_ in by_owner.values() for part in _packed([[record] for record in records_])]
-    return _packed([list(itertools.chain.from_iterable(part)) for part in parts])
+    parts = [part for records_ in by_owner.values() for part in _packed([[record] for record in records_], names)]
+    return _packed([list(itertools.chain.from_iterable(part)) for part in parts], names)
 
 
-def _packed(sets: Iterable[_Set]) -> list[list[_Set]]:
+def _packed(sets: Iterable[_Set], names: int) -> list[list[_Set]]:
     """The sets, in their order, in as few portions as messages can hold."""
     portions: list[list[_Set]] = []
     count = octets = 0
     for one in sets:
-        count, octets = count + len(one), octets + sum(map(_size, one))
+        size = sum(_size(record, names) for record in one)
+        count, octets = count + len(one), octets + size
         if not portions or count > _MAX_RECORDS or octets > _MAX_OCTETS:
             portions.append([])
-            count, octets = len(one), sum(map(_size, one))
+            count, octets = len(one), size
         portions[-1].append(one)
     return portions
 
 
-def _size(record: Record) -> int:
+def _size(record: Record, names: int) -> int:
     owner = len(record.owner.to_wire() or b"") + 10
-    return 3 * owner + len(record.rdata.to_wire() or b"")  # two prerequisites, and the record
+    return names * owner + len(record.rdata.to_wire() or b"")
 
 
 def _message(records: Sequence[Record], primary: Primary, change: _Change) -> UpdateMessage:
@@ -275,6 +277,8 @@ def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, sent:
         ),
         dns.rcode.NOTIMP: ("it knows no dynamic updates (NOTIMP)", "use another solver for this zone"),
     }
+    if not hosts:
+        del reasons[dns.rcode.NXDOMAIN]
     reason, hint = reasons.get(rcode, (f"it answers {text}", "see the log of the name server"))
     return UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=rcode in _DIVISIBLE)
 

@@ -60,14 +60,8 @@ class Certificates:
         return self.keys.placed(label)
 
     def labels(self) -> tuple[str, ...]:
-        """The labels that have a folder here, sorted; some may have drafts only, and some are `strays`."""
+        """The labels that something lies here of, sorted: some may have drafts only, and some be no folder."""
         return tuple(name for name in folders.entries(self._directory) if folders.is_name(name))
-
-    def strays(self) -> tuple[Path, ...]:
-        """What lies here under the name of a certificate and is no folder: a file, or a link that leads to none. Raises StorageError."""
-        places = [self._directory / label for label in self.labels()]
-        with folders.translated(f"read `{self._directory}`"):
-            return tuple(place for place in places if folders.is_blocked(place))
 
     def generations(self, label: str) -> tuple[int, ...]:
         """The complete generations, in use or not, ascending."""

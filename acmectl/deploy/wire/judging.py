@@ -36,12 +36,16 @@ class Fault:
 
 
 def fault_of(served: Sequence[Served], expected: Expected, name: str | None, now: datetime) -> Fault | None:
-    """The first thing that is wrong with what a server showed, in one handshake or several; None if all is well."""
-    for one in served:
-        if found := _fault(one, expected, name, now):
-            others_differ = any(other.chain != one.chain for other in served)
-            return replace(found, words=f"{found.words}, over {one.version}") if others_differ else found
-    return None
+    """The first thing that is wrong with what a server showed, in one handshake or several; None if all is well.
+
+    What a reload mends comes before what it does not.
+    """
+    faults = [(one, found) for one in served if (found := _fault(one, expected, name, now))]
+    if not faults:
+        return None
+    one, found = min(faults, key=lambda pair: pair[1].as_installed)
+    others_differ = any(other.chain != one.chain for other in served)
+    return replace(found, words=f"{found.words}, over {one.version}") if others_differ else found
 
 
 def notes_of(served: Sequence[Served], refused: Mapping[str, str], expected: Expected) -> tuple[str, ...]:

@@ -64,6 +64,15 @@ def test_a_key_whose_certificate_is_missing_beside_it_presents_nothing(tmp_path:
     assert presented(one, brings_key=True) == Presented(pin(generation), NOT_AFTER)
 
 
+def test_a_key_beside_the_chain_tells_itself_where_the_certificate_is_another_targets(
+    tmp_path: Path, generation: Path
+) -> None:
+    one = target(tmp_path, Content.PRIVKEY, Content.CHAIN)
+    for content in (Content.PRIVKEY, Content.CHAIN):
+        (tmp_path / content.value).write_bytes(made_from(generation, content))
+    assert presented(one, brings_key=True) == Presented(pin(generation))
+
+
 def test_what_no_service_can_use_is_nothing(tmp_path: Path, generation: Path) -> None:
     (tmp_path / "pkcs12").write_bytes(b"no bag")
     assert presented(target(tmp_path, Content.PKCS12), brings_key=True) is None  # and no passphrase

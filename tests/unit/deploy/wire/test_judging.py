@@ -82,5 +82,21 @@ def make_self_signed(*, ends: datetime) -> bytes:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
+def test_what_a_reload_mends_comes_before_what_it_does_not(first: Generation, second: Generation) -> None:
+    """Else a service that serves the old certificate over one version would never be reloaded."""
+    unnamed, stale = Served("TLS 1.3", _shown(second)), Served("TLS 1.2", _shown(first))
+    for served in ([unnamed, stale], [stale, unnamed]):
+        fault = judging.fault_of(served, _wanted(second), "elsewhere.test", NOW)
+        assert fault is not None
+        assert (fault.as_installed, fault.words.endswith(", over TLS 1.2")) == (False, True)
+    alone = judging.fault_of([unnamed], _wanted(second), "elsewhere.test", NOW)
+    assert alone is not None
+    assert alone.as_installed
+
+
 def _wanted(generation: Generation) -> Expected:
     return expected(generation.installed, generation.directory, names=generation.names)
+
+
+def _shown(generation: Generation) -> tuple[bytes, ...]:
+    return tuple(ssl.PEM_cert_to_DER_cert(one.read_text()) for one in (generation.leaf, generation.chain))
