@@ -89,5 +89,6 @@ def test_the_file_of_one_kind_that_lies_in_the_way_of_two_is_found_out() -> None
             assert f"still serves serial {first:x}" in said
             assert "serves no certificate with a key of the kind rsa" in said
             (place / "tls" / "site.pem").unlink()
+            both.deploy(target(haproxy))  # as patient as it is by itself, however slow the machine is
             both.run()
             assert both.serves(haproxy.port, second)
