@@ -98,12 +98,13 @@ def test_a_reload_that_prosody_only_seemed_to_do_is_found_out(office: tuple[Desk
     assert first
     second = follower.issue()
     prosody.config.chmod(0o600)  # prosodyctl, as root, is happy; Prosody is not root
-    unchecked = target(prosody, check=[], patience="1s", reload=["kill", "-HUP", str(prosody.daemon.process.pid)])
-    follower.deploy(unchecked)
+    reload = ["kill", "-HUP", str(prosody.daemon.process.pid)]
+    follower.deploy(target(prosody, check=[], patience="1s", reload=reload))
     said = follower.run(expect=1).err
     assert "Couldn't read the config file when trying to reload" in prosody.log()
     assert said.count(f"{first:x}") == 3, "what is still served is named, for each port"
     prosody.config.chmod(0o644)
+    follower.deploy(target(prosody, check=[], reload=reload))  # as patient as it is by itself
     follower.run()
     assert seen(follower, prosody) == [second] * 3
 
