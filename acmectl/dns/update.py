@@ -35,6 +35,7 @@ from acmectl.errors import DNSError
 
 _MAX_RECORDS = 500  # a message; servers limit the time that one may take
 _MAX_OCTETS = 64_000  # a message, of the 65535 that fit: the rest is for header, zone and signature; before compression
+_DIVISIBLE = {dns.rcode.REFUSED, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN}  # said of one record among many
 _MAX_DIVISIONS = 40  # refused messages that are divided: enough for four bad names among a thousand
 
 
@@ -266,10 +267,6 @@ def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, sent:
             "a CNAME stands in the place of the record, and a record beside it would be dropped (YXRRSET)",
             "is it new? wait until `resolvers` know it, or set them to servers that do",
         ),
-        dns.rcode.NXDOMAIN: (
-            f"{hosts} has its addresses from a wildcard, and would lose them with a record below it (NXDOMAIN)",
-            f"give {hosts} address records of its own first",
-        ),
         dns.rcode.NOTZONE: ("a name lies outside the zone (NOTZONE)", "correct `zone` of the solver"),
         dns.rcode.SERVFAIL: (
             "it failed (SERVFAIL)",
@@ -277,11 +274,10 @@ def _explain(rcode: dns.rcode.Rcode, refused: str, zone: Name, named: str, sent:
         ),
         dns.rcode.NOTIMP: ("it knows no dynamic updates (NOTIMP)", "use another solver for this zone"),
     }
-    if not hosts:
-        del reasons[dns.rcode.NXDOMAIN]
+    if hosts:
+        reasons[dns.rcode.NXDOMAIN] = (
+            f"{hosts} has its addresses from a wildcard, and would lose them with a record below it (NXDOMAIN)",
+            f"give {hosts} address records of its own first",
+        )
     reason, hint = reasons.get(rcode, (f"it answers {text}", "see the log of the name server"))
     return UpdateRefused(f"{refused}: {reason}", hint=hint, divisible=rcode in _DIVISIBLE)
-
-
-_DIVISIBLE = {dns.rcode.REFUSED, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN}
-"""What is said of one record among many."""

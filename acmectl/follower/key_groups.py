@@ -116,17 +116,22 @@ class Group:
             refused |= by_ttl[ttl].add(some)
         return refused
 
-    def waits(
+    def listing(
         self, owner: str, publishers: Mapping[str, Publisher], kinds: Mapping[str, Iterable[str]]
-    ) -> Waits | None:
-        """What its first records wait for: configured certificates of the service that are elsewhere, or not deployed everywhere.
+    ) -> Mapping[str, Kind | None]:
+        """All kinds of the configured certificates of the service, by label; None for those of which this call knows nothing.
 
         `publishers` are those of all certificates by configured label, `kinds` the labels of all kinds of each.
         """
         place = _places([owner], self.places)
         configured = [o for o, p in publishers.items() if not place.isdisjoint(_places(p.owners, self.places))]
-        labels = [kind for label in configured for kind in kinds.get(label, (label,))]
-        found = {label: self.present.get(label) for label in labels}
+        return {kind: self.present.get(kind) for label in configured for kind in kinds.get(label, (label,))}
+
+    def waits(
+        self, owner: str, publishers: Mapping[str, Publisher], kinds: Mapping[str, Iterable[str]]
+    ) -> Waits | None:
+        """What its first records wait for: configured certificates of the service that are elsewhere, or not deployed everywhere."""
+        found = self.listing(owner, publishers, kinds)
         lacking = tuple(o for o, kind in found.items() if kind is None or kind not in self.kinds or kind.is_behind)
         apart = any(kind is not None and kind not in self.kinds for kind in found.values())
         return Waits(owner, lacking, apart) if lacking else None

@@ -285,11 +285,9 @@ class KeyPublishing:
         """
         if record.association in map(association, kind.keys.distrusted):
             return False
-        means, place = self._means, group.places.get(record.owner, record.owner)
-        listing = [o for o, p in means.publishers.items() if place in {group.places.get(w, w) for w in p.owners}]
-        kinds = [group.present.get(label) for o in listing for label in means.kinds.get(o, (o,))]
+        listing = group.listing(record.owner, self._means.publishers, self._means.kinds).values()
         return any(
-            one is None or record.association in map(association, presenting.pins(one.wish.targets)) for one in kinds
+            one is None or record.association in map(association, presenting.pins(one.wish.targets)) for one in listing
         )
 
     def _spare(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,6 @@ from acmectl.deploy.files import FilesOptions
 from acmectl.deploy.target import Target
 from acmectl.errors import DeployError
 from tests.unit.deploy.generations import GID, OTHER_GID, UID, install, made_generation
-
-
-@pytest.fixture(params=[0o000, 0o022, 0o077, 0o777], ids=oct)
-def umask(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = os.umask(request.param)
-    yield request.param
-    os.umask(before)
 
 
 @pytest.fixture
